@@ -1,0 +1,182 @@
+"""Arithmetic on tensor sizes that are not known yet.
+
+A `Sym` is a polynomial with integer coefficients over atoms. An atom is the name of a dimension ("batch"), or an
+operation that polynomials cannot express ("floor(h/2)", "max(1,w)"), kept by its printed form. Two expressions are equal
+when their polynomials are. A result without atoms is a plain int, so code that gets ints returns ints.
+
+Whatever would have to decide something about an unknown size (`if`, `<`, `int()`) raises SymbolicDimError. Shape rules
+use `minimum`, `maximum` and `ceil_div` below, which decide nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NoReturn, Union
+
+from edge_rt.errors import SymbolicDimError
+
+Monomial = tuple[str, ...]
+IntLike = Union[int, "Sym"]
+
+
+class Sym:
+    """A polynomial over atoms. Make one with `symbol`; arithmetic makes the others."""
+
+    __slots__ = ("_terms",)
+
+    _terms: tuple[tuple[Monomial, int], ...]
+
+    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+        self._terms = terms
+
+    def __add__(self, other: IntLike) -> IntLike:
+        return _sum([*_terms(self), *_terms(other)]) if _usable(other) else NotImplemented
+
+    def __neg__(self) -> IntLike:
+        return self * -1
+
+    def __sub__(self, other: IntLike) -> IntLike:
+        return self + -other if _usable(other) else NotImplemented
+
+    def __rsub__(self, other: IntLike) -> IntLike:
+        return -self + other if _usable(other) else NotImplemented
+
+    def __mul__(self, other: IntLike) -> IntLike:
+        if not _usable(other):
+            return NotImplemented
+        right = list(_terms(other))
+        return _sum((tuple(sorted(m + n)), a * b) for m, a in self._terms for n, b in right)
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __floordiv__(self, other: IntLike) -> IntLike:
+        return floor_div(self, other) if _usable(other) else NotImplemented
+
+    def __rfloordiv__(self, other: IntLike) -> IntLike:
+        return floor_div(other, self) if _usable(other) else NotImplemented
+
+    def __mod__(self, other: IntLike) -> IntLike:
+        return self - floor_div(self, other) * other if _usable(other) else NotImplemented
+
+    def __rmod__(self, other: IntLike) -> IntLike:
+        return other - floor_div(other, self) * self if _usable(other) else NotImplemented
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sym) and self._terms == other._terms
+
+    def __hash__(self) -> int:
+        return hash(self._terms)
+
+    def _undecided(self, *_: object) -> NoReturn:
+        raise SymbolicDimError(f"the size {self} is not known yet")
+
+    __bool__ = __int__ = __index__ = __float__ = __lt__ = __le__ = __gt__ = __ge__ = _undecided
+
+    def __str__(self) -> str:
+        parts = []
+        for monomial, factor in self._terms:
+            body = "*".join(monomial)
+            parts.append(str(factor) if not body else body if factor == 1 else f"{factor}*{body}")
+        return "+".join(parts).replace("+-", "-")
+
+    def __repr__(self) -> str:
+        return f"Sym({self})"
+
+
+def symbol(name: str) -> Sym:
+    """The unknown size called `name`."""
+    return Sym((((name,), 1),))
+
+
+def is_known(dim: Any) -> bool:
+    return not isinstance(dim, Sym)
+
+
+def floor_div(a: IntLike, b: IntLike) -> IntLike:
+    """a // b, exact where b divides every term of a."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b
+    if a == b:
+        return 1
+    if isinstance(b, int) and b != 0 and all(factor % b == 0 for _, factor in _terms(a)):
+        return _sum((m, factor // b) for m, factor in _terms(a))
+    if isinstance(a, Sym) and isinstance(b, Sym) and len(b._terms) == 1:
+        quotient = _divide(a, b._terms[0])
+        if quotient is not None:
+            return quotient
+    return symbol(f"floor({_group(a)}/{_group(b)})")
+
+
+def ceil_div(a: IntLike, b: IntLike) -> IntLike:
+    """The smallest integer that is not below a / b."""
+    return -floor_div(-a, b)
+
+
+def minimum(a: IntLike, b: IntLike) -> IntLike:
+    return _extremum("min", a, b)
+
+
+def maximum(a: IntLike, b: IntLike) -> IntLike:
+    return _extremum("max", a, b)
+
+
+def product(dims: Iterable[IntLike]) -> IntLike:
+    """Product of sizes; 1 for none."""
+    result: IntLike = 1
+    for d in dims:
+        result = result * d
+    return result
+
+
+def _extremum(name: str, a: IntLike, b: IntLike) -> IntLike:
+    difference = a - b
+    if isinstance(difference, int):
+        return a if (difference <= 0) == (name == "min") else b
+    first, second = sorted((str(a), str(b)))
+    return symbol(f"{name}({first},{second})")
+
+
+def _divide(a: Sym, divisor: tuple[Monomial, int]) -> IntLike | None:
+    """a / divisor if it divides every term, else None."""
+    atoms, factor = divisor
+    terms = []
+    for monomial, f in a._terms:
+        rest = list(monomial)
+        for atom in atoms:
+            if atom not in rest:
+                return None
+            rest.remove(atom)
+        if f % factor:
+            return None
+        terms.append((tuple(rest), f // factor))
+    return _sum(terms)
+
+
+def _usable(x: object) -> bool:
+    return isinstance(x, (int, Sym)) or hasattr(x, "__index__")
+
+
+def _terms(x: Any) -> Iterable[tuple[Monomial, int]]:
+    return x._terms if isinstance(x, Sym) else (((), int(x)),)
+
+
+def _sum(terms: Iterable[tuple[Monomial, int]]) -> IntLike:
+    total: dict[Monomial, int] = {}
+    for monomial, factor in terms:
+        total[monomial] = total.get(monomial, 0) + factor
+    return _normal(total)
+
+
+def _normal(total: Mapping[Monomial, int]) -> IntLike:
+    kept = {m: f for m, f in total.items() if f}
+    if not kept:
+        return 0
+    if list(kept) == [()]:
+        return kept[()]
+    return Sym(tuple(sorted(kept.items(), key=lambda term: (-len(term[0]), term[0]))))
+
+
+def _group(x: IntLike) -> str:
+    text = str(x)
+    return f"({text})" if any(c in text for c in "+-") else text

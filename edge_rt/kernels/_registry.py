@@ -1,0 +1,35 @@
+"""Which function makes the body of which kernel.
+
+    @kernel(RELU_F32)
+    def relu_f32(target):
+        V = Vec(F32, target.lanes)
+        def body(x, out, n, part, parts):
+            ...
+        return body
+
+The factory gets the Target, so that tiles fit its registers; the body has the parameters of the KernelSpec, by name, and
+`part` and `parts`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edge_rt.lowering._spec import KernelSpec
+from edge_rt.targets import Target
+
+Factory = Callable[[Target], Callable[..., None]]
+KERNELS: dict[str, tuple[KernelSpec, Factory]] = {}
+
+
+def kernel(spec: KernelSpec) -> Callable[[Any], Any]:
+    """Decorator: the factory makes the body of `spec`'s kernel."""
+
+    def register(factory: Factory) -> Factory:
+        if spec.symbol in KERNELS:
+            raise ValueError(f"kernel {spec.symbol} is defined twice")
+        KERNELS[spec.symbol] = (spec, factory)
+        return factory
+
+    return register

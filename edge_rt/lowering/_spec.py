@@ -1,0 +1,219 @@
+"""What connects an operator to machine code, without any of numba: kernel signatures, calls and the lowering registry.
+
+A `KernelSpec` declares a kernel where lowering and codegen can both read it; calling one gives a `Call`:
+
+    RELU_F32 = KernelSpec("relu_f32", "x:f32* out:f32* n:i64", in_place=(("x", "out"),))
+
+    @lowers("Relu")
+    def relu(node: BoundNode) -> Lowered:
+        n = node.outputs[0].size
+        return [RELU_F32(x=In(0), out=Out(0), n=n, parts=parts_for(n, n))]
+
+Parameters are `name:T*` (pointer to T; a null pointer, the immediate 0, stands for an absent optional tensor), `name:i64`
+and `name:f32`. T is one of f16 f32 i8 u8 i32 i64 (bool is u8). Every kernel also gets `part` and `parts`: it does the
+part-th of `parts` shares of the work. How the work is shared must not change any bit of the result.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from edge_rt.ops._spec import OpSpec
+from edge_rt.types import TensorType
+
+Array = np.ndarray[Any, Any]
+PARAM_TYPES = frozenset({"f16*", "f32*", "i8*", "u8*", "i32*", "i64*", "i64", "f32"})
+
+
+class In:
+    """The address of the node's i-th input."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.index})"
+
+
+class Out(In):
+    """The address of the node's i-th output."""
+
+    __slots__ = ()
+
+
+class Scratch(In):
+    """The address of the i-th scratch buffer of the node, 64-byte aligned. Buffers live for all calls of the node."""
+
+    __slots__ = ()
+
+
+class Table:
+    """The address of constant data that the binding keeps (strides, index tables); any dtype, contiguous."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: Any, dtype: Any = np.int64) -> None:
+        self.data: Array = np.ascontiguousarray(data, dtype)
+
+    def __repr__(self) -> str:
+        return f"Table({self.data.dtype}{list(self.data.shape)})"
+
+
+class ErrorWord:
+    """The address of the session's error word: kernels `report` data errors there (see kernels/errors.py)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "ErrorWord()"
+
+
+class StepNumber:
+    """The number of the step in its program, which `report` needs."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "StepNumber()"
+
+
+Arg = Union[In, Table, ErrorWord, StepNumber, int, float]
+
+
+class Param:
+    """A parameter of a kernel."""
+
+    __slots__ = ("name", "type")
+
+    def __init__(self, text: str) -> None:
+        self.name, _, self.type = text.partition(":")
+        if self.type not in PARAM_TYPES:
+            raise ValueError(f"kernel parameter '{text}': type must be one of {', '.join(sorted(PARAM_TYPES))}")
+
+    @property
+    def is_pointer(self) -> bool:
+        return self.type.endswith("*")
+
+
+class KernelSpec:
+    """A kernel's symbol and parameters. in_place: pairs (input, output) of pointers that may be the same address."""
+
+    __slots__ = ("in_place", "params", "symbol")
+
+    def __init__(self, symbol: str, params: str, in_place: tuple[tuple[str, str], ...] = ()) -> None:
+        self.symbol, self.in_place = symbol, in_place
+        self.params = tuple(map(Param, params.split()))
+        SPECS[symbol] = self
+
+    def __call__(
+        self, *, parts: int = 1, scratch: Sequence[int] = (), flops: int = 0, **args: Arg
+    ) -> Call:
+        """A call with these arguments. scratch: bytes of each scratch buffer the node needs for it; flops: for profiles."""
+        names = [p.name for p in self.params]
+        if sorted(names) != sorted(args):
+            raise TypeError(f"{self.symbol} takes {', '.join(names)}; got {', '.join(args)}")
+        return Call(self, tuple(args[n] for n in names), parts, tuple(scratch), flops)
+
+    def __repr__(self) -> str:
+        return f"KernelSpec({self.symbol})"
+
+
+class Call:
+    """A kernel with its arguments: one step of a program."""
+
+    __slots__ = ("args", "flops", "parts", "scratch", "spec")
+
+    def __init__(self, spec: KernelSpec, args: tuple[Arg, ...], parts: int, scratch: tuple[int, ...], flops: int) -> None:
+        self.spec, self.args, self.parts, self.scratch, self.flops = spec, args, parts, scratch, flops
+
+    def __repr__(self) -> str:
+        args = ", ".join(f"{p.name}={a!r}" for p, a in zip(self.spec.params, self.args))
+        return f"{self.spec.symbol}({args}) x{self.parts}"
+
+
+class Alias:
+    """Lowering of an operator whose first output is its i-th input in other clothes (Reshape): no step at all."""
+
+    __slots__ = ("index",)
+
+    def __init__(self, index: int = 0) -> None:
+        self.index = index
+
+
+Lowered = Union[Sequence[Call], Alias, None]
+"""Calls in order; or an Alias; or None where no kernel covers the case, which then is a visible NumPy step."""
+
+
+class BoundNode:
+    """A node with everything known: what a lowering function looks at."""
+
+    __slots__ = ("attrs", "inputs", "op", "outputs", "used", "values")
+
+    op: OpSpec
+    attrs: Any
+    inputs: tuple[TensorType | None, ...]
+    """Static types; None for absent optional inputs. Contents are dense, C order."""
+    outputs: tuple[TensorType, ...]
+    values: tuple[Array | None, ...]
+    """Contents of inputs that are constant, or small and known."""
+    used: tuple[bool, ...]
+    """Which outputs anybody reads. A kernel may skip the others, by passing 0 for their address."""
+
+    def __init__(
+        self,
+        op: OpSpec,
+        attrs: Any,
+        inputs: Sequence[TensorType | None],
+        outputs: Sequence[TensorType],
+        values: Sequence[Array | None],
+        used: Sequence[bool],
+    ) -> None:
+        self.op, self.attrs = op, attrs
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self.values, self.used = tuple(values), tuple(used)
+
+    def type(self, index: int) -> TensorType:
+        """Type of an input that is not optional."""
+        found = self.inputs[index]
+        assert found is not None
+        return found
+
+    def has(self, index: int) -> bool:
+        """Whether an optional input is there."""
+        return index < len(self.inputs) and self.inputs[index] is not None
+
+    def optional(self, index: int) -> Arg:
+        """In(index), or 0 (null) where the input is absent."""
+        return In(index) if self.has(index) else 0
+
+
+GRAIN = 1 << 15
+"""Work (in units of about one vector-free arithmetic operation) below which a part is not worth handing to a thread."""
+
+
+def parts_for(work: int, limit: int) -> int:
+    """How many parts to share `work` operations into: at most `limit` (rows, tiles ...), at most 64; by shape only."""
+    return max(1, min(limit, 64, math.ceil(work / GRAIN)))
+
+
+SPECS: dict[str, KernelSpec] = {}
+RULES: dict[str, Callable[[BoundNode], Lowered]] = {}
+
+
+def lowers(*ops: str) -> Callable[[Callable[[BoundNode], Lowered]], Callable[[BoundNode], Lowered]]:
+    """Decorator: the function lowers these operators."""
+
+    def register(rule: Callable[[BoundNode], Lowered]) -> Callable[[BoundNode], Lowered]:
+        for op in ops:
+            if op in RULES:
+                raise ValueError(f"operator {op} is lowered twice")
+            RULES[op] = rule
+        return rule
+
+    return register

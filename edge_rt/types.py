@@ -1,0 +1,133 @@
+"""Element types and tensor types."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from typing import Any, Union
+
+import numpy as np
+
+from edge_rt.dims import Sym
+from edge_rt.errors import GraphError, SymbolicDimError
+
+Dim = Union[int, Sym]
+"""Size of one axis: a number, or a symbolic expression that a call's inputs decide."""
+
+
+class DType(enum.Enum):
+    """Element type. The value is NumPy's name, which is also how bundles spell it."""
+
+    BOOL = "bool"
+    INT8 = "int8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    UINT8 = "uint8"
+    UINT16 = "uint16"
+    UINT32 = "uint32"
+    UINT64 = "uint64"
+    FLOAT16 = "float16"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    COMPLEX64 = "complex64"
+    COMPLEX128 = "complex128"
+
+    numpy: np.dtype[Any]
+    itemsize: int
+    kind: str
+
+    def __init__(self, name: str) -> None:
+        self.numpy = np.dtype(name)
+        self.itemsize = self.numpy.itemsize
+        self.kind = self.numpy.kind
+        """NumPy's kind: b boolean, i signed, u unsigned, f floating, c complex."""
+
+    @property
+    def is_integer(self) -> bool:
+        return self.kind in "iu"
+
+    @property
+    def is_float(self) -> bool:
+        return self.kind == "f"
+
+    @staticmethod
+    def of(dtype: Any) -> DType:
+        """The DType of a NumPy dtype, an array or a name.
+
+        Raises GraphError for a dtype that edge-rt has no element type for.
+        """
+        name = np.dtype(getattr(dtype, "dtype", dtype)).name
+        try:
+            return DType(name)
+        except ValueError:
+            raise GraphError(f"dtype must be one of {', '.join(t.value for t in DType)}, got {name}") from None
+
+    def __repr__(self) -> str:
+        return self.value
+
+
+FLOATS = frozenset({DType.FLOAT16, DType.FLOAT32, DType.FLOAT64})
+SIGNED = frozenset({DType.INT8, DType.INT16, DType.INT32, DType.INT64})
+UNSIGNED = frozenset({DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64})
+INTEGERS = SIGNED | UNSIGNED
+NUMERIC = FLOATS | INTEGERS
+COMPLEX = frozenset({DType.COMPLEX64, DType.COMPLEX128})
+ANY = frozenset(DType)
+
+
+class TensorType:
+    """dtype and shape of a tensor. `shape` is None while even the rank is unknown."""
+
+    __slots__ = ("dtype", "shape")
+
+    dtype: DType
+    shape: tuple[Dim, ...] | None
+
+    def __init__(self, dtype: DType, shape: Iterable[Dim] | None) -> None:
+        self.dtype = dtype
+        self.shape = None if shape is None else tuple(shape)
+
+    @staticmethod
+    def of(array: np.ndarray[Any, Any]) -> TensorType:
+        """The type of a NumPy array."""
+        return TensorType(DType.of(array), array.shape)
+
+    @property
+    def rank(self) -> int | None:
+        return None if self.shape is None else len(self.shape)
+
+    @property
+    def is_static(self) -> bool:
+        """Whether every size is a number."""
+        return self.shape is not None and all(type(d) is int for d in self.shape)
+
+    @property
+    def static_shape(self) -> tuple[int, ...]:
+        """The shape as numbers. Raises SymbolicDimError unless `is_static`."""
+        if self.shape is None:
+            raise SymbolicDimError("the rank is not known yet")
+        return tuple(d if type(d) is int else int(d) for d in self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements. Raises SymbolicDimError unless `is_static`."""
+        n = 1
+        for d in self.static_shape:
+            n *= d
+        return n
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes when dense. Raises SymbolicDimError unless `is_static`."""
+        return self.size * self.dtype.itemsize
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TensorType) and self.dtype is other.dtype and self.shape == other.shape
+
+    def __hash__(self) -> int:
+        return hash((self.dtype, self.shape))
+
+    def __repr__(self) -> str:
+        shape = "?" if self.shape is None else ", ".join(map(str, self.shape))
+        return f"{self.dtype.value}[{shape}]"
