@@ -106,7 +106,8 @@ class Graph:
         """Public names of the outputs; one value may be given out under several."""
         self.variables: list[Variable] = []
         self.nodes: list[Node] = []
-        self._names: dict[str, int] = {}
+        self._value_names: dict[str, int] = {}
+        self._node_names: dict[str, int] = {}
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
@@ -114,7 +115,7 @@ class Graph:
         """A new input. Input names are public and must be unique: GraphError otherwise."""
         if any(v.name == name for v in self.inputs):
             raise GraphError(f"graph '{self.name}': two inputs are named '{name}'")
-        value = Value(self._unique(name), type)
+        value = Value(_unique(self._value_names, name), type)
         value.name = name
         self.inputs.append(value)
         return value
@@ -122,7 +123,7 @@ class Graph:
     def constant(self, data: Any, name: str = "const") -> Value:
         """A value with fixed contents. The array is not copied; do not change it afterwards."""
         array = np.asarray(data)
-        value = Value(self._unique(name), TensorType.of(array))
+        value = Value(_unique(self._value_names, name), TensorType.of(array))
         value.data = array
         if array.size <= MAX_KNOWN:
             value.known = array
@@ -132,7 +133,7 @@ class Graph:
         """New state of this graph. Set the result's `update` to what the graph leaves behind."""
         if any(v.name == name for v in self.variables):
             raise GraphError(f"graph '{self.name}': two variables are named '{name}'")
-        variable = Variable(name, initial, Value(self._unique(name), TensorType.of(initial)))
+        variable = Variable(name, initial, Value(_unique(self._value_names, name), TensorType.of(initial)))
         self.variables.append(variable)
         return variable
 
@@ -161,7 +162,7 @@ class Graph:
         Raises GraphError or InferenceError if the operator does not exist or does not accept the inputs.
         """
         spec = ops.get(op) if isinstance(op, str) else op
-        label = self._unique(name or spec.name)
+        label = _unique(self._node_names, name or spec.name)
         try:
             record = spec.attrs(**attributes) if attrs is None else attrs
         except GraphError as error:
@@ -174,7 +175,8 @@ class Graph:
         made = []
         for i, (type_, contents) in enumerate(zip(types, known)):
             default = label if len(types) == 1 else f"{label}:{i}"
-            value = Value(self._unique(given[i] if i < len(given) and given[i] else default), type_, node)
+            wanted = given[i] if i < len(given) and given[i] else default
+            value = Value(_unique(self._value_names, wanted), type_, node)
             value.known = contents
             made.append(value)
         node.outputs = tuple(made)
@@ -279,10 +281,14 @@ class Graph:
         outs = (f"{n}=%{v.name}" if n != v.name else f"%{v.name}" for n, v in zip(self.output_names, self.outputs))
         return "\n".join([*lines, f"  return {', '.join(outs)}"])
 
-    def _unique(self, name: str) -> str:
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
-        return name if count == 0 else self._unique(f"{name}_{count}")
+
+def _unique(taken: dict[str, int], name: str) -> str:
+    """`name`, with a number behind it if it is taken, entered into `taken`."""
+    while count := taken.get(name, 0):
+        taken[name] = count + 1
+        name = f"{name}_{count}"
+    taken[name] = 1
+    return name
 
 
 def _brief(value: Any) -> str:

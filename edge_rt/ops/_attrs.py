@@ -185,11 +185,14 @@ class OptionalElementType(Field["DType | None"]):
 
 
 class Array(Field["np.ndarray[Any, Any]"]):
-    """A tensor, stored inside the record. The record keeps a read-only, contiguous array of its own."""
+    """A tensor, stored inside the record: a read-only, contiguous array (a copy, unless it was given such a one)."""
 
     kind = "an array"
 
     def check(self, value: Any) -> np.ndarray[Any, Any]:
+        if isinstance(value, np.ndarray) and value.flags.c_contiguous and not value.flags.writeable:
+            DType.of(value)
+            return value
         array = np.array(value, order="C")
         DType.of(array)
         array.flags.writeable = False
