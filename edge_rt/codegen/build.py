@@ -1,0 +1,39 @@
+"""Builds code images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from edge_rt.codegen.link import link
+from edge_rt.codegen.objects import PRODUCER, kernel_object
+from edge_rt.errors import CodegenError
+from edge_rt.kernels import kernel_of, load_all
+from edge_rt.lowering._spec import KernelSpec
+from edge_rt.native.cache import source_fingerprint
+from edge_rt.native.image import write_image
+from edge_rt.targets import Target
+
+MAX_SYMBOLS, MAX_CODE = 300, 1 << 20
+"""Limits of an image: a closed, small manifest."""
+
+
+def build_image(
+    target: Target, specs: Iterable[KernelSpec] | None = None, progress: Callable[[str], None] | None = None
+) -> bytes:
+    """The code image of all kernels (or of those of `specs`) for a target; the same bytes for the same sources.
+
+    progress: called with each kernel's symbol before it is compiled. Raises CodegenError that names the kernel.
+    """
+    chosen = load_all() if specs is None else {s.symbol: kernel_of(s) for s in specs}
+    objects = {}
+    for symbol, (spec, factory) in sorted(chosen.items()):
+        if progress is not None:
+            progress(symbol)
+        objects[symbol] = kernel_object(spec, factory, target)
+    code, symbols = link(objects)
+    if len(symbols) > MAX_SYMBOLS or len(code) > MAX_CODE:
+        raise CodegenError(
+            f"image for {target.name}: {len(symbols)} symbols and {len(code)} bytes of code; "
+            f"the limits are {MAX_SYMBOLS} and {MAX_CODE}"
+        )
+    return write_image(target.name, target.requires, symbols, code, source_fingerprint(), PRODUCER)

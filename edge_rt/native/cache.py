@@ -1,0 +1,54 @@
+"""The cache folder of this host, and writing to it while other processes do the same."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def cache_folder() -> Path:
+    """$EDGE_RT_CACHE, or edge-rt in the user's cache folder."""
+    given = os.environ.get("EDGE_RT_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-rt"
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Writes a file so that others see nothing or all of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds the lock file `path`, which the system frees when the process ends in whatever way."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def source_fingerprint() -> str:
+    """Hash of all that decides what the kernels compile to, apart from the versions of numba and llvmlite."""
+    digest = hashlib.sha256()
+    files = [PACKAGE / "targets.py"]
+    for folder in ("kernels", "lowering", "codegen"):
+        files += sorted((PACKAGE / folder).rglob("*.py"))
+    for path in files:
+        digest.update(f"{path.relative_to(PACKAGE)}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]

@@ -1,0 +1,106 @@
+"""Code images: the file that holds the machine code of all kernels for one target.
+
+    offset 0   magic "EDGECODE"
+    8          u32 format version
+    12         u32 header length
+    16         SHA-256 of the header
+    48         header (msgpack): target, requires, symbols {name: offset in code}, code_offset, code_size, code_sha256,
+               sources (fingerprint of what the code was compiled from), producer
+    code_offset (a multiple of 64 KiB, the largest page size of the CPUs we know)   code
+
+Integers are little-endian. The code runs at any page-aligned address and refers to nothing outside itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from typing import Any, NamedTuple
+
+import msgpack
+
+from edge_rt.errors import CodeImageError
+
+MAGIC = b"EDGECODE"
+VERSION = 1
+CODE_OFFSET = 1 << 16
+MAX_HEADER = CODE_OFFSET - 48
+MAX_CODE = 1 << 26
+_FIELDS = {
+    "target": str, "requires": list, "symbols": dict, "code_offset": int, "code_size": int, "code_sha256": bytes,
+    "sources": str, "producer": str,
+}  # fmt: skip
+
+
+class Header(NamedTuple):
+    """What a code image says of itself."""
+
+    target: str
+    requires: frozenset[str]
+    symbols: dict[str, int]
+    code_offset: int
+    code_size: int
+    code_sha256: bytes
+    sources: str
+    producer: str
+
+
+def write_image(
+    target: str, requires: frozenset[str], symbols: dict[str, int], code: bytes, sources: str = "", producer: str = ""
+) -> bytes:
+    """The bytes of an image; the same for the same arguments."""
+    header = msgpack.packb(
+        {
+            "target": target, "requires": sorted(requires), "symbols": dict(sorted(symbols.items())),
+            "code_offset": CODE_OFFSET, "code_size": len(code), "code_sha256": hashlib.sha256(code).digest(),
+            "sources": sources, "producer": producer,
+        }  # fmt: skip
+    )
+    if len(header) > MAX_HEADER:
+        raise ValueError(f"{len(symbols)} symbols make a header of {len(header)} bytes; the format allows {MAX_HEADER}")
+    front = MAGIC + struct.pack("<II", VERSION, len(header)) + hashlib.sha256(header).digest() + header
+    return front + bytes(CODE_OFFSET - len(front)) + code
+
+
+def read_header(data: bytes, where: str) -> Header:
+    """The header of an image, of which `data` is at least the first 64 KiB. Raises CodeImageError that names `where`."""
+    if data[:8] != MAGIC:
+        raise CodeImageError(f"{where}: not a code image")
+    if len(data) < 48:
+        raise CodeImageError(f"{where}: ends within the header")
+    version, length = struct.unpack_from("<II", data, 8)
+    if version != VERSION:
+        raise CodeImageError(f"{where}: code image format {version}, this edge-rt reads {VERSION}")
+    if length > MAX_HEADER or len(data) < 48 + length:
+        raise CodeImageError(f"{where}: ends within the header")
+    packed = data[48 : 48 + length]
+    if hashlib.sha256(packed).digest() != data[16:48]:
+        raise CodeImageError(f"{where}: the header differs from its SHA-256")
+    try:
+        fields = msgpack.unpackb(packed)
+    except ValueError as error:
+        raise CodeImageError(f"{where}: the header is not msgpack: {error}") from None
+    return _check(fields, where)
+
+
+def _check(fields: Any, where: str) -> Header:
+    if not isinstance(fields, dict) or set(fields) != set(_FIELDS):
+        raise CodeImageError(f"{where}: the header must have the fields {', '.join(_FIELDS)}")
+    for name, kind in _FIELDS.items():
+        if type(fields[name]) is not kind:
+            raise CodeImageError(f"{where}: header field {name} must be {kind.__name__}, got {fields[name]!r}")
+    header = Header(**{**fields, "requires": frozenset(map(str, fields["requires"]))})
+    if header.code_offset % CODE_OFFSET or header.code_offset <= 0 or not 0 < header.code_size <= MAX_CODE:
+        raise CodeImageError(f"{where}: code of {header.code_size} bytes at offset {header.code_offset} is not allowed")
+    for name, offset in header.symbols.items():
+        if type(name) is not str or type(offset) is not int or not 0 <= offset < header.code_size:
+            raise CodeImageError(f"{where}: symbol {name!r} at {offset!r} lies outside the code")
+    return header
+
+
+def check_code(header: Header, code: Any, where: str) -> None:
+    """Raises CodeImageError unless `code` (a buffer) is what the header describes."""
+    if len(code) != header.code_size:
+        raise CodeImageError(f"{where}: has {len(code)} bytes of code, its header says {header.code_size}")
+    if hashlib.sha256(code).digest() != header.code_sha256:
+        raise CodeImageError(f"{where}: the code differs from its SHA-256")
