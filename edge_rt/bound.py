@@ -1,0 +1,68 @@
+"""A call with fixed shapes whose inputs and outputs are views over its own arena."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_rt.errors import InputError
+from edge_rt.signature import Signature
+
+if TYPE_CHECKING:
+    from edge_rt.model import Model
+
+Array = np.ndarray[Any, Any]
+
+
+class BoundCall:
+    """Fill the arrays in `inputs`, call `run()`, read those in `outputs`: the least a call can cost.
+
+    The views stay the same from run to run, and belong to this object; the state is the session's. `run` leaves the inputs
+    as they are.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        entry: Signature,
+        shapes: Mapping[str, Sequence[int]],
+        state: dict[str, Array],
+        lock: threading.Lock,
+    ) -> None:
+        zeros = {i.name: np.zeros(_concrete(i.name, i.shape, shapes), i.dtype) for i in entry.inputs}
+        live = entry.check(zeros)
+        self._runner = model.runner(entry, state, pinned=True)
+        plan = self._runner.plan
+        self._instance, whole = self._runner.instance_for(live)
+        if not whole or any(s in plan.decisive for s in plan.inputs) or plan.updates.count(None) != len(plan.updates):
+            raise InputError(
+                f"signature '{entry.name}': cannot be bound, its sizes depend on contents or it changes state; use run()"
+            )
+        self._live, self._lock = live, lock
+        self.inputs: dict[str, Array] = {
+            i.name: self._instance.input_view(s) for i, s in zip(entry.inputs, plan.inputs)
+        }
+        outputs = self._instance.run(live)
+        binding = self._instance.binding
+        by_slot = dict(zip(binding.alive, outputs))
+        self.outputs: dict[str, Array] = {}
+        for info, slot in zip(entry.outputs, plan.outputs):
+            slot = binding.resolve(slot)
+            data = binding.places[slot].data
+            self.outputs[info.name] = by_slot[slot] if data is None else data
+
+    def run(self) -> None:
+        """Computes the outputs from what the input views hold."""
+        with self._lock:
+            self._instance.execute(self._live)
+
+
+def _concrete(name: str, shape: Sequence[int | str] | None, given: Mapping[str, Sequence[int]]) -> tuple[int, ...]:
+    if name in given:
+        return tuple(given[name])
+    if shape is None or not all(isinstance(d, int) for d in shape):
+        raise InputError(f"input '{name}': bind needs its sizes, shapes={{'{name}': ...}}; declared is {shape}")
+    return tuple(int(d) for d in shape)

@@ -1,0 +1,235 @@
+"""A binding made runnable: addresses and views over one session's arena and state."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_rt.binding import CONTROL, Binding, Place, Step
+from edge_rt.errors import DataError
+from edge_rt.lowering._spec import Arg, ErrorWord, Out, Scratch, StepNumber, Table
+from edge_rt.native.program import NO_ERROR, Program, describe_error
+
+Array = np.ndarray[Any, Any]
+Control = Callable[[Step, Sequence["Array | None"]], Sequence[Array]]
+
+
+def aligned_bytes(nbytes: int, alignment: int = 64) -> Array:
+    """Uninitialised uint8[nbytes] whose address is a multiple of `alignment`."""
+    block = np.empty(nbytes + alignment, np.uint8)
+    start = -address_of(block) % alignment
+    return block[start : start + nbytes]
+
+
+def address_of(array: Array) -> int:
+    return int(array.__array_interface__["data"][0])
+
+
+class LiveInput:
+    """A live slot's array, as the caller passes it, in the shape that a slot which shares its bytes has."""
+
+    __slots__ = ("number", "shape")
+
+    def __init__(self, number: int, shape: tuple[int, ...]) -> None:
+        self.number, self.shape = number, shape
+
+    def of(self, live: Sequence[Array]) -> Array:
+        return live[self.number].reshape(self.shape)
+
+
+class PythonStep:
+    """A step that runs in Python: an operator's reference, or a loop. Reads and writes views over the arena."""
+
+    __slots__ = ("inputs", "outputs", "run", "slots", "step")
+
+    def __init__(
+        self, step: Step, inputs: Sequence[Array | LiveInput | None], outputs: Sequence[Array] | None, run: Control
+    ) -> None:
+        self.step, self.run = step, run
+        self.inputs = tuple(inputs)
+        self.outputs = outputs
+        """Views to fill; None where sizes are not known before the step runs."""
+
+    def __call__(self, live: Sequence[Array]) -> Sequence[Array]:
+        given = [x.of(live) if isinstance(x, LiveInput) else x for x in self.inputs]
+        made = self.run(self.step, given)
+        if self.outputs is None:
+            return made
+        for view, array in zip(self.outputs, made):
+            if view.shape != array.shape or view.dtype != array.dtype:
+                raise DataError(
+                    f"{self.step.item.where}: computed {array.dtype}{list(array.shape)}, "
+                    f"but its inputs promised {view.dtype}{list(view.shape)}"
+                )
+            view[...] = array
+        return ()
+
+
+class Instance:
+    """One session's copy of a binding.
+
+    run(arrays of the live slots) gives the arrays of the binding's `alive` slots; most are views over the arena, which the
+    next run overwrites.
+    """
+
+    def __init__(
+        self,
+        binding: Binding,
+        arena: Array,
+        state: Sequence[Array],
+        addresses: Mapping[str, int],
+        control: Control,
+    ) -> None:
+        self.binding = binding
+        self._arena, self._state = arena, state
+        self._live = {slot: number for number, slot in enumerate(binding.stage.live)}
+        self._keep: list[Any] = [arena, state]
+        self._error = self._view(0, (1,), np.dtype(np.int64))
+        self._error[0] = NO_ERROR
+        self._copies: list[tuple[int, Array]] = []
+        for slot, number in self._live.items():
+            block = binding.places[slot].block
+            if block is not None:
+                self._copies.append((number, self._slot_view(slot)))
+        self._patches: dict[int, list[int]] = {}
+        self._segments: list[tuple[int, int] | PythonStep] = []
+        self._program = self._build(addresses, control)
+        self._patch_list = sorted(self._patches.items())
+        self._results = [self._result(s) for s in binding.alive]
+
+    def run(self, live: Sequence[Array]) -> list[Array]:
+        """Runs all steps on these inputs. Raises DataError where an operator finds contents out of range."""
+        for number, view in self._copies:
+            view[...] = live[number]
+        for number, positions in self._patch_list:
+            address = address_of(live[number])
+            for p in positions:
+                self._words[p] = address
+        made = self.execute(live)
+        return [r.of(live) if isinstance(r, LiveInput) else made[r] if isinstance(r, int) else r for r in self._results]
+
+    def execute(self, live: Sequence[Array]) -> Sequence[Array]:
+        """Runs all steps on what the arena holds; gives the outputs of a last step that makes its own arrays."""
+        made: Sequence[Array] = ()
+        for segment in self._segments:
+            if type(segment) is tuple:
+                self._program.run(*segment)
+                if self._error[0] != NO_ERROR:
+                    self._raise()
+            else:
+                made = segment(live)  # type: ignore[operator]
+        return made
+
+    def input_view(self, slot: int) -> Array:
+        """The live slot's place in the arena."""
+        return self._slot_view(slot)
+
+    # ---- building ---------------------------------------------------------------------------------------------------
+
+    def _build(self, addresses: Mapping[str, int], control: Control) -> Program:
+        steps = self.binding.steps
+        words: list[int] = []
+        table: list[tuple[int, int, int]] = []
+        arena = address_of(self._arena)
+        for index, step in enumerate(steps):
+            if step.calls is None:
+                self._segments.append(self._python_step(step, index, control))
+                continue
+            first = len(table)
+            for call in step.calls:
+                table.append((addresses[call.spec.symbol], len(words), call.parts))
+                for arg in call.args:
+                    words.append(self._word(arg, step, index, arena, len(words)))
+            if self._segments and type(self._segments[-1]) is tuple and self._segments[-1][1] == first:
+                self._segments[-1] = (self._segments[-1][0], len(table))
+            elif len(table) > first:
+                self._segments.append((first, len(table)))
+        self._words = np.array(words, np.int64) if words else np.zeros(1, np.int64)
+        base = address_of(self._words)
+        return Program([(a, base + 8 * w, parts) for a, w, parts in table])
+
+    def _word(self, arg: Arg, step: Step, index: int, arena: int, position: int) -> int:
+        if isinstance(arg, float):
+            return int(struct.unpack("<I", struct.pack("<f", arg))[0])
+        if isinstance(arg, (int, np.integer)):
+            return int(arg)
+        if isinstance(arg, Scratch):
+            return arena + step.scratch[arg.index].offset
+        if isinstance(arg, Table):
+            self._keep.append(arg.data)
+            return address_of(arg.data)
+        if isinstance(arg, ErrorWord):
+            return arena
+        if isinstance(arg, StepNumber):
+            return index
+        slot = step.outputs[arg.index] if isinstance(arg, Out) else step.inputs[arg.index]
+        assert slot is not None
+        place = self.binding.places[slot]
+        if place.block is not None:
+            return arena + place.block.offset
+        if place.data is not None:
+            return address_of(self._constant(place))
+        if place.variable >= 0:
+            return address_of(self._state[place.variable])
+        self._patches.setdefault(self._live[self.binding.roots.get(slot, slot)], []).append(position)
+        return 0
+
+    def _constant(self, place: Place) -> Array:
+        """The constant, contiguous; a copy that must be made is made once per binding."""
+        assert place.data is not None
+        if not place.data.flags.c_contiguous:
+            place.data = np.asarray(place.data, order="C")
+        self._keep.append(place.data)
+        return place.data
+
+    def _python_step(self, step: Step, index: int, control: Control) -> PythonStep:
+        inputs = [None if s is None else self._source(s) for s in step.inputs]
+        dynamic = self.binding.dynamic and index == len(self.binding.steps) - 1
+        outputs = None if dynamic else [self._slot_view(s) for s in step.outputs]
+        return PythonStep(step, inputs, outputs, control if step.item.op.name in CONTROL else _reference)
+
+    def _source(self, slot: int) -> Array | LiveInput:
+        if self.binding.places[slot].is_external:
+            return self._live_input(slot)
+        view = self._slot_view(slot)
+        view.flags.writeable = False
+        return view
+
+    def _result(self, slot: int) -> Array | LiveInput | int:
+        """A view; or a live input; or the number of an output of the last step, which makes its own arrays."""
+        if not self.binding.places[slot].is_external:
+            return self._slot_view(slot)
+        if self.binding.roots.get(slot, slot) in self._live:
+            return self._live_input(slot)
+        return self.binding.steps[-1].outputs.index(slot)
+
+    def _live_input(self, slot: int) -> LiveInput:
+        number = self._live[self.binding.roots.get(slot, slot)]
+        return LiveInput(number, self.binding.types[slot].static_shape)
+
+    def _slot_view(self, slot: int) -> Array:
+        place, type_ = self.binding.places[slot], self.binding.types[slot]
+        if place.block is not None:
+            return self._view(place.block.offset, type_.static_shape, type_.dtype.numpy)
+        data = self._state[place.variable] if place.data is None else place.data
+        return data.reshape(type_.static_shape)
+
+    def _view(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+        return np.ndarray(shape, dtype, self._arena.data, offset)
+
+    def _raise(self) -> None:
+        step, reason = describe_error(int(self._error[0]))
+        self._error[0] = NO_ERROR
+        raise DataError(f"{self.binding.steps[step].item.where}: {reason}")
+
+
+def _reference(step: Step, inputs: Sequence[Array | None]) -> Sequence[Array]:
+    try:
+        with np.errstate(all="ignore"):
+            made = step.item.op.evaluate(step.item.attrs, *inputs)
+    except DataError as error:
+        raise DataError(f"{step.item.where}: {error}") from None
+    return made  # type: ignore[return-value]

@@ -1,0 +1,288 @@
+"""Loading a bundle, and the model it gives."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from edge_rt import bundle as bundles
+from edge_rt import native
+from edge_rt.bound import BoundCall
+from edge_rt.errors import ClosedError, InputError, MemoryLimitError, ModelError, SignatureError
+from edge_rt.plan import Plan
+from edge_rt.printing import PlanTable
+from edge_rt.runner import Runner
+from edge_rt.session import Session
+from edge_rt.signature import Signature, TensorInfo
+
+Array = np.ndarray[Any, Any]
+BACKENDS = ("auto", "cpu", "reference")
+
+
+class Memory(NamedTuple):
+    """Bytes a model uses. arena is None while it depends on sizes that only a call tells; see Model.memory_for."""
+
+    arena: int | None
+    weights: int
+    state: int
+
+
+def load(
+    path_or_bytes: str | os.PathLike[str] | bytes,
+    *,
+    threads: int | None = None,
+    backend: str = "auto",
+    max_memory: int | None = None,
+    mmap: bool = True,
+    verify: str = "header",
+) -> Model:
+    """Loads a .edge bundle.
+
+    threads: at most so many run one call; by default as many as this process may use. backend: "auto" or "cpu" run machine
+    code, "reference" runs NumPy only (slow, for comparison). max_memory: bytes of arena, weights and state together beyond
+    which MemoryLimitError is raised. mmap: map the file rather than read it. verify: "header", or "all" to check the
+    SHA-256 of every tensor as well.
+
+    Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU, OSError if the file
+    cannot be read.
+    """
+    options = {"threads": threads, "backend": backend, "max_memory": max_memory, "mmap": mmap, "verify": verify}
+    if backend not in BACKENDS:
+        raise ModelError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+    if threads is not None and (not isinstance(threads, int) or threads < 1):
+        raise ModelError(f"threads must be a positive integer or None, got {threads!r}")
+    return Model(bundles.read(path_or_bytes, mmap=mmap, verify=verify), path_or_bytes, options)
+
+
+class Model:
+    """A loaded bundle: signatures, weights, and a default session. Usable from several threads; a context manager.
+
+    Pickles as what it was loaded from, with the options; state is not carried.
+    """
+
+    def __init__(self, bundle: bundles.Bundle, source: Any, options: Mapping[str, Any]) -> None:
+        self._bundle, self._source, self._options = bundle, source, dict(options)
+        self.backend: str = options["backend"]
+        self.metadata: Mapping[str, Any] = bundle.metadata
+        self.assets: Mapping[str, bytes] = bundle.assets
+        self.signatures = {name: Signature(name, graph) for name, graph in bundle.signatures.items()}
+        self.initial_state = {
+            s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
+        }
+        self._closed = False
+        self._plans: dict[str, Plan] = {}
+        self._library = None if self.backend == "reference" else native.library()
+        self._team = None if self._library is None else native.team(self._library, options["threads"])
+        self._check_memory()
+        self._session: Session | None = None
+
+    # ---- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple[TensorInfo, ...]:
+        """Inputs of the only (or first) signature: name, dtype, shape."""
+        return self.entry(None).inputs
+
+    @property
+    def outputs(self) -> tuple[TensorInfo, ...]:
+        """Outputs of the only (or first) signature: name, dtype, shape."""
+        return self.entry(None).outputs
+
+    @property
+    def variables(self) -> dict[str, Array]:
+        """Initial contents of the state, by name."""
+        return {name: a.copy() for name, a in self.initial_state.items()}
+
+    @property
+    def memory(self) -> Memory:
+        """Bytes of arena (largest over the signatures), weights and state."""
+        arenas = [self._static_arena(s) for s in self.signatures.values()]
+        known = [a for a in arenas if a is not None]
+        arena = max(known, default=0) if len(known) == len(arenas) else None
+        return Memory(arena, self._weights(), sum(a.nbytes for a in self.initial_state.values()))
+
+    def memory_for(self, shapes: Mapping[str, Sequence[int]], signature: str | None = None) -> Memory:
+        """Memory when the inputs have these shapes."""
+        table = self.plan(shapes, signature)
+        return Memory(table.arena, self._weights(), sum(a.nbytes for a in self.initial_state.values()))
+
+    def plan(
+        self,
+        shapes: Mapping[str, Sequence[int]] | None = None,
+        signature: str | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> PlanTable:
+        """The steps for these input shapes, as a printable table: operator, kernel or NumPy, offsets, parts.
+
+        shapes: of inputs with symbolic sizes. values: contents of inputs that decide shapes (zeros where not given).
+        """
+        entry = self.entry(signature)
+        return PlanTable.of(self._new_runner(entry), entry, shapes or {}, values or {})
+
+    # ---- running it -------------------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        signature: str | None = None,
+        out: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """Runs on the default session: see Session.run."""
+        return self._default().run(inputs, signature=signature, out=out)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs with inputs in order or by name; the output, or a tuple of all, in order."""
+        return self._default()(*args, **kwargs)
+
+    def bind(self, signature: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> BoundCall:
+        """A call over fixed views: see Session.bind."""
+        return self._default().bind(signature, shapes)
+
+    def session(self) -> Session:
+        """A session with its own arena and state, sharing the weights."""
+        self._require_open()
+        return Session(self)
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """Copies of the default session's variables, by name."""
+        return self._default().state
+
+    def set_state(self, values: Mapping[str, Array]) -> None:
+        """Overwrites variables of the default session: see Session.set_state."""
+        self._default().set_state(values)
+
+    def reset_state(self) -> None:
+        """Gives the default session's variables their initial values again."""
+        self._default().reset_state()
+
+    def close(self) -> None:
+        """Ends use: later calls raise ClosedError. Arrays already given out stay valid."""
+        self._closed, self._session = True, None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        source = self._source if isinstance(self._source, bytes) else os.path.abspath(self._source)
+        return _reload, (source, self._options)
+
+    def __repr__(self) -> str:
+        return "Model(" + "; ".join(map(repr, self.signatures.values())) + ")"
+
+    # ---- for sessions -----------------------------------------------------------------------------------------------
+
+    def entry(self, name: str | None) -> Signature:
+        """The signature of this name (None: the first). Raises SignatureError for an unknown one."""
+        if name is None:
+            return next(iter(self.signatures.values()))
+        found = self.signatures.get(name)
+        if found is None:
+            raise SignatureError(f"no signature is named '{name}', there are {', '.join(self.signatures)}")
+        return found
+
+    def select(self, inputs: Mapping[str, Any], name: str | None) -> tuple[Signature, list[Array]]:
+        """The signature for these inputs, and the inputs checked."""
+        self._require_open()
+        if name is not None or len(self.signatures) == 1:
+            entry = self.entry(name)
+            return entry, entry.check(inputs)
+        fitting = [s for s in self.signatures.values() if s.accepts(inputs)]
+        if len(fitting) != 1:
+            got = ", ".join(f"{k}: {_describe(v)}" for k, v in inputs.items())
+            which = "no signature accepts" if not fitting else f"{len(fitting)} signatures accept"
+            listed = "\n".join(f"  {s!r}" for s in fitting or self.signatures.values())
+            raise SignatureError(f"{which} the inputs ({got}):\n{listed}")
+        return fitting[0], fitting[0].check(inputs)
+
+    def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Positional and named arguments of a call, by input name."""
+        if not args:
+            return dict(kwargs)
+        counts = {len(s.inputs): s for s in reversed(self.signatures.values())}
+        entry = counts.get(len(args) + len(kwargs))
+        if entry is None:
+            expected = " or ".join(str(n) for n in sorted(counts))
+            raise InputError(f"expected {expected} inputs, got {len(args) + len(kwargs)}")
+        named = dict(zip((i.name for i in entry.inputs), args))
+        twice = set(named) & set(kwargs)
+        if twice:
+            raise InputError(f"input '{min(twice)}' is given twice")
+        return {**named, **kwargs}
+
+    def runner(self, entry: Signature, state: Mapping[str, Array], pinned: bool = False) -> Runner:
+        """A runner for one session."""
+        self._require_open()
+        return self._new_runner(entry, [state[s.name] for s in entry.graph.variables], pinned)
+
+    # ---- parts ------------------------------------------------------------------------------------------------------
+
+    def _new_runner(self, entry: Signature, state: Sequence[Array] | None = None, pinned: bool = False) -> Runner:
+        plan = self._plans.get(entry.name)
+        if plan is None:
+            plan = self._plans[entry.name] = Plan(entry.graph)
+        if state is None:
+            state = [self.initial_state[s.name] for s in entry.graph.variables]
+        return Runner(plan, self._library, self._team, state, self._arena_limit(), pinned)
+
+    def _arena_limit(self) -> float:
+        limit = self._options["max_memory"]
+        if limit is None:
+            return float("inf")
+        return float(limit - self._weights() - sum(a.nbytes for a in self.initial_state.values()))
+
+    def _weights(self) -> int:
+        unique = {
+            a.__array_interface__["data"][0]: a.nbytes for g in self._bundle.signatures.values() for a in _constants(g)
+        }
+        return sum(unique.values())
+
+    def _static_arena(self, entry: Signature) -> int | None:
+        if self.backend == "reference" or not all(i.type.is_static for i in entry.inputs):
+            return None
+        table = self.plan(signature=entry.name)
+        return table.arena if table.is_whole else None
+
+    def _check_memory(self) -> None:
+        limit = self._options["max_memory"]
+        if limit is None:
+            return
+        memory = self.memory
+        needed = (memory.arena or 0) + memory.weights + memory.state
+        if needed > limit:
+            raise MemoryLimitError(f"max_memory is {limit} bytes, the model needs {needed}: {memory}")
+
+    def _default(self) -> Session:
+        self._require_open()
+        if self._session is None:
+            self._session = Session(self)
+        return self._session
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise ClosedError("the model was closed")
+
+
+def _constants(graph: Any) -> list[Array]:
+    found = [v.data for v in graph.constants()]
+    for _, _, inner in graph.subgraphs():
+        found.extend(_constants(inner))
+    return found
+
+
+def _describe(value: Any) -> str:
+    return f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)
+
+
+def _reload(source: Any, options: Mapping[str, Any]) -> Model:
+    return load(source, **options)

@@ -1,0 +1,159 @@
+"""Runs a plan: binds each stage for the shapes that come, keeps the bindings, walks from cut to cut."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_rt.binding import Binding, Stage, Step, bind
+from edge_rt.errors import MemoryLimitError
+from edge_rt.instance import Instance, aligned_bytes
+from edge_rt.plan import Plan
+from edge_rt.types import TensorType
+
+Array = np.ndarray[Any, Any]
+
+KEPT_BINDINGS = 16
+"""Bindings that a stage keeps, the least recently used going first."""
+
+
+class Cache:
+    """Bindings of one stage by the types and decisive contents of its inputs."""
+
+    __slots__ = ("entries", "stage")
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.entries: OrderedDict[Any, tuple[Instance, Cache | None]] = OrderedDict()
+
+    def find(self, key: Any) -> tuple[Instance, Cache | None] | None:
+        found = self.entries.get(key)
+        if found is not None:
+            self.entries.move_to_end(key)
+        return found
+
+    def add(self, key: Any, instance: Instance, following: Cache | None) -> None:
+        self.entries[key] = (instance, following)
+        if len(self.entries) > KEPT_BINDINGS:
+            self.entries.popitem(last=False)
+
+
+class Runner:
+    """Executes one plan over an arena and state of its own. Not safe for concurrent use: a session locks.
+
+    state: one array per variable of the plan's graph; the kernels read them in place, `run` writes them when all has gone
+    well. max_bytes: the arena may not grow beyond it (MemoryLimitError).
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        addresses: Mapping[str, int],
+        state: Sequence[Array] = (),
+        max_bytes: float = float("inf"),
+        pinned: bool = False,
+    ) -> None:
+        self.plan = plan
+        self._addresses, self._state, self._max_bytes, self._pinned = addresses, list(state), max_bytes, pinned
+        self._first = Cache(Stage.first(plan))
+        self._arena = aligned_bytes(0)
+        self._bodies: dict[int, Runner] = {}
+        self._state_types = {s: TensorType.of(a) for s, a in zip(plan.variables, self._state)}
+
+    def run(self, inputs: Sequence[Array]) -> list[Array]:
+        """Outputs, as fresh arrays. inputs: C-contiguous, of the graph's dtypes, in order.
+
+        Raises InferenceError where a node does not accept these shapes, DataError where one does not accept the contents.
+        """
+        arrays: dict[int, Array] = dict(zip(self.plan.inputs, inputs))
+        cache: Cache | None = self._first
+        while cache is not None:
+            live = [arrays[s] for s in cache.stage.live]
+            instance, following = self._instance(cache, live)
+            results = instance.run(live)
+            binding = instance.binding
+            if following is None:
+                arrays.update(zip(binding.alive, results))
+            else:
+                arrays = {s: r.copy() for s, r in zip(binding.alive, results)}
+            cache = following
+        outputs = [self._collect(s, binding, arrays) for s in self.plan.outputs]
+        self._commit(binding, arrays)
+        return outputs
+
+    def binding_for(self, types: Sequence[TensorType], contents: Mapping[int, Array]) -> Binding:
+        """The binding of the first stage for these input types. contents: of decisive inputs, by slot."""
+        return self._bind(self._first.stage, dict(zip(self.plan.inputs, types)), contents)
+
+    def instance_for(self, live: Sequence[Array]) -> tuple[Instance, bool]:
+        """The first stage's instance for arrays like these, and whether it is all of the plan."""
+        instance, following = self._instance(self._first, live)
+        return instance, following is None
+
+    # ---- parts of a run ---------------------------------------------------------------------------------------------
+
+    def _instance(self, cache: Cache, live: Sequence[Array]) -> tuple[Instance, Cache | None]:
+        stage = cache.stage
+        contents = {s: a for s, a in zip(stage.live, live) if s in stage.decisive}
+        key = (
+            tuple([(a.shape, a.dtype.num) for a in live]),
+            tuple([a.tobytes() for a in contents.values()]),
+        )
+        found = cache.find(key)
+        if found is not None:
+            return found
+        contents = {s: a.copy() for s, a in contents.items()}
+        binding = self._bind(stage, {s: TensorType.of(a) for s, a in zip(stage.live, live)}, contents)
+        self._reserve(binding.arena)
+        instance = Instance(binding, self._arena, self._state, self._addresses, self._control)
+        following = None if binding.rest is None else Cache(binding.rest)
+        cache.add(key, instance, following)
+        return instance, following
+
+    def _bind(self, stage: Stage, types: dict[int, TensorType], contents: Mapping[int, Array]) -> Binding:
+        kept = [*self.plan.outputs, *(u for u in self.plan.updates if u is not None)]
+        return bind(stage, {**types, **self._state_types}, contents, kept, self._pinned)
+
+    def _reserve(self, nbytes: int) -> None:
+        """Grows the arena. Instances over the old one go."""
+        if nbytes > self._max_bytes:
+            raise MemoryLimitError(f"the arena needs {nbytes} bytes for these shapes, max_memory leaves {self._max_bytes:.0f}")
+        if nbytes > self._arena.size:
+            self._arena = aligned_bytes(nbytes)
+            for cache in self._caches():
+                cache.entries.clear()
+
+    def _caches(self) -> list[Cache]:
+        found = [self._first]
+        for cache in found:
+            found.extend(c for _, c in cache.entries.values() if c is not None)
+        return found
+
+    def _collect(self, slot: int, binding: Binding, arrays: Mapping[int, Array]) -> Array:
+        slot = binding.resolve(slot)
+        found = arrays.get(slot)
+        if found is None:
+            place = binding.places[slot]
+            found = self._state[place.variable] if place.data is None else place.data
+        return found.copy()
+
+    def _commit(self, binding: Binding, arrays: Mapping[int, Array]) -> None:
+        updates = [
+            (state, self._collect(u, binding, arrays)) for state, u in zip(self._state, self.plan.updates) if u is not None
+        ]
+        for state, new in updates:
+            state[...] = new
+
+    def _control(self, step: Step, inputs: Sequence[Array | None]) -> Sequence[Array]:
+        """A loop, whose body is a plan of its own."""
+        made = step.item.op.reference(step.item.attrs, *inputs, run=self._run_body)
+        return made if isinstance(made, (tuple, list)) else (made,)
+
+    def _run_body(self, graph: Any, inputs: Sequence[Array]) -> list[Array]:
+        body = self._bodies.get(id(graph))
+        if body is None:
+            body = self._bodies[id(graph)] = Runner(Plan(graph), self._addresses, max_bytes=self._max_bytes)
+        return body.run([np.asarray(x, order="C") for x in inputs])

@@ -1,0 +1,119 @@
+"""A session: arena, state and bindings of one user of a model."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_rt.bound import BoundCall
+from edge_rt.errors import InputError
+from edge_rt.interpreter import evaluate
+from edge_rt.runner import Runner
+from edge_rt.signature import Signature
+
+if TYPE_CHECKING:
+    from edge_rt.model import Model
+
+Array = np.ndarray[Any, Any]
+
+
+class Session:
+    """Runs a model. Calls on one session are serialised; sessions of one model share its weights and run in parallel."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._lock = threading.Lock()
+        self._state = {name: initial.copy() for name, initial in model.initial_state.items()}
+        self._runners: dict[str, Runner] = {}
+
+    def run(
+        self,
+        inputs: Mapping[str, Any],
+        *,
+        signature: str | None = None,
+        out: Mapping[str, Array] | None = None,
+    ) -> dict[str, Array]:
+        """Outputs by name, as fresh arrays, or in the arrays of `out`.
+
+        inputs: arrays by name, of exactly the declared dtypes; Python and NumPy scalars where the dtype represents them
+        exactly. signature: which entry point; by default the only one that accepts these inputs.
+        Raises InputError, SignatureError, DataError, MemoryLimitError, ClosedError; state is unchanged then.
+        """
+        entry, arrays = self._model.select(inputs, signature)
+        with self._lock:
+            made = self._execute(entry, arrays)
+        names = entry.graph.output_names
+        if out is None:
+            return dict(zip(names, made))
+        return _fill(out, dict(zip(names, made)))
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Runs with inputs in order or by name; the output, or a tuple of all, in order."""
+        made = self.run(self._model.named(args, kwargs))
+        return next(iter(made.values())) if len(made) == 1 else tuple(made.values())
+
+    def bind(self, signature: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> BoundCall:
+        """A call whose inputs and outputs are views over the arena: fill, run, read; nothing is copied or checked.
+
+        shapes: of the inputs with symbolic sizes. Raises InputError if sizes are missing or depend on contents.
+        """
+        return BoundCall(self._model, self._model.entry(signature), shapes or {}, self._state, self._lock)
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """Copies of the variables by name. Set them with `set_state`."""
+        with self._lock:
+            return {name: a.copy() for name, a in self._state.items()}
+
+    def set_state(self, values: Mapping[str, Array]) -> None:
+        """Overwrites variables. Raises InputError for an unknown name, or another dtype or shape than declared."""
+        with self._lock:
+            for name, value in values.items():
+                held = self._state.get(name)
+                if held is None:
+                    raise InputError(f"state: no variable is named '{name}', there are {', '.join(self._state) or 'none'}")
+                if held.dtype != value.dtype or held.shape != value.shape:
+                    raise InputError(
+                        f"state '{name}': expected {held.dtype}{list(held.shape)}, got {value.dtype}{list(value.shape)}"
+                    )
+            for name, value in values.items():
+                self._state[name][...] = value
+
+    def reset_state(self) -> None:
+        """Gives all variables their initial values again."""
+        self.set_state(self._model.initial_state)
+
+    def _execute(self, entry: Signature, arrays: Sequence[Array]) -> list[Array]:
+        if self._model.backend == "reference":
+            state = {s.name: self._state[s.name] for s in entry.graph.variables}
+            made = evaluate(entry.graph, arrays, state)
+            for name, value in state.items():
+                self._state[name][...] = value
+            return [np.array(m) for m in made]
+        return self._runner(entry).run(arrays)
+
+    def _runner(self, entry: Signature) -> Runner:
+        runner = self._runners.get(entry.name)
+        if runner is None:
+            runner = self._runners[entry.name] = self._model.runner(entry, self._state)
+        return runner
+
+
+def _fill(out: Mapping[str, Array], made: dict[str, Array]) -> dict[str, Array]:
+    for name, target in out.items():
+        if name not in made:
+            raise InputError(f"out: no output is named '{name}', there are {', '.join(made)}")
+        source = made[name]
+        if target.shape != source.shape or target.dtype != source.dtype:
+            raise InputError(
+                f"out '{name}': expected {source.dtype}{list(source.shape)}, got {target.dtype}{list(target.shape)}"
+            )
+    for name, target in out.items():
+        target[...] = made[name]
+        made[name] = target
+    return made
+
+
