@@ -4,5 +4,11 @@ A test checks that each file defines exactly what stands here.
 """
 
 FAMILIES: dict[str, str] = {
-    "elementwise": "Relu Add",
+    "conv": "Conv ConvTranspose Col2Im CausalConvWithState",
+    "pool": "MaxPool AveragePool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool MaxUnpool MaxRoiPool",
+    "norm": (
+        "BatchNormalization InstanceNormalization GroupNormalization LayerNormalization RMSNormalization LRN "
+        "LpNormalization MeanVarianceNormalization"
+    ),
+    "recurrent": "LSTM GRU RNN",
 }
