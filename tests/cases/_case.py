@@ -8,14 +8,20 @@ import numpy as np
 
 
 class Case:
-    """An operator with attributes and inputs. `native`: whether a kernel must cover it (a NumPy step fails the test)."""
+    """An operator with attributes and inputs.
 
-    __slots__ = ("attributes", "inputs", "name", "native", "op")
+    native: whether a kernel must cover it (a NumPy step fails the test). constants: positions of the inputs that are
+    constants of the graph rather than its inputs (weights); those that decide shapes always are.
+    """
+
+    __slots__ = ("attributes", "constants", "inputs", "name", "native", "op")
 
     def __init__(
-        self, op: str, *inputs: np.ndarray[Any, Any] | None, name: str = "", native: bool = False, **attributes: Any
-    ) -> None:
+        self, op: str, *inputs: np.ndarray[Any, Any] | None, name: str = "", native: bool = False,
+        constants: tuple[int, ...] = (), **attributes: Any,
+    ) -> None:  # fmt: skip
         self.op, self.inputs, self.native, self.attributes = op, inputs, native, attributes
+        self.constants = constants
         shapes = "-".join("none" if x is None else f"{x.dtype}{list(x.shape)}".replace(" ", "") for x in inputs)
         self.name = f"{op}-{name or shapes}"
 
