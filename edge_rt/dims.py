@@ -16,7 +16,14 @@ from typing import Any, NoReturn, Union
 from edge_rt.errors import SymbolicDimError
 
 Monomial = tuple[str, ...]
+Terms = tuple[tuple[Monomial, int], ...]
 IntLike = Union[int, "Sym"]
+
+MAX_TERMS = 64
+MAX_DEGREE = 16
+MAX_FACTOR = 1 << 63
+MAX_ATOM = 4096
+"""Beyond these an expression counts as unknown (SymbolicDimError): squaring it a few times more would fill the memory."""
 
 
 class Sym:
@@ -24,10 +31,15 @@ class Sym:
 
     __slots__ = ("_terms",)
 
-    _terms: tuple[tuple[Monomial, int], ...]
+    _terms: Terms
 
-    def __init__(self, terms: tuple[tuple[Monomial, int], ...]) -> None:
+    def __init__(self, terms: Terms) -> None:
         self._terms = terms
+
+    @property
+    def terms(self) -> Terms:
+        """(atoms, factor) of each term, in canonical order. `from_terms` is the inverse."""
+        return self._terms
 
     def __add__(self, other: IntLike) -> IntLike:
         return _sum([*_terms(self), *_terms(other)]) if _usable(other) else NotImplemented
@@ -86,7 +98,14 @@ class Sym:
 
 def symbol(name: str) -> Sym:
     """The unknown size called `name`."""
+    if len(name) > MAX_ATOM:
+        raise SymbolicDimError(f"an expression of {len(name)} characters is too large to be followed")
     return Sym((((name,), 1),))
+
+
+def from_terms(terms: Iterable[tuple[Monomial, int]]) -> IntLike:
+    """The sum of terms, each a factor times the product of its atoms."""
+    return _sum((tuple(sorted(atoms)), factor) for atoms, factor in terms)
 
 
 def is_known(dim: Any) -> bool:
@@ -111,6 +130,23 @@ def floor_div(a: IntLike, b: IntLike) -> IntLike:
 def ceil_div(a: IntLike, b: IntLike) -> IntLike:
     """The smallest integer that is not below a / b."""
     return -floor_div(-a, b)
+
+
+def trunc_div(a: IntLike, b: IntLike) -> IntLike:
+    """a / b rounded toward zero."""
+    if isinstance(a, int) and isinstance(b, int):
+        return a // b if (a < 0) == (b < 0) else -(-a // b)
+    quotient = floor_div(a, b)
+    if (is_nonnegative(a) and is_nonnegative(b)) or quotient * b == a:
+        return quotient
+    return symbol(f"trunc({_group(a)}/{_group(b)})")
+
+
+def is_nonnegative(dim: IntLike) -> bool:
+    """Whether `dim` cannot be below zero, given that names stand for sizes. False where that is not obvious."""
+    if isinstance(dim, int):
+        return dim >= 0
+    return all(factor > 0 and all(map(_is_size, monomial)) for monomial, factor in dim._terms)
 
 
 def minimum(a: IntLike, b: IntLike) -> IntLike:
@@ -153,6 +189,11 @@ def _divide(a: Sym, divisor: tuple[Monomial, int]) -> IntLike | None:
     return _sum(terms)
 
 
+def _is_size(atom: str) -> bool:
+    computed = atom.startswith(("floor(", "trunc(", "min(", "max("))
+    return not computed or "-" not in atom or atom.startswith("max(0,")
+
+
 def _usable(x: object) -> bool:
     return isinstance(x, (int, Sym)) or hasattr(x, "__index__")
 
@@ -174,6 +215,8 @@ def _normal(total: Mapping[Monomial, int]) -> IntLike:
         return 0
     if list(kept) == [()]:
         return kept[()]
+    if len(kept) > MAX_TERMS or any(len(m) > MAX_DEGREE or abs(f) >= MAX_FACTOR for m, f in kept.items()):
+        raise SymbolicDimError("the expression of a size is too large to be followed")
     return Sym(tuple(sorted(kept.items(), key=lambda term: (-len(term[0]), term[0]))))
 
 

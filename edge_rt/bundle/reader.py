@@ -1,0 +1,190 @@
+"""Reads a bundle: everything is checked at this door, and what comes out can be trusted."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap as _mmap
+import os
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Literal, Union
+
+import numpy as np
+
+from edge_rt.bundle import _msgpack
+from edge_rt.bundle._build import Builder
+from edge_rt.bundle._format import ALIGNMENT, HASHED, MAGIC, MAX_HEADER, PREAMBLE, VERSION, aligned, check_limit, digest
+from edge_rt.bundle._types import DTYPES
+from edge_rt.bundle.model import Blobs, Bundle, TestVector
+from edge_rt.bundle.validate import validate_header, validate_source
+from edge_rt.errors import (
+    BundleChecksumError,
+    BundleLayoutError,
+    BundleMagicError,
+    BundleSchemaError,
+    BundleTruncatedError,
+    BundleVersionError,
+)
+
+Array = np.ndarray[Any, Any]
+Path = Union[str, "os.PathLike[str]"]
+Bytes = Union[bytes, bytearray, memoryview]
+Verify = Literal["header", "all"]
+
+
+def read(source: Path | Bytes, *, mmap: bool = True, verify: Verify = "header") -> Bundle:
+    """The bundle in a file or in a buffer.
+
+    Constants, variables and test vectors are read-only views, 64-byte aligned, on the file's map (mmap=True), on the
+    buffer if that is aligned, or on one aligned copy. The file must be replaced by rename only, never written to.
+    verify: "header" checks everything but the contents of tensors; "all" also these, against their SHA-256.
+    Raises a BundleError that says what is wrong and where; OSError if the file cannot be read.
+    """
+    return _read(_buffer(source, mmap), verify)
+
+
+def read_header(source: Path | Bytes) -> tuple[dict[str, Any], int]:
+    """The validated header as data, and the length of the file. Raises like `read`, but builds no graph."""
+    data = _buffer(source, True)
+    header, _ = _header(data)
+    return header, len(data)
+
+
+def _read(data: memoryview, verify: Verify) -> Bundle:
+    if verify not in ("header", "all"):
+        raise ValueError(f"verify must be 'header' or 'all', got {verify!r}")
+    header, start = _header(data)
+    tensors = Tensors(data, start, header["tensors"])
+    if verify == "all":
+        for index in range(len(tensors.table)):
+            tensors.verify(index)
+    source = None if header["source"] is None else partial(_source, tensors, header["source"])
+    return Bundle(
+        Builder(header, tensors).signatures(),
+        metadata=header["metadata"],
+        assets=Blobs({name: tensors[index] for name, index in header["assets"].items()}),
+        test_vectors=[
+            TestVector(signature, _arrays(inputs, tensors), _arrays(outputs, tensors))
+            for signature, inputs, outputs in header["test_vectors"]
+        ],
+        source=source,
+        requires=header["requires"]["ops"],
+    )
+
+
+def _source(tensors: Tensors, index: int) -> Bundle:
+    tensors.verify(index)
+    header = _msgpack.decode(tensors[index].tobytes(), "source")
+    validate_source(header, tensors.table)
+    return Bundle(
+        Builder(header, tensors, "source.").signatures(),
+        metadata=header["metadata"],
+        requires=header["requires"]["ops"],
+    )
+
+
+def _arrays(indices: Mapping[str, int], tensors: Tensors) -> dict[str, Array]:
+    return {name: tensors[index] for name, index in indices.items()}
+
+
+class Tensors:
+    """The tensors of a file as read-only arrays, each made once, when it is asked for."""
+
+    __slots__ = ("_arrays", "_data", "_start", "table")
+
+    def __init__(self, data: memoryview, start: int, table: list[Any]) -> None:
+        self._data, self._start, self.table = data, start, table
+        self._arrays: dict[int, Array] = {}
+
+    def __getitem__(self, index: int) -> Array:
+        array = self._arrays.get(index)
+        if array is None:
+            dtype, shape, offset = self.table[index][:3]
+            array = np.ndarray(shape, DTYPES[dtype].numpy.newbyteorder("<"), self._data, self._start + offset)
+            self._arrays[index] = array
+        return array
+
+    def verify(self, index: int) -> None:
+        """Raises BundleChecksumError unless the tensor has its SHA-256; BundleSchemaError for a boolean beyond 1."""
+        dtype, shape, offset, nbytes, sha, _ = self.table[index]
+        start = self._start + offset
+        content = self._data[start : start + nbytes]
+        if hashlib.sha256(content).digest() != sha:
+            place = f"tensors[{index}] ({dtype}{shape}, bytes {start} to {start + nbytes})"
+            raise BundleChecksumError(f"{place} must have the SHA-256 of its entry, {sha.hex()}")
+        if dtype == "bool" and nbytes and np.frombuffer(content, np.uint8).max() > 1:
+            raise BundleSchemaError(f"tensors[{index}] must have only bytes 0 and 1, being boolean")
+
+
+def _header(data: memoryview) -> tuple[dict[str, Any], int]:
+    """The validated header, and where the tensor section starts."""
+    size = len(data)
+    if bytes(data[: len(MAGIC)]) != MAGIC[:size]:
+        raise BundleMagicError(f"not a .edge file: must start with {MAGIC!r}, got {bytes(data[: len(MAGIC)])!r}")
+    if size < PREAMBLE.size:
+        raise BundleTruncatedError(f"the file must have at least {PREAMBLE.size} bytes, got {size}")
+    _, version, signature, length, section, sha = PREAMBLE.unpack_from(data)
+    if version > VERSION:
+        raise BundleVersionError(
+            f"byte 8: written in format version {version}, this runtime reads versions up to {VERSION}"
+        )
+    if version < 1:
+        raise BundleVersionError(f"byte 8: format version must be 1 to {VERSION}, got {version}")
+    if signature:
+        raise BundleSchemaError(f"byte 12: length of the signature must be 0 in version 1, got {signature}")
+    check_limit("byte 16", "length of the header", length, MAX_HEADER)
+    start = aligned(PREAMBLE.size + length)
+    end = start + section
+    if size < PREAMBLE.size + length:
+        raise BundleTruncatedError(
+            f"the header must end at byte {PREAMBLE.size + length}, the file ends at byte {size}"
+        )
+    content = bytes(data[PREAMBLE.size : PREAMBLE.size + length])
+    if digest(data[:HASHED], content) != sha:
+        raise BundleChecksumError(
+            f"bytes 0 to {HASHED} and {PREAMBLE.size} to {PREAMBLE.size + length}, the header, must have the SHA-256 "
+            f"that stands at byte {HASHED}, {sha.hex()}"
+        )
+    if size < end:
+        raise BundleTruncatedError(f"the tensor section must end at byte {end}, the file ends at byte {size}")
+    if size > end:
+        raise BundleLayoutError(f"the file must end with its tensor section at byte {end}, it has {size} bytes")
+    header = _msgpack.decode(content)
+    validate_header(header, section)
+    _check_padding(data, PREAMBLE.size + length, start, header["tensors"])
+    return header, start
+
+
+def _check_padding(data: memoryview, header_end: int, start: int, table: list[Any]) -> None:
+    """Raises BundleLayoutError unless all bytes that belong to nothing are zero."""
+    end = header_end
+    for _, _, offset, nbytes, _, _ in table:
+        begin = start + offset
+        if begin != end and any(data[end:begin]):
+            raise BundleLayoutError(f"bytes {end} to {begin}, padding, must be zero")
+        end = begin + nbytes
+    if not table and any(data[end:start]):
+        raise BundleLayoutError(f"bytes {end} to {start}, padding, must be zero")
+
+
+def _buffer(source: Path | Bytes, mmap: bool) -> memoryview:
+    """The bytes, read-only and with a 64-byte aligned address."""
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if mmap and size:
+                return memoryview(_mmap.mmap(file.fileno(), size, access=_mmap.ACCESS_READ))
+            copy = _aligned_empty(size)
+            return copy[: file.readinto(copy)].toreadonly()
+    view = memoryview(source).toreadonly().cast("B")
+    if not len(view) or np.frombuffer(view, np.uint8).ctypes.data % ALIGNMENT == 0:
+        return view
+    copy = _aligned_empty(len(view))
+    copy[:] = view
+    return copy.toreadonly()
+
+
+def _aligned_empty(size: int) -> memoryview:
+    block = np.empty(size + ALIGNMENT, np.uint8)
+    shift = -block.ctypes.data % ALIGNMENT
+    return block.data[shift : shift + size]
