@@ -16,7 +16,7 @@ from edge_rt.targets import TARGETS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m edge_rt.codegen", description="Compiles the kernels ahead of time.")
+    parser = argparse.ArgumentParser(prog="python -m edge_rt.codegen", description="Compiles the kernels.")
     commands = parser.add_subparsers(required=True)
     build = commands.add_parser("build", help="write code images")
     which = build.add_mutually_exclusive_group(required=True)

@@ -1,7 +1,7 @@
-"""The entry of a kernel: `void(const int64_t *args, int64_t part, int64_t parts)`, which unpacks words and calls the body.
+"""The entry of a kernel, `void(const int64_t *args, int64_t part, int64_t parts)`: unpacks words and calls the body.
 
-Word i of `args` is parameter i of the KernelSpec: an address, an integer, or in its low half the bits of a float32. The body
-stays a function of its own, because only there every pointer is `noalias` for all of LLVM's passes.
+Word i of `args` is parameter i of the KernelSpec: an address, an integer, or in its low half the bits of a float32.
+The body stays a function of its own, because only there every pointer is `noalias` for all of LLVM's passes.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """A static linker: relocatable ELF64 objects -> one flat, position-independent piece of code with a symbol table.
 
 It lays out the code of all objects, then their constants, and applies the relocations that LLVM makes for code that
-refers only to itself. Whatever else an object wants (a function of libm, a global offset table, writable data) is an error
-that names the kernel. The result runs at any address that is a multiple of 4096.
+refers only to itself. Whatever else an object wants (a function of libm, a global offset table, writable data) is an
+error that names the kernel. The result runs at any address that is a multiple of 4096.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ class Object:
 def link(objects: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
     """(code, offset of each exported function) of objects by kernel symbol, laid out in the order given.
 
-    Raises CodegenError that names the kernel for an undefined symbol, writable data, an unknown relocation, or an object
-    that does not export exactly its kernel.
+    Raises CodegenError that names the kernel for an undefined symbol, writable data, an unknown relocation, or an
+    object that does not export exactly its kernel.
     """
     parsed = [Object(kernel, data) for kernel, data in objects.items()]
     code = bytearray()

@@ -79,7 +79,7 @@ def _file_digest(module: str) -> bytes:
 
 @functools.cache
 def _sources_of(module: str) -> frozenset[str]:
-    """The modules whose text decides what a kernel in `module` compiles to: kernels, and the lowerings with their constants."""
+    """Modules whose text decides what a kernel in `module` compiles to: kernels, and lowerings with their constants."""
     found = {module}
     if not module.startswith("edge_rt.kernels"):
         return frozenset(found)

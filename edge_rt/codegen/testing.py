@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from edge_rt.codegen.link import link
 from edge_rt.codegen.objects import kernel_object
 from edge_rt.kernels import kernel_of
+from edge_rt.kernels._registry import Factory
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import write_image
@@ -27,30 +29,39 @@ ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 _DTYPES = {"f16*": "f2", "f32*": "f4", "i8*": "i1", "u8*": "u1 b1", "i32*": "i4", "i64*": "i8"}
 
 
-def call(spec: KernelSpec, *, parts: int = 1, order: Any = None, target: Target | None = None, **args: Any) -> None:
+def call(
+    spec: KernelSpec,
+    *,
+    parts: int = 1,
+    order: Iterable[int] | None = None,
+    target: Target | None = None,
+    factory: Factory | None = None,
+    **args: Any,
+) -> None:
     """Runs a kernel on this host.
 
     args: an array (or None: null) for each pointer, a number for each scalar, by the names in the spec. Arrays must be
-    contiguous and of the dtype the spec says (TypeError otherwise); the kernel writes into them. order: the parts to run,
-    by default all of them in order. target: compile for this one, instead of the best for this CPU.
+    contiguous and of the dtype the spec says (TypeError otherwise); the kernel writes into them. order: the parts to
+    run, by default all of them in order. target: compile for this one, instead of the best for this CPU. factory: makes
+    the body of a kernel that is not registered.
     """
     names = [p.name for p in spec.params]
     if sorted(names) != sorted(args):
         raise TypeError(f"{spec.symbol} takes {', '.join(names)}; got {', '.join(args)}")
     words = np.array([_word(spec, p.name, p.type, args[p.name]) for p in spec.params] or [0], np.int64)
-    entry = entry_of(spec, target)
+    entry = entry_of(spec, target, factory)
     for part in range(parts) if order is None else order:
         entry(words.ctypes.data, part, parts)
 
 
-def entry_of(spec: KernelSpec, target: Target | None = None) -> Any:
+def entry_of(spec: KernelSpec, target: Target | None = None, factory: Factory | None = None) -> Any:
     """The kernel's entry, as a ctypes function of (address of the argument words, part, parts)."""
-    return _entry(spec, target or choose_target(cpu_features())[0])
+    return _entry(spec, target or choose_target(cpu_features())[0], factory)
 
 
 @functools.cache
-def _entry(spec: KernelSpec, target: Target) -> Any:
-    data = kernel_object(*kernel_of(spec), target)
+def _entry(spec: KernelSpec, target: Target, factory: Factory | None) -> Any:
+    data = kernel_object(spec, factory or kernel_of(spec)[1], target)
     code, symbols = link({spec.symbol: data})
     library = Library.of_bytes(write_image(target.name, target.requires, symbols, code), spec.symbol)
     return ENTRY(library.address(spec.symbol))

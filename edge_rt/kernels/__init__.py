@@ -18,11 +18,11 @@ def load_all() -> dict[str, tuple[KernelSpec, Factory]]:
     """Imports every family; all kernels by symbol."""
     for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
         import_module(f"{__name__}.{module}")
-    return dict(sorted(KERNELS.items()))
+    return {symbol: k for symbol, k in sorted(KERNELS.items()) if k[1].__module__.startswith(__name__)}
 
 
 def kernel_of(spec: KernelSpec) -> tuple[KernelSpec, Factory]:
-    """The kernel of a spec, from the family of the lowering that declares it, or else from any. KeyError if there is none."""
+    """The kernel of a spec, from the family of the lowering that declares it, or else from any; KeyError if none."""
     if spec.symbol not in KERNELS:
         for name, module in list(sys.modules.items()):
             family = f"{__name__}.{name.rpartition('.')[2]}"

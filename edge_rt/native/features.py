@@ -22,7 +22,7 @@ def cpu_architecture() -> str:
 
 
 def cpu_features() -> frozenset[str]:
-    """Features of this CPU that the system supports: the flags of /proc/cpuinfo (x86-64), or AT_HWCAP's names (aarch64)."""
+    """What this CPU and its system support: the flags of /proc/cpuinfo (x86-64), or the names of AT_HWCAP (aarch64)."""
     if cpu_architecture() == "aarch64":
         getauxval = ctypes.CDLL(None).getauxval
         getauxval.restype, getauxval.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
@@ -41,8 +41,8 @@ def cpu_features() -> frozenset[str]:
 def choose_target(features: frozenset[str], arch: str | None = None) -> tuple[Target, str]:
     """The best target for a CPU with these features, and why it was chosen.
 
-    $EDGE_RT_TARGET names another one, for tests. Raises TargetError where no target fits, or where the CPU lacks features
-    that the target named requires.
+    $EDGE_RT_TARGET names another one, for tests. Raises TargetError where no target fits, or where the CPU lacks
+    features that the target named requires.
     """
     arch = arch or cpu_architecture()
     named = os.environ.get("EDGE_RT_TARGET")

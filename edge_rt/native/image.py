@@ -49,13 +49,12 @@ def write_image(
     target: str, requires: frozenset[str], symbols: dict[str, int], code: bytes, sources: str = "", producer: str = ""
 ) -> bytes:
     """The bytes of an image; the same for the same arguments."""
-    header = msgpack.packb(
-        {
-            "target": target, "requires": sorted(requires), "symbols": dict(sorted(symbols.items())),
-            "code_offset": CODE_OFFSET, "code_size": len(code), "code_sha256": hashlib.sha256(code).digest(),
-            "sources": sources, "producer": producer,
-        }  # fmt: skip
-    )
+    fields = {
+        "target": target, "requires": sorted(requires), "symbols": dict(sorted(symbols.items())),
+        "code_offset": CODE_OFFSET, "code_size": len(code), "code_sha256": hashlib.sha256(code).digest(),
+        "sources": sources, "producer": producer,
+    }  # fmt: skip
+    header: bytes = msgpack.packb(fields)
     if len(header) > MAX_HEADER:
         raise ValueError(f"{len(symbols)} symbols make a header of {len(header)} bytes; the format allows {MAX_HEADER}")
     front = MAGIC + struct.pack("<II", VERSION, len(header)) + hashlib.sha256(header).digest() + header
@@ -63,7 +62,7 @@ def write_image(
 
 
 def read_header(data: bytes, where: str) -> Header:
-    """The header of an image, of which `data` is at least the first 64 KiB. Raises CodeImageError that names `where`."""
+    """The header of an image of which `data` is at least the first 64 KiB. Raises CodeImageError with `where`."""
     if data[:8] != MAGIC:
         raise CodeImageError(f"{where}: not a code image")
     if len(data) < 48:

@@ -70,8 +70,8 @@ _lock = threading.Lock()
 def library() -> Library:
     """The library of this process, for the target that fits this CPU best.
 
-    It is the pack that ships with the package, or an image from the host's cache, or, where numba is installed, compiled now.
-    Raises TargetError where there is none of them.
+    It is the pack that ships with the package, or an image from the host's cache, or, where numba is installed, compiled
+    now. Raises TargetError where there is none of them.
     """
     with _lock:
         return _load()
@@ -88,8 +88,8 @@ def _load() -> Library:
         return pack
     if sources is None:
         raise TargetError(
-            f"no code image for {target.name}: this installation has no {PACKS / (target.name + '.image')}. Install the "
-            "wheel of edge-rt, which carries it, or install numba to compile for this machine: pip install 'edge-rt[jit]'"
+            f"no code image for {target.name}: this installation has no {PACKS / (target.name + '.image')}. Install "
+            "the wheel of edge-rt, which carries it, or numba, to compile for this machine: pip install 'edge-rt[jit]'"
         )
     return _cached(target, features, sources)
 
