@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from edge_rt.binding import CONTROL, Binding, Place, Step
 from edge_rt.errors import DataError
 from edge_rt.lowering._spec import Arg, ErrorWord, Out, Scratch, StepNumber, Table
+from edge_rt.native.library import Library
 from edge_rt.native.program import NO_ERROR, Program, describe_error
+from edge_rt.native.team import Team
 
 Array = np.ndarray[Any, Any]
 Control = Callable[[Step, Sequence["Array | None"]], Sequence[Array]]
@@ -80,11 +82,12 @@ class Instance:
         binding: Binding,
         arena: Array,
         state: Sequence[Array],
-        addresses: Mapping[str, int],
+        library: Library | None,
+        team: Team | None,
         control: Control,
     ) -> None:
         self.binding = binding
-        self._arena, self._state = arena, state
+        self._arena, self._state, self._team = arena, state, team
         self._live = {slot: number for number, slot in enumerate(binding.stage.live)}
         self._keep: list[Any] = [arena, state]
         self._error = self._view(0, (1,), np.dtype(np.int64))
@@ -95,33 +98,46 @@ class Instance:
             if block is not None:
                 self._copies.append((number, self._slot_view(slot)))
         self._patches: dict[int, list[int]] = {}
-        self._segments: list[tuple[int, int] | PythonStep] = []
-        self._program = self._build(addresses, control)
+        self._steps: list[tuple[int, int] | PythonStep] = []
+        """For each step its range in the program, or what runs it in Python."""
+        self._program = self._build(library, control)
         self._patch_list = sorted(self._patches.items())
+        self._segments = _merge(self._steps)
         self._results = [self._result(s) for s in binding.alive]
 
     def run(self, live: Sequence[Array]) -> list[Array]:
         """Runs all steps on these inputs. Raises DataError where an operator finds contents out of range."""
+        self.load(live)
+        made = self.execute(live)
+        return [r.of(live) if isinstance(r, LiveInput) else made[r] if isinstance(r, int) else r for r in self._results]
+
+    def load(self, live: Sequence[Array]) -> None:
+        """Brings the inputs where the steps read them."""
         for number, view in self._copies:
             view[...] = live[number]
         for number, positions in self._patch_list:
             address = address_of(live[number])
             for p in positions:
                 self._words[p] = address
-        made = self.execute(live)
-        return [r.of(live) if isinstance(r, LiveInput) else made[r] if isinstance(r, int) else r for r in self._results]
 
     def execute(self, live: Sequence[Array]) -> Sequence[Array]:
-        """Runs all steps on what the arena holds; gives the outputs of a last step that makes its own arrays."""
+        """Runs all steps on what was loaded; gives the outputs of a last step that makes its own arrays."""
         made: Sequence[Array] = ()
         for segment in self._segments:
-            if type(segment) is tuple:
-                self._program.run(*segment)
-                if self._error[0] != NO_ERROR:
-                    self._raise()
-            else:
-                made = segment(live)  # type: ignore[operator]
+            made = self._execute(segment, live)
         return made
+
+    def execute_step(self, index: int, live: Sequence[Array]) -> None:
+        """Runs one step alone."""
+        self._execute(self._steps[index], live)
+
+    def _execute(self, segment: tuple[int, int] | PythonStep, live: Sequence[Array]) -> Sequence[Array]:
+        if isinstance(segment, PythonStep):
+            return segment(live)
+        self._program.run(*segment, self._team)
+        if self._error[0] != NO_ERROR:
+            self._raise()
+        return ()
 
     def input_view(self, slot: int) -> Array:
         """The live slot's place in the arena."""
@@ -129,24 +145,21 @@ class Instance:
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
-    def _build(self, addresses: Mapping[str, int], control: Control) -> Program:
+    def _build(self, library: Library | None, control: Control) -> Program:
         steps = self.binding.steps
         words: list[int] = []
         table: list[tuple[int, int, int]] = []
         arena = address_of(self._arena)
         for index, step in enumerate(steps):
             if step.calls is None:
-                self._segments.append(self._python_step(step, index, control))
+                self._steps.append(self._python_step(step, index, control))
                 continue
             first = len(table)
             for call in step.calls:
-                table.append((addresses[call.spec.symbol], len(words), call.parts))
+                table.append((library.address(call.spec.symbol), len(words), call.parts))
                 for arg in call.args:
                     words.append(self._word(arg, step, index, arena, len(words)))
-            if self._segments and type(self._segments[-1]) is tuple and self._segments[-1][1] == first:
-                self._segments[-1] = (self._segments[-1][0], len(table))
-            elif len(table) > first:
-                self._segments.append((first, len(table)))
+            self._steps.append((first, len(table)))
         self._words = np.array(words, np.int64) if words else np.zeros(1, np.int64)
         base = address_of(self._words)
         return Program([(a, base + 8 * w, parts) for a, w, parts in table])
@@ -224,6 +237,18 @@ class Instance:
         step, reason = describe_error(int(self._error[0]))
         self._error[0] = NO_ERROR
         raise DataError(f"{self.binding.steps[step].item.where}: {reason}")
+
+
+def _merge(steps: Sequence[tuple[int, int] | PythonStep]) -> list[tuple[int, int] | PythonStep]:
+    """Neighbouring native steps as one segment: one call into machine code."""
+    merged: list[tuple[int, int] | PythonStep] = []
+    for step in steps:
+        last = merged[-1] if merged else None
+        if isinstance(step, tuple) and isinstance(last, tuple):
+            merged[-1] = (last[0], step[1])
+        else:
+            merged.append(step)
+    return merged
 
 
 def _reference(step: Step, inputs: Sequence[Array | None]) -> Sequence[Array]:

@@ -69,6 +69,7 @@ class Model:
         self.backend: str = options["backend"]
         self.metadata: Mapping[str, Any] = bundle.metadata
         self.assets: Mapping[str, bytes] = bundle.assets
+        self.test_vectors = tuple(bundle.test_vectors)
         self.signatures = {name: Signature(name, graph) for name, graph in bundle.signatures.items()}
         self.initial_state = {
             s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
@@ -91,6 +92,11 @@ class Model:
     def outputs(self) -> tuple[TensorInfo, ...]:
         """Outputs of the only (or first) signature: name, dtype, shape."""
         return self.entry(None).outputs
+
+    @property
+    def threads(self) -> int:
+        """At most so many threads run one call."""
+        return 1 if self._team is None else self._team.threads
 
     @property
     def variables(self) -> dict[str, Array]:

@@ -54,9 +54,13 @@ class PlanTable(NamedTuple):
             if slot in runner.plan.decisive:
                 given = values.get(info.name, np.zeros(type_.static_shape, type_.dtype.numpy))
                 contents[slot] = np.asarray(given, type_.dtype.numpy)
-        binding = runner.binding_for(types, contents)
+        return PlanTable.of_binding(entry.name, runner.binding_for(types, contents))
+
+    @staticmethod
+    def of_binding(signature: str, binding: Binding) -> PlanTable:
+        """The steps of a binding."""
         steps = tuple(_step(binding, i) for i in range(len(binding.steps)))
-        return PlanTable(entry.name, steps, binding.arena, binding.rest is None, binding.cut)
+        return PlanTable(signature, steps, binding.arena, binding.rest is None, binding.cut)
 
     @property
     def numpy_steps(self) -> tuple[PlanStep, ...]:

@@ -11,6 +11,8 @@ import numpy as np
 from edge_rt.binding import Binding, Stage, Step, bind
 from edge_rt.errors import MemoryLimitError
 from edge_rt.instance import Instance, aligned_bytes
+from edge_rt.native.library import Library
+from edge_rt.native.team import Team
 from edge_rt.plan import Plan
 from edge_rt.types import TensorType
 
@@ -51,13 +53,15 @@ class Runner:
     def __init__(
         self,
         plan: Plan,
-        addresses: Mapping[str, int],
+        library: Library | None,
+        team: Team | None,
         state: Sequence[Array] = (),
         max_bytes: float = float("inf"),
         pinned: bool = False,
     ) -> None:
         self.plan = plan
-        self._addresses, self._state, self._max_bytes, self._pinned = addresses, list(state), max_bytes, pinned
+        self._library, self._team = library, team
+        self._state, self._max_bytes, self._pinned = list(state), max_bytes, pinned
         self._first = Cache(Stage.first(plan))
         self._arena = aligned_bytes(0)
         self._bodies: dict[int, Runner] = {}
@@ -108,7 +112,7 @@ class Runner:
         contents = {s: a.copy() for s, a in contents.items()}
         binding = self._bind(stage, {s: TensorType.of(a) for s, a in zip(stage.live, live)}, contents)
         self._reserve(binding.arena)
-        instance = Instance(binding, self._arena, self._state, self._addresses, self._control)
+        instance = Instance(binding, self._arena, self._state, self._library, self._team, self._control)
         following = None if binding.rest is None else Cache(binding.rest)
         cache.add(key, instance, following)
         return instance, following
@@ -155,5 +159,5 @@ class Runner:
     def _run_body(self, graph: Any, inputs: Sequence[Array]) -> list[Array]:
         body = self._bodies.get(id(graph))
         if body is None:
-            body = self._bodies[id(graph)] = Runner(Plan(graph), self._addresses, max_bytes=self._max_bytes)
+            body = self._bodies[id(graph)] = Runner(Plan(graph), self._library, self._team, max_bytes=self._max_bytes)
         return body.run([np.asarray(x, order="C") for x in inputs])

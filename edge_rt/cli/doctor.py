@@ -1,0 +1,64 @@
+"""edge-rt doctor: what this machine can do, and which code it will run."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any
+
+from edge_rt import __version__, native
+from edge_rt.cli._common import print_json
+from edge_rt.errors import TargetError
+from edge_rt.native.cache import cache_folder
+from edge_rt.native.features import choose_target, cpu_architecture, cpu_features
+from edge_rt.native.team import default_threads
+from edge_rt.targets import TARGETS
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "doctor",
+        help="examine this machine",
+        description="Prints CPU, features, chosen target and why, threads and cache. Exit status 1 if models cannot run.",
+    )
+    command.add_argument("--json", action="store_true", help="print JSON for a program to read")
+    command.set_defaults(function=doctor)
+
+
+def doctor(options: argparse.Namespace) -> int:
+    features = cpu_features()
+    known = frozenset().union(*(t.requires for t in TARGETS.values()))
+    report: dict[str, Any] = {
+        "edge_rt": __version__,
+        "python": platform.python_version(),
+        "numpy": version("numpy"),
+        "msgpack": version("msgpack"),
+        "numba": version("numba") if importlib.util.find_spec("numba") else None,
+        "system": f"{platform.system()} {platform.release()}",
+        "architecture": cpu_architecture(),
+        "features": sorted(features & known),
+        "cpus": os.cpu_count(),
+        "threads": default_threads(),
+        "cache": str(cache_folder()),
+        "page_size": os.sysconf("SC_PAGE_SIZE"),
+    }
+    try:
+        target, why = choose_target(features)
+        report.update(target=target.name, why=why)
+        library = native.library()
+        report.update(code=library.origin, kernels=len(library.header.symbols), problem=None)
+    except TargetError as error:
+        report["problem"] = str(error)
+    if options.json:
+        print_json(report)
+    else:
+        width = max(map(len, report))
+        for name, value in report.items():
+            print(f"{name.ljust(width)}  {' '.join(value) if isinstance(value, list) else value}")
+    if report["problem"]:
+        print(f"models cannot run here: {report['problem']}", file=sys.stderr)
+    return 1 if report["problem"] else 0
