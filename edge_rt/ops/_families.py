@@ -32,4 +32,8 @@ FAMILIES: dict[str, str] = {
     ),
     "recurrent": "LSTM GRU RNN",
     "control": "If Loop Scan",
+    "quantize": (
+        "QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearMatMul ConvInteger "
+        "QLinearConv"
+    ),
 }

@@ -100,8 +100,8 @@ def _scan(call: Call) -> list[Value]:
     slices = [_without_axis(v, axis, call) for v, axis in zip(sequences, axes)]
     body = _settled(call, states, lambda carried: [*carried, *slices], 0)
     captures = _close([body])
-    attributes = {name: value for name, value in call.attributes.items() if name != "body"}
-    return _add(call, [*call.inputs, *captures], [body], body=body.graph, **attributes)
+    attributes = {**call.attributes, "body": body.graph, "carried": len(states)}
+    return _add(call, [*call.inputs, *captures], [body], **attributes)
 
 
 def _without_axis(value: Value | None, axis: int, call: Call) -> TensorType:
