@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Union
+from functools import partial
+from typing import Any
 
 from edge_rt.dims import symbol
 from edge_rt.errors import GraphError, ImporterError
 from edge_rt.graph import Graph
 from edge_rt.types import Dim
+from exporter.importers import Imported, InputShapes
 from exporter.importers.onnx._build import Builder
 from exporter.importers.onnx._problems import Problems, Refused
 from exporter.importers.onnx._proto import dim_name, read_model, read_type
+from exporter.importers.onnx._runtime import open_oracle
 from exporter.importers.onnx._scope import LOST, Scope
 
-__all__ = ["import_onnx", "OLDEST_OPSET"]
+__all__ = ["OLDEST_OPSET", "import_onnx", "read"]
 
 OLDEST_OPSET = 7
-
-InputShapes = Mapping[str, Sequence[Union[int, str, None]]]
 
 
 def import_onnx(source: str | os.PathLike[str] | bytes | Any, *, input_shapes: InputShapes | None = None) -> Graph:
@@ -32,14 +33,11 @@ def import_onnx(source: str | os.PathLike[str] | bytes | Any, *, input_shapes: I
     Raises UnsupportedError that lists all operators and element types this project lacks, ImporterError for a file that
     is no ONNX model, is damaged, or does not fit `input_shapes`.
     """
-    graph, _ = read_onnx(source, input_shapes=input_shapes)
-    return graph
+    return read(source, input_shapes).graph
 
 
-def read_onnx(
-    source: str | os.PathLike[str] | bytes | Any, *, input_shapes: InputShapes | None = None
-) -> tuple[Graph, list[str]]:
-    """import_onnx, together with notes on what of the model was left out without changing its tensors."""
+def read(source: str | os.PathLike[str] | bytes | Any, input_shapes: InputShapes | None = None) -> Imported:
+    """import_onnx, together with notes, metadata and the oracle."""
     model, name, folder = read_model(source)
     try:
         problems = Problems()
@@ -66,10 +64,11 @@ def read_onnx(
     except ImporterError as error:
         text = str(error)
         raise type(error)(text if text.startswith(f"{name}: ") else f"{name}: {text}") from None
-    return graph, builder.notes
+    metadata = {"onnx": {p.key: p.value for p in model.metadata_props}} if model.metadata_props else {}
+    return Imported(graph, builder.notes, metadata, partial(open_oracle, source))
 
 
-def _inputs(proto: Any, scope: Scope, shapes: dict[str, Sequence[int | str | None]], problems: Problems) -> None:
+def _inputs(proto: Any, scope: Scope, shapes: InputShapes, problems: Problems) -> None:
     infos = [info for info in proto.input if info.name not in scope.names]
     unknown = [name for name in shapes if name not in {info.name for info in infos}]
     if unknown:
@@ -84,7 +83,7 @@ def _inputs(proto: Any, scope: Scope, shapes: dict[str, Sequence[int | str | Non
             scope.names[info.name] = LOST
 
 
-def _fixed_sizes(infos: Sequence[Any], shapes: Mapping[str, Sequence[int | str | None]]) -> dict[str, int]:
+def _fixed_sizes(infos: Sequence[Any], shapes: InputShapes) -> dict[str, int]:
     """Numbers that `input_shapes` gives to named sizes."""
     sizes: dict[str, int] = {}
     for info in infos:

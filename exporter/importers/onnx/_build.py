@@ -1,4 +1,4 @@
-"""Builds graphs from ONNX graphs: each node is brought to the newest opset and becomes a record, or a function's body."""
+"""Builds graphs from ONNX graphs: each node is brought to the newest opset and becomes a record or function body."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Builder:
         try:
             attributes = self._attributes(node, scope, place)
             if op == "Constant":
-                made = [self._constant_node(attributes, scope, node.output[0] if node.output else label)]
+                made: Sequence[Value] = [self._constant_node(attributes, scope, next(iter(node.output), label))]
             else:
                 outputs = [scope.prefix + n if n else "" for n in node.output]
                 call = Call(self, scope, op, inputs, attributes, outputs, label, scope.opsets.get(node.domain, 0))

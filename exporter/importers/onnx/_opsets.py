@@ -1,8 +1,8 @@
 """Older operators in the newest semantics: one function for each change of meaning.
 
 `@since("Slice", 10)` marks what a Slice of an opset below 10 needs to become one of opset 10. It changes the call in
-place and gives None, or gives the outputs of what it emitted instead. Versions that only added types, optional inputs, or
-attributes with the old behaviour as default need nothing.
+place and gives None, or gives the outputs of what it emitted instead. Versions that only added types, optional inputs
+or attributes with the old behaviour as default need nothing.
 """
 
 from __future__ import annotations
@@ -88,10 +88,10 @@ def _slice(call: Call) -> None:
         attribute_to_input(name, position)(call)
 
 
-@since("Split", 18)
+@since("Split", ALWAYS)
 def _split(call: Call) -> None:
-    if call.input(1) is None:
-        call.attributes["num_outputs"] = len(call.outputs)
+    """The record always says how many outputs there are, ONNX only since 18, and only without the input `split`."""
+    call.attributes.setdefault("num_outputs", len(call.outputs))
 
 
 @since("Pad", 11)

@@ -1,0 +1,178 @@
+"""What an export did, for people (print it) and for programs (`as_dict`)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from edge_rt.dims import IntLike, product
+from edge_rt.graph import Graph, Node
+from exporter.verify import Difference
+
+
+@dataclass
+class Tensor:
+    """An input or output; sizes that are not numbers are strings, shape None is an unknown rank."""
+
+    name: str
+    dtype: str
+    shape: list[int | str] | None
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.dtype}[{'?' if self.shape is None else ', '.join(map(str, self.shape))}]"
+
+
+@dataclass
+class Report:
+    """What an export did. Sizes in bytes; `macs` is an expression where sizes are not numbers."""
+
+    source: str
+    path: str | None
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+    parameters: int
+    macs: int | str
+    ops_before: dict[str, int]
+    ops_after: dict[str, int] = field(default_factory=dict)
+    passes: list[tuple[str, int]] = field(default_factory=list)
+    """(pass, number of its changes)."""
+    weight_bytes: int = 0
+    file_bytes: int = 0
+    numpy_steps: list[str] | None = None
+    """Operators and nodes that no kernel covers; None where the plan needs sizes that were not given."""
+    test_vector: str = "none"
+    """What computed the stored outputs, or why there are none."""
+    oracle: str = ""
+    """The source runtime that outputs were compared with; "" if they were not."""
+    differences: list[Difference] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, as JSON-like data."""
+        return {**asdict(self), "differences": [d._asdict() for d in self.differences]}
+
+    def __str__(self) -> str:
+        lines = [f"{self.source} -> {self.path}" if self.path else self.source]
+        lines += [f"  input   {t}" for t in self.inputs]
+        lines += [f"  output  {t}" for t in self.outputs]
+        lines.append(f"  {_count(self.parameters)} parameters, {_count(self.macs)} multiply-adds a run")
+        lines.append(f"  {_ops(self.ops_before)}")
+        if self.path:
+            lines.append(f"  now {_ops(self.ops_after)}")
+            lines += [f"    {name} x{count}" for name, count in self.passes]
+            lines.append(f"  {_size(self.file_bytes)} file, {_size(self.weight_bytes)} of it weights")
+            lines.append(f"  test vector: {self.test_vector}")
+            lines.append(f"  {self._numpy()}")
+        if self.oracle:
+            lines.append(f"  compared with {self.oracle}:")
+            lines += [f"    {d}" for d in self.differences]
+        return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
+
+    def _numpy(self) -> str:
+        if self.numpy_steps is None:
+            return "steps in NumPy: not known before the input sizes are (give input shapes)"
+        if not self.numpy_steps:
+            return "every step has a kernel"
+        shown = ", ".join(self.numpy_steps[:8])
+        rest = f" and {len(self.numpy_steps) - 8} more" if len(self.numpy_steps) > 8 else ""
+        return f"{len(self.numpy_steps)} steps run in NumPy: {shown}{rest}"
+
+
+def tensors(names: list[str], graph_values: list[Any]) -> list[Tensor]:
+    """Report entries for values given out or taken under these names."""
+    return [
+        Tensor(
+            name,
+            value.type.dtype.value,
+            None if value.type.shape is None else [d if isinstance(d, int) else str(d) for d in value.type.shape],
+        )
+        for name, value in zip(names, graph_values)
+    ]
+
+
+def all_nodes(graph: Graph) -> list[Node]:
+    """The nodes of a graph and of the graphs inside it."""
+    nodes = list(graph.nodes)
+    for _, _, inner in graph.subgraphs():
+        nodes += all_nodes(inner)
+    return nodes
+
+
+def count_ops(graph: Graph) -> dict[str, int]:
+    """How often each operator occurs, most frequent first."""
+    counts = Counter(node.op.name for node in all_nodes(graph))
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def constants(graph: Graph) -> list[Any]:
+    """Arrays of all constants of a graph and of the graphs inside it, each once."""
+    found: dict[int, Any] = {}
+    for value in graph.constants():
+        found.setdefault(id(value.data), value.data)
+    for _, _, inner in graph.subgraphs():
+        found.update((id(a), a) for a in constants(inner))
+    return list(found.values())
+
+
+def count_parameters(graph: Graph) -> int:
+    """Elements of float and 8-bit constants, which is where trained numbers are."""
+    return sum(a.size for a in constants(graph) if a.dtype.kind == "f" or a.dtype.itemsize == 1)
+
+
+def count_macs(graph: Graph) -> int | str:
+    """Multiply-adds of the convolutions, matrix products and recurrent layers of a run; bodies of loops count once."""
+    total: IntLike = 0
+    for node in all_nodes(graph):
+        rule = _MACS.get(node.op.name)
+        shapes = [None if v is None else v.type.shape for v in (*node.inputs, node.output)]
+        if rule is not None and all(s is not None for s in shapes[:2]) and shapes[-1] is not None:
+            total = total + rule(node, shapes)
+    return total if isinstance(total, int) else str(total)
+
+
+def _conv(node: Node, shapes: list[Any]) -> IntLike:
+    x, w, y = shapes[0], shapes[_WEIGHTS.get(node.op.name, 1)], shapes[-1]
+    moving = x if node.op.name == "ConvTranspose" else y
+    return product(moving) * product(w[1:])
+
+
+def _matmul(node: Node, shapes: list[Any]) -> IntLike:
+    a, y = shapes[0], shapes[-1]
+    if not a or not y:
+        return product(a)
+    inner = a[-2] if getattr(node.attrs, "transA", False) else a[-1]
+    return product(y) * inner
+
+
+def _recurrent(node: Node, shapes: list[Any]) -> IntLike:
+    x, w, r = shapes[0], shapes[1], shapes[2]
+    return product(x[:2]) * (product(w) + product(r))
+
+
+_WEIGHTS = {"QLinearConv": 3}
+_MACS = {
+    **dict.fromkeys(("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"), _conv),
+    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"), _matmul),
+    **dict.fromkeys(("LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM"), _recurrent),
+}
+
+
+def _ops(counts: dict[str, int]) -> str:
+    return f"{sum(counts.values())} operators: " + ", ".join(f"{name} x{count}" for name, count in counts.items())
+
+
+def _count(number: int | str) -> str:
+    if isinstance(number, str):
+        return number
+    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
+        if number >= limit:
+            return f"{number / limit:.3g} {unit}"
+    return str(number)
+
+
+def _size(number: int) -> str:
+    for limit, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if number >= limit:
+            return f"{number / limit:.3g} {unit}"
+    return f"{number} bytes"

@@ -1,0 +1,41 @@
+"""Inputs of the corpus models that make sense for what the models do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+SCALARS = {"sr": 16000}
+"""Contents of inputs that select something: here the sampling rate."""
+
+VOCABULARY = {
+    "minilm_l6_v2_int8.onnx": 30522,
+    "tashkeel_bilstm_int8.onnx": 40,
+    "tashkeel_rawi_int8.onnx": 40,
+    "magika_standard_v3_3.onnx": 257,
+}
+"""Number of tokens that a model's integer inputs may be."""
+
+
+def corpus_inputs(model: str, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, Any]) -> dict[str, Array]:
+    """Seeded inputs: images and features in [0, 1), audio in [-1, 1), tokens below the vocabulary, masks of ones."""
+    rng = np.random.default_rng(sum(map(ord, model)))
+    return {name: _input(rng, model, name, shape, np.dtype(dtypes[name])) for name, shape in shapes.items()}
+
+
+def _input(rng: np.random.Generator, model: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    if name in SCALARS:
+        return np.full(shape, SCALARS[name], dtype)
+    if dtype.kind in "iu":
+        if "mask" in name:
+            return np.ones(shape, dtype)
+        if "type" in name:
+            return np.zeros(shape, dtype)
+        return rng.integers(0, VOCABULARY[model], shape).astype(dtype)
+    if len(shape) == 2 and shape[1] > 500:
+        return rng.uniform(-1, 1, shape).astype(dtype)
+    return np.asarray(rng.random(shape)).astype(dtype)
