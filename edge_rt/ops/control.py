@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +60,10 @@ def _run(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     from edge_rt.interpreter import evaluate
 
     return evaluate(graph, inputs)
+
+
+RunGraph = Callable[["Graph", Sequence[Array]], list[Array]]
+"""Runs a body: the interpreter in references, machine code in the runtime."""
 
 
 def _truth(value: Array, name: str) -> bool:
@@ -215,7 +219,9 @@ def _never_ends(body: Graph) -> bool:
     return result is body.inputs[1] or (result.known is not None and bool(result.known.astype(bool).all()))
 
 
-def _loop(attrs: Any, count: Array | None = None, condition: Array | None = None, *values: Array) -> list[Array]:
+def _loop(
+    attrs: Any, count: Array | None = None, condition: Array | None = None, *values: Array, run: RunGraph = _run
+) -> list[Array]:
     body = attrs.body
     limit = None if count is None else int(count.reshape(()))
     go = condition is None or _truth(condition, "cond")
@@ -223,7 +229,7 @@ def _loop(attrs: Any, count: Array | None = None, condition: Array | None = None
     rows: list[list[Array]] = [[] for _ in body.outputs[1 + attrs.carried :]]
     iteration = 0
     while go and (limit is None or iteration < limit):
-        result = _run(body, [np.asarray(iteration, np.int64), np.asarray(go), *carried, *captures])
+        result = run(body, [np.asarray(iteration, np.int64), np.asarray(go), *carried, *captures])
         go = _truth(result[0], "condition of the body")
         carried = result[1 : 1 + attrs.carried]
         for row, element in zip(rows, result[1 + attrs.carried :]):
@@ -289,7 +295,7 @@ def _scan_shapes(attrs: Any, types: Types, values: Values) -> Any:
     return shapes
 
 
-def _scan(attrs: Any, *values: Array) -> list[Array]:
+def _scan(attrs: Any, *values: Array, run: RunGraph = _run) -> list[Array]:
     n, m = attrs.carried, attrs.num_scan_inputs
     outputs = attrs.body.outputs[n:]
     carried, captures = list(values[:n]), values[n + m :]
@@ -298,7 +304,7 @@ def _scan(attrs: Any, *values: Array) -> list[Array]:
     scanned = [np.moveaxis(v, axis, 0)[:: -1 if b else 1] for v, axis, b in zip(values[n:], axes, backwards)]
     rows: list[list[Array]] = [[] for _ in outputs]
     for slices in zip(*scanned):
-        result = _run(attrs.body, [*carried, *(np.array(s) for s in slices), *captures])
+        result = run(attrs.body, [*carried, *(np.array(s) for s in slices), *captures])
         carried = result[:n]
         for row, element in zip(rows, result[n:]):
             row.append(element)
