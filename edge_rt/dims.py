@@ -23,7 +23,7 @@ MAX_TERMS = 64
 MAX_DEGREE = 16
 MAX_FACTOR = 1 << 63
 MAX_ATOM = 4096
-"""Beyond these an expression counts as unknown (SymbolicDimError): squaring it a few times more would fill the memory."""
+"""Beyond these an expression counts as unknown (SymbolicDimError): squared a few times more, it would fill the memory."""
 
 
 class Sym:
@@ -57,6 +57,8 @@ class Sym:
         if not _usable(other):
             return NotImplemented
         right = list(_terms(other))
+        if len(self._terms) * len(right) > 4 * MAX_TERMS:
+            raise SymbolicDimError("the expression of a size is too large to be followed")
         return _sum((tuple(sorted(m + n)), a * b) for m, a in self._terms for n, b in right)
 
     __radd__ = __add__

@@ -17,7 +17,7 @@ HASHED = PREAMBLE.size - 32
 """The SHA-256 is over this many bytes of the preamble, followed by the header."""
 
 MAX_HEADER = 1 << 24
-MAX_CONTAINERS = 1 << 20
+MAX_CONTAINERS = 1 << 19
 """Maps and lists in a header."""
 MAX_LENGTH = 1 << 16
 """Entries of one map or list."""
@@ -31,6 +31,10 @@ MAX_PORTS = 4096
 """Inputs, outputs or variables of a graph."""
 MAX_NESTING = 5
 """Graphs within graphs."""
+MAX_NODES = 1 << 16
+NESTING_WEIGHT = 8
+"""A node counts that many times more towards MAX_NODES with each graph around its own, since the types of a loop's body
+are inferred several times."""
 MAX_METADATA_NESTING = 16
 MAX_TERMS = 64
 """Terms of a symbolic size, and atoms of a term."""

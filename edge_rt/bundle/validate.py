@@ -18,9 +18,11 @@ from edge_rt.bundle._format import (
     MAX_METADATA_NESTING,
     MAX_NAME,
     MAX_NESTING,
+    MAX_NODES,
     MAX_PORTS,
     MAX_RANK,
     MAX_SIZE,
+    NESTING_WEIGHT,
     aligned,
     brief,
     check_limit,
@@ -136,11 +138,12 @@ def check_list(raw: Any, path: str, limit: int = MAX_LENGTH) -> None:
 class GraphsCheck:
     """Checks the part of a header that the file itself and its source section have alike."""
 
-    __slots__ = ("constants", "header", "ops", "tensors", "variables")
+    __slots__ = ("constants", "header", "nodes", "ops", "tensors", "variables")
 
     def __init__(self, header: dict[str, Any], tensors: list[Any]) -> None:
         self.header, self.tensors = header, tensors
         self.ops: list[OpSpec] = []
+        self.nodes = 0
 
     def run(self) -> None:
         self._operators(self.header["requires"])
@@ -250,6 +253,8 @@ class GraphsCheck:
     def _nodes(self, raw: Any, path: str, count: int, nesting: int) -> int:
         """Checks the nodes of a graph that has `count` values before them; the number of values behind them."""
         check_list(raw, path)
+        self.nodes += len(raw) * NESTING_WEIGHT**nesting
+        check_limit(path, "number of nodes so far", self.nodes, MAX_NODES)
         known, seen = len(self.ops), set()
         for i, node in enumerate(raw):
             if type(node) is not list or len(node) != 5:
