@@ -1,0 +1,54 @@
+# `make demo` and `make test` are all a fresh machine needs: Python >= 3.10, git and make.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint types conformance test-models test-boards setup clean
+
+help:
+	@echo "make demo          set up, export a trained model, run it on real input"
+	@echo "make test          set up, run the tests (below 15 minutes on 2 cores)"
+	@echo "make lint types    ruff; mypy"
+	@echo "make conformance   ONNX's node tests as a table"
+	@echo "make test-models   every ONNX model of the corpus against onnxruntime (downloads 240 MB once)"
+	@echo "make test-boards   the emulated Raspberry Pi 4 and 5 (needs root for apt-get, once)"
+
+# One stamp per set of dependencies: the demo needs less than the tests.
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[export]' 'scikit-learn>=1.4'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+setup: $(VENV)/.dev
+
+demo: $(VENV)/.demo
+	$(BIN)/python examples/demo.py
+
+test: $(VENV)/.dev
+	$(BIN)/python -m edge_rt.codegen host
+	$(BIN)/python -m pytest -n auto -m "not models and not boards"
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+conformance: $(VENV)/.dev
+	$(BIN)/python -m tests.conformance
+
+test-models: $(VENV)/.dev
+	$(BIN)/python -m pytest -m models
+
+test-boards: $(VENV)/.dev
+	$(BIN)/python -m pytest -m boards
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
