@@ -1,0 +1,62 @@
+"""The passes, in the order in which they run. One pass per file; `optimize` runs them all.
+
+Stages: clean up and recognise (ONNX operators only), lay out (our own operators with epilogues), finish (what must see
+the final layout).
+"""
+
+from __future__ import annotations
+
+from edge_rt.graph import Graph
+from exporter.passes._driver import Stage, run_pipeline
+from exporter.passes.channels_last_conv import channels_last_conv
+from exporter.passes.channels_last_pool import channels_last_pool
+from exporter.passes.drop_identities import drop_identities
+from exporter.passes.expand_batch_norm import expand_batch_norm
+from exporter.passes.expand_gemm import expand_gemm
+from exporter.passes.expand_global_pool import expand_global_pool
+from exporter.passes.fold_constants import fold_constants
+from exporter.passes.fold_pad import fold_pad
+from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
+from exporter.passes.fold_shapes import fold_shapes
+from exporter.passes.fuse_epilogues import fuse_epilogues
+from exporter.passes.inline_if import inline_if
+from exporter.passes.merge_common_subexpressions import merge_common_subexpressions
+from exporter.passes.merge_reshapes import merge_reshapes
+from exporter.passes.merge_transposes import merge_transposes
+from exporter.passes.narrow_captures import narrow_captures
+from exporter.passes.pack_matmul import pack_matmul
+from exporter.passes.permute_flattened_weights import permute_flattened_weights
+from exporter.passes.remove_dead_code import remove_dead_code
+from exporter.passes.reshape_transposes import reshape_transposes
+from exporter.passes.sink_squeezes import sink_squeezes
+from exporter.passes.sink_transposes import sink_transposes
+
+CLEAN: Stage = (
+    inline_if,
+    narrow_captures,
+    fold_constants,
+    fold_shapes,
+    drop_identities,
+    merge_reshapes,
+    merge_transposes,
+    merge_common_subexpressions,
+    remove_dead_code,
+)
+
+PIPELINE: tuple[Stage, ...] = (
+    (*CLEAN, expand_gemm, expand_batch_norm, expand_global_pool, fold_pad, fold_scale_and_shift),
+    (channels_last_conv, channels_last_pool, *CLEAN, sink_transposes, permute_flattened_weights),
+    (pack_matmul, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
+    (reshape_transposes, *CLEAN, fuse_epilogues),
+)
+
+
+def optimize(graph: Graph) -> list[tuple[str, int]]:
+    """Runs all passes on the graph, in place. Returns (pass, number of changes) of those that changed something.
+
+    Raises GraphError if a pass leaves a graph that does not verify.
+    """
+    return run_pipeline(graph, PIPELINE)
+
+
+__all__ = ["PIPELINE", "optimize"]

@@ -1,0 +1,46 @@
+"""Between channels first [n, c, h, w] (or [n, c, w]) and channels last [n, h, w, c]."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_rt.graph import Graph, Node, Value
+from exporter.passes._match import transpose
+
+TO_LAST = (0, 2, 3, 1)
+TO_FIRST = (0, 3, 1, 2)
+
+
+def channels_last(graph: Graph, x: Value, before: Node) -> Value:
+    """x: T[n, c, h, w], or T[n, c, w] which gets h = 1 -> T[n, h, w, c]."""
+    if x.type.rank == 3:
+        x = graph.add("Unsqueeze", x, graph.constant(np.array([2])), before=before)
+    return transpose(graph, x, TO_LAST, before)
+
+
+def channels_first(graph: Graph, y: Value, rank: int, before: Node) -> Value:
+    """y: T[n, h, w, c] -> T[n, c, h, w], or for rank 3 T[n, c, w] (h must be 1)."""
+    y = transpose(graph, y, TO_FIRST, before)
+    if rank == 3:
+        y = graph.add("Squeeze", y, graph.constant(np.array([2])), before=before)
+    return y
+
+
+def two(values: Sequence[int], filler: int) -> tuple[int, ...]:
+    """Numbers per spatial axis as those of h and w."""
+    return (filler, *values) if len(values) == 1 else tuple(values)
+
+
+def four(begin: Sequence[int], end: Sequence[int]) -> tuple[int, ...]:
+    """Padding per spatial axis as (top, left, bottom, right)."""
+    return (*two(begin, 0), *two(end, 0))
+
+
+def reshaped(graph: Graph, value: Value, shape: Sequence[int], before: Node) -> Value:
+    """The value with another shape; a constant for a constant."""
+    if value.data is not None:
+        return graph.constant(value.data.reshape(tuple(shape)), value.name)
+    made: Value = graph.add("Reshape", value, graph.constant(np.array(shape, np.int64)), before=before)
+    return made

@@ -1,0 +1,133 @@
+"""What passes share: questions about values and nodes, and the replacement of a node by others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from edge_rt.graph import Graph, Node, Value
+from edge_rt.types import DType
+
+Array = np.ndarray[Any, Any]
+
+
+def live(graph: Graph) -> Iterator[Node]:
+    """The nodes at the time of the call, in order, without those that have no use when their turn comes."""
+    for node in list(graph.nodes):
+        if any(v.uses or graph.is_output(v) for v in node.outputs):
+            yield node
+
+
+def contents(value: Value | None) -> Array | None:
+    """Contents of a value that are fixed: a constant's, or those that inference found. None if unknown or symbolic."""
+    if value is None:
+        return None
+    if value.data is not None:
+        return value.data
+    if value.known is None or value.known.dtype == object:
+        return None
+    return value.known
+
+
+def integers(value: Value | None) -> list[int] | None:
+    """Contents of a fixed integer tensor as a flat list."""
+    array = contents(value)
+    return None if array is None or array.dtype.kind not in "iu" else [int(i) for i in array.ravel()]
+
+
+def scalar(value: Value | None) -> float | None:
+    """The number that a fixed real tensor holds in all its elements; None if there is no such number."""
+    array = contents(value)
+    if array is None or array.size == 0 or array.dtype.kind not in "fiu":
+        return None
+    first = array.flat[0]
+    return float(first) if array.size == 1 or bool((array == first).all()) else None
+
+
+def produced_by(value: Value | None, *ops: str) -> Node | None:
+    """The node that computes the value, if it is one of these operators."""
+    node = None if value is None else value.producer
+    return node if node is not None and node.op.name in ops else None
+
+
+def sole_user(graph: Graph, value: Value, *ops: str) -> Node | None:
+    """The node whose input is all that the value is for, if it is one of these operators (any, if none are named)."""
+    if not graph.has_one_use(value):
+        return None
+    node = value.uses[0][0]
+    return node if not ops or node.op.name in ops else None
+
+
+def operands(node: Node, *ops: str) -> tuple[Node, Value] | None:
+    """(producer of one operand, the other operand) of a node with two, where the producer is one of these operators."""
+    a, b = node.inputs
+    for one, other in ((a, b), (b, a)):
+        found = produced_by(one, *ops)
+        if found is not None and other is not None:
+            return found, other
+    return None
+
+
+def constant_operand(node: Node) -> tuple[Value, Array] | None:
+    """(the other operand, contents) of a node with two operands of which one is constant."""
+    a, b = node.inputs
+    if b is not None and b.data is not None and a is not None:
+        return a, b.data
+    if a is not None and a.data is not None and b is not None:
+        return b, a.data
+    return None
+
+
+def is_f32(*values: Value | None) -> bool:
+    return all(v is None or v.type.dtype is DType.FLOAT32 for v in values)
+
+
+def input_at(node: Node, position: int) -> Value | None:
+    """An optional input; None where it is absent."""
+    return node.inputs[position] if position < len(node.inputs) else None
+
+
+def permutation(node: Node) -> tuple[int, ...]:
+    """The axes of a Transpose, also where the attribute is left out. The input's rank must be known."""
+    rank = node.inputs[0].type.rank  # type: ignore[union-attr]
+    assert rank is not None
+    return tuple(node.attrs.perm) if node.attrs.perm else tuple(reversed(range(rank)))
+
+
+def inverse(perm: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.argsort(perm))
+
+
+def transpose(graph: Graph, value: Value, perm: tuple[int, ...], before: Node) -> Value:
+    """The transposed value; the value itself for the identity, a constant for a constant."""
+    if perm == tuple(range(len(perm))):
+        return value
+    if value.data is not None:
+        return graph.constant(np.ascontiguousarray(value.data.transpose(perm)), value.name)
+    made: Value = graph.add("Transpose", value, perm=perm, before=before)
+    return made
+
+
+def replace(graph: Graph, node: Node, *values: Value) -> None:
+    """Makes all users of the node's outputs use `values`, then removes the node and what only it needed."""
+    for old, new in zip(node.outputs, values):
+        if old is not new:
+            graph.replace(old, new)
+    prune(graph, [node])
+
+
+def prune(graph: Graph, nodes: list[Node]) -> int:
+    """Removes those of the nodes whose outputs are not used, then those that only these needed. Number removed."""
+    removed = 0
+    pending = list(nodes)
+    while pending:
+        node = pending.pop()
+        if any(v.uses or graph.is_output(v) for v in node.outputs):
+            continue
+        graph.remove(node)
+        removed += 1
+        sources = {id(v.producer): v.producer for v in node.inputs if v is not None and v.producer is not None}
+        pending += [source for source in sources.values() if source not in pending]
+    return removed
