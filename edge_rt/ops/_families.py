@@ -36,4 +36,7 @@ FAMILIES: dict[str, str] = {
         "QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearMatMul ConvInteger "
         "QLinearConv"
     ),
+    "resize": "Resize Upsample",
+    "edge_gemm": "edge.PackPanels edge.Gemm",
+    "edge_conv": "edge.Conv edge.DepthwiseConv edge.ConvTranspose",
 }
