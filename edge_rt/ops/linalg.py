@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Float
-from edge_rt.ops._rules import broadcast, broadcasts_to, equal_size, has, require_rank, shape_of, shown, widened
+from edge_rt.ops._rules import broadcast, broadcasts_to, equal_size, has, require_rank, shape_of, shown, unary, widened
 from edge_rt.ops._spec import SUMS, Array, Shape, Types, Values, define
 from edge_rt.types import FLOATS, Dim, DType
 
@@ -78,4 +78,63 @@ def _gemm(attrs: Gemm, a: Array, b: Array, c: Array | None = None) -> Any:
 
 define(
     "Gemm", "A:T B:T C:T? -> Y:T", T=WIDE, since=13, attrs=Gemm, accuracy=SUMS, shapes=_gemm_shapes, reference=_gemm
+)
+
+
+# ---- com.microsoft.FusedMatMul --------------------------------------------------------------------------------------
+
+
+class FusedMatMul(Attrs):
+    """transA, transB: swap the last two axes. transBatchA, transBatchB: before that, move the first axis before the last."""
+
+    alpha = Float(1.0)
+    transA = Bool(False)
+    transB = Bool(False)
+    transBatchA = Bool(False)
+    transBatchB = Bool(False)
+
+
+def _operand_axes(rank: int, transpose: bool, transpose_batch: bool) -> list[int]:
+    """Order in which the axes of an operand enter the product. A vector stays as it is."""
+    axes = list(range(rank))
+    if rank > 1:
+        if transpose_batch:
+            axes.insert(rank - 2, axes.pop(0))
+        if transpose:
+            axes[-2:] = axes[:-3:-1]
+    return axes
+
+
+def _fused_shapes(attrs: FusedMatMul, types: Types, values: Values) -> list[Shape]:
+    a, b = shape_of(types), shape_of(types, 1)
+    left = tuple(a[i] for i in _operand_axes(len(a), attrs.transA, attrs.transBatchA))
+    right = tuple(b[i] for i in _operand_axes(len(b), attrs.transB, attrs.transBatchB))
+    return [product_shape(left, right)]
+
+
+def _fused(attrs: FusedMatMul, a: Array, b: Array) -> Any:
+    left = np.transpose(widened(a), _operand_axes(a.ndim, attrs.transA, attrs.transBatchA))
+    right = np.transpose(widened(b), _operand_axes(b.ndim, attrs.transB, attrs.transBatchB))
+    return _scaled(np.matmul(left, right), attrs.alpha).astype(a.dtype, copy=False)
+
+
+define(
+    "com.microsoft.FusedMatMul", "A:T B:T -> Y:T", T=FLOATS, attrs=FusedMatMul, accuracy=SUMS, shapes=_fused_shapes,
+    reference=_fused,
+)  # fmt: skip
+
+
+# ---- Det ------------------------------------------------------------------------------------------------------------
+
+
+def _det_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape]:
+    shape = shape_of(types)
+    if len(shape) < 2:
+        raise GraphError(f"input must be square matrices, got shape {shown(shape)}")
+    equal_size(shape[-2], shape[-1], "rows and columns")
+    return [shape[:-2]]
+
+
+define(
+    "Det", "X:T -> Y:T", T=FLOATS, since=22, accuracy=SUMS, shapes=_det_shapes, reference=unary(np.linalg.det)
 )
