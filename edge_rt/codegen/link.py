@@ -18,6 +18,15 @@ _SYMTAB, _RELA, _NOBITS, _PROGBITS = 2, 4, 8, 1
 _WRITE, _ALLOC, _EXECINSTR = 1, 2, 4
 CODE_ALIGNMENT = 64
 
+SYSTEM_CALL = "system_call"
+"""A function that the linker provides: int64 system_call(number, a, b, c, d), with four arguments for the system."""
+_SYSTEM_CALL_CODE = {
+    X86_64: bytes.fromhex("4889f8 4889f7 4889d6 4889ca 4d89c2 0f05 c3"),
+    # mov rax, rdi; mov rdi, rsi; mov rsi, rdx; mov rdx, rcx; mov r10, r8; syscall; ret
+    AARCH64: struct.pack("<7I", 0xAA0003E8, 0xAA0103E0, 0xAA0203E1, 0xAA0303E2, 0xAA0403E3, 0xD4000001, 0xD65F03C0),
+    # mov x8, x0; mov x0, x1; mov x1, x2; mov x2, x3; mov x3, x4; svc #0; ret
+}
+
 
 class Section(NamedTuple):
     name: int
@@ -81,17 +90,28 @@ class Object:
                 found.append((index, s))
         return found
 
-    def relocations(self) -> Iterable[tuple[int, int, int]]:
-        """(position in the result, type, target in the result with addend) of each relocation."""
+    def wants(self, name: str) -> bool:
+        """Whether the object refers to a symbol that it does not define."""
+        return any(s.name == name and s.section == 0 for s in self.symbols)
+
+    def relocations(self, provided: dict[str, int]) -> Iterable[tuple[int, int, int]]:
+        """(position in the result, type, target in the result with addend) of each relocation.
+
+        provided: offsets of functions that come from the linker.
+        """
         for s in self.sections:
             if s.type != _RELA or s.info not in self.bases:
                 continue
             for at in range(s.offset, s.offset + s.size, 24):
                 offset, info, addend = struct.unpack_from("<QQq", self.data, at)
                 symbol = self.symbols[info >> 32]
-                if symbol.section not in self.bases:
+                if symbol.section in self.bases:
+                    target = self.bases[symbol.section] + symbol.value
+                elif symbol.section == 0 and symbol.name in provided:
+                    target = provided[symbol.name]
+                else:
                     raise CodegenError(f"kernel {self.kernel}: undefined symbol {symbol.name or symbol.section}")
-                yield self.bases[s.info] + offset, info & 0xFFFFFFFF, self.bases[symbol.section] + symbol.value + addend
+                yield self.bases[s.info] + offset, info & 0xFFFFFFFF, target + addend
 
     def _string(self, at: int) -> str:
         return self.data[at : self.data.index(b"\0", at)].decode()
@@ -112,6 +132,8 @@ def link(objects: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
                 code += bytes(-len(code) % max(section.alignment, 1))
                 obj.bases[index] = len(code)
                 code += obj.data[section.offset : section.offset + section.size]
+        if executable:
+            provided = _add_system_call(code, parsed)
     symbols: dict[str, int] = {}
     for obj in parsed:
         exported = {s.name: obj.bases[s.section] + s.value for s in obj.symbols if s.is_exported_function and s.section}
@@ -121,12 +143,23 @@ def link(objects: dict[str, bytes]) -> tuple[bytes, dict[str, int]]:
         relocate = {X86_64: _relocate_x86_64, AARCH64: _relocate_aarch64}.get(obj.machine)
         if relocate is None:
             raise CodegenError(f"kernel {obj.kernel}: ELF machine {obj.machine} is neither x86-64 nor aarch64")
-        for position, kind, target in obj.relocations():
+        for position, kind, target in obj.relocations(provided):
             try:
                 relocate(code, position, kind, target)
             except (ValueError, struct.error) as error:
                 raise CodegenError(f"kernel {obj.kernel}: relocation {kind} at {position}: {error}") from None
     return bytes(code), symbols
+
+
+def _add_system_call(code: bytearray, objects: list[Object]) -> dict[str, int]:
+    """Appends what the linker provides, if an object wants it; offsets by name."""
+    users = [obj for obj in objects if obj.wants(SYSTEM_CALL)]
+    if not users:
+        return {}
+    code += bytes(-len(code) % CODE_ALIGNMENT)
+    offset = len(code)
+    code += _SYSTEM_CALL_CODE[users[0].machine]
+    return {SYSTEM_CALL: offset}
 
 
 def _relocate_x86_64(code: bytearray, position: int, kind: int, target: int) -> None:

@@ -10,7 +10,6 @@ from edge_rt.kernels.simd._core import INT, LONG, call, machine, primitive
 
 WORD = types.CPointer(types.int64)
 VOID = ir.VoidType()
-_SCHED_YIELD = {"x86_64": 24, "aarch64": 124}
 
 
 def _word(result):
@@ -71,17 +70,41 @@ def pause(context, builder, sig, args):
     return context.get_dummy_value()
 
 
+_NUMBERS = {"sched_yield": {"x86_64": 24, "aarch64": 124}, "futex": {"x86_64": 202, "aarch64": 98}}
+_FUTEX_WAIT_PRIVATE, _FUTEX_WAKE_PRIVATE = 128, 129
+
+
+def _system_call(context, builder, name, *args):
+    """Calls the system through the function that the linker provides."""
+    given = [LONG(_NUMBERS[name][machine(context).arch]), *args, *[LONG(0)] * (4 - len(args))]
+    call(builder, "system_call", LONG, *given)
+    return context.get_dummy_value()
+
+
 @primitive(lambda: types.none)
 def yield_processor(context, builder, sig, args):
-    """yield_processor(): lets another thread run on this core (sched_yield)."""
-    arch = machine(context).arch
-    number = LONG(_SCHED_YIELD[arch])
-    text, constraints = {
-        "x86_64": ("syscall", "={rax},{rax},~{rcx},~{r11},~{memory}"),
-        "aarch64": ("svc #0", "={x0},{x8},~{memory}"),
-    }[arch]
-    builder.call(ir.InlineAsm(ir.FunctionType(LONG, [LONG]), text, constraints, side_effect=True), [number])
-    return context.get_dummy_value()
+    """yield_processor(): lets another thread run on this core."""
+    return _system_call(context, builder, "sched_yield")
+
+
+def _upper_half(builder, p):
+    """Address of the upper half of a word, which is what the system can wait for."""
+    return builder.add(builder.ptrtoint(p, LONG), LONG(4))
+
+
+@primitive(_word(types.none))
+def futex_wait(context, builder, sig, args):
+    """futex_wait(p, value): sleeps while the upper half of the word is that of value; may wake without reason."""
+    expected = builder.lshr(_integer(context, builder, sig, args, 1), LONG(32))
+    wait = LONG(_FUTEX_WAIT_PRIVATE)
+    return _system_call(context, builder, "futex", _upper_half(builder, args[0]), wait, expected, LONG(0))
+
+
+@primitive(_word(types.none))
+def futex_wake(context, builder, sig, args):
+    """futex_wake(p, n): wakes up to n threads that sleep in futex_wait(p, ...)."""
+    count = _integer(context, builder, sig, args, 1)
+    return _system_call(context, builder, "futex", _upper_half(builder, args[0]), LONG(_FUTEX_WAKE_PRIVATE), count)
 
 
 @primitive(lambda address, args, part, parts: types.none if args == WORD else None)

@@ -1,0 +1,65 @@
+"""Programs: tables of kernel calls, each run by one native call."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import numpy as np
+
+from edge_rt.lowering._errors import NO_ERROR, describe_error
+from edge_rt.lowering.executor import MAX_PARTS, RUN_PROGRAM
+from edge_rt.native.library import Library, library
+from edge_rt.native.team import Team
+
+__all__ = ["NO_ERROR", "Program", "describe_error"]
+
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+class Program:
+    """Steps: (address of the kernel's entry, address of its argument words, parts).
+
+    Programs are immutable, apart from the words and the memory they point to, which their owner keeps alive. Several
+    threads may run programs at the same time, also with one team; two may not run the same one, since it is one arena.
+    """
+
+    __slots__ = ("_calls", "_library", "_run", "_table", "steps")
+
+    def __init__(self, steps: Sequence[tuple[int, int, int]], library: Library | None = None) -> None:
+        """library: whose executor to run with; by default that of the process. Raises ValueError for parts < 1."""
+        for address, _, parts in steps:
+            if not 1 <= parts <= MAX_PARTS or not address:
+                raise ValueError(f"a step needs an address and 1 to {MAX_PARTS} parts, got {address} and {parts}")
+        self.steps = tuple(steps)
+        self._table = np.array(steps, np.int64).reshape(-1, 3)
+        self._library = library
+        self._run: ctypes._CFuncPtr | None = None
+        self._calls: dict[tuple[int, int | None, Team | None], tuple[ctypes.c_void_p, np.ndarray]] = {}
+
+    def run(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> None:
+        """Runs steps start..stop (to the end, if None), with the helpers of `team` where that pays."""
+        call = self._calls.get((start, stop, team))
+        if call is None:
+            call = self._prepare(start, stop, team)
+        self._run(call[0])  # type: ignore[misc]
+
+    def _prepare(self, start: int, stop: int | None, team: Team | None) -> tuple[ctypes.c_void_p, np.ndarray]:
+        """The argument words of the executor for such a run, made once."""
+        end = len(self.steps) if stop is None else stop
+        if not 0 <= start <= end <= len(self.steps):
+            raise ValueError(f"steps {start}..{end} are not among the program's {len(self.steps)}")
+        if self._run is None:
+            self._run = _ENTRY((self._library or library()).address(RUN_PROGRAM.symbol))
+        shares = any(parts > 1 for _, _, parts in self.steps[start:end])
+        memory = team.memory if team is not None and team.threads > 1 and shares else 0
+        words = np.array([self._table.ctypes.data, start, end, memory], np.int64)
+        call = ctypes.c_void_p(words.ctypes.data), words
+        self._calls[start, stop, team] = call
+        return call
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        return f"Program({len(self.steps)} steps)"

@@ -1,0 +1,147 @@
+"""The thread team: helpers that take parts of a program's steps off the thread that runs it.
+
+Helpers are Python threads, each inside one native call for its whole life: they wait there for steps, a moment awake and
+then asleep, without the interpreter's lock. A program never needs them: see kernels/executor.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+
+from edge_rt.lowering.executor import HELP_TEAM, STOP_TEAM, TEAM_WORDS
+from edge_rt.native.library import Library
+
+_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+
+
+class Team:
+    """`threads` threads: that of the caller, and helpers that start when `memory` is first asked for."""
+
+    __slots__ = ("__weakref__", "_crew", "_finalizer", "_help", "_stop", "threads")
+
+    def __init__(self, library: Library, threads: int) -> None:
+        if threads < 1:
+            raise ValueError(f"a team needs at least 1 thread, got {threads}")
+        self.threads = threads
+        self._help = _ENTRY(library.address(HELP_TEAM.symbol))
+        self._stop = _ENTRY(library.address(STOP_TEAM.symbol))
+        self._recruit()
+        _teams.add(self)
+
+    def _recruit(self) -> None:
+        self._crew = _Crew(self._help, self._stop)
+        self._finalizer = weakref.finalize(self, self._crew.stop)
+
+    @property
+    def memory(self) -> int:
+        """Address of the team's memory; stays the same for the team's life."""
+        self._crew.start(self.threads - 1)
+        return self._crew.address
+
+    def close(self) -> None:
+        """Ends the helpers. Programs that run, or are run later, go on without them."""
+        self._finalizer()
+
+    def __repr__(self) -> str:
+        return f"Team({self.threads} threads)"
+
+
+class _Crew:
+    """The helpers of a team and the memory they share. Knows nothing of the team, which may be collected before them."""
+
+    def __init__(self, help_: ctypes._CFuncPtr, stop: ctypes._CFuncPtr) -> None:
+        self._help, self._stop = help_, stop
+        block = np.zeros(TEAM_WORDS + 16, np.int64)
+        start = -block.ctypes.data % 128 // 8
+        self._block = block[start : start + TEAM_WORDS]
+        self.address = self._block.ctypes.data
+        self._words = np.array([self.address], np.int64)
+        self._threads: list[threading.Thread] = []
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def start(self, helpers: int) -> None:
+        """Starts the helpers, unless they were started or the team was closed."""
+        with self._lock:
+            if self._closed or self._threads:
+                return
+            for i in range(helpers):
+                thread = threading.Thread(target=self._work, name=f"edge-rt helper {i + 1}", daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def _work(self) -> None:
+        self._help(self._words.ctypes.data)
+
+    def stop(self) -> None:
+        """Ends the helpers and waits until they are gone: at most as long as the part they are at takes."""
+        with self._lock:
+            self._closed = True
+            threads, self._threads = self._threads, []
+        self._stop(self._words.ctypes.data)
+        for thread in threads:
+            if thread is not threading.current_thread():
+                thread.join()
+
+    def forget(self) -> None:
+        """In a process just forked: the helpers are not there, and whatever they were at will never be done."""
+        self._lock = threading.Lock()
+        self._threads = []
+        self._block[:] = 0
+
+
+_teams: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for team in list(_teams):
+        team._crew.forget()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+
+
+def default_threads() -> int:
+    """Cores this process may use: those of its cpuset, and no more than its cgroup's quota (rounded up) pays for."""
+    cores = len(os.sched_getaffinity(0))
+    quota = _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
+    return max(1, min(cores, cores if quota is None else math.ceil(quota)))
+
+
+def _quota(root: Path, membership: Path) -> float | None:
+    """The tightest CPU quota, in cores, of this process's cgroup and those above it (version 2 and 1); None: no limit."""
+    found = []
+    with contextlib.suppress(OSError):
+        for line in membership.read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controllers == "":
+                base, read = root, _quota_v2
+            elif "cpu" in controllers.split(","):
+                base, read = root / "cpu", _quota_v1
+            else:
+                continue
+            folder = base / path.lstrip("/")
+            # in a container the path may be the host's; then only the root is visible
+            for candidate in {base, *(f for f in (folder, *folder.parents) if base in (f, *f.parents))}:
+                with contextlib.suppress(OSError, ValueError):
+                    found.append(read(candidate))
+    limits = [q for q in found if q is not None]
+    return min(limits, default=None)
+
+
+def _quota_v2(folder: Path) -> float | None:
+    quota, period = (folder / "cpu.max").read_text().split()
+    return None if quota == "max" else int(quota) / int(period)
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota = int((folder / "cpu.cfs_quota_us").read_text())
+    return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
