@@ -139,9 +139,7 @@ def _conv(node: Node, shapes: list[Any]) -> IntLike:
 
 def _matmul(node: Node, shapes: list[Any]) -> IntLike:
     a, y = shapes[0], shapes[-1]
-    if not a or not y:
-        return product(a)
-    inner = a[-2] if getattr(node.attrs, "transA", False) else a[-1]
+    inner: IntLike = 1 if not a else a[-2] if getattr(node.attrs, "transA", False) else a[-1]
     return product(y) * inner
 
 

@@ -1,0 +1,172 @@
+"""From a trained model to a bundle: read, optimise, write, compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, Union
+
+import numpy as np
+
+from edge_rt.bundle import Bundle, TestVector, to_bytes, write
+from edge_rt.errors import ImporterError, VerificationError
+from edge_rt.graph import Graph
+from edge_rt.interpreter import evaluate
+from edge_rt.model import load
+from edge_rt.signature import Signature
+from exporter import importers
+from exporter.importers import Imported, InputShapes, OracleError
+from exporter.passes import optimize
+from exporter.report import Report, constants, count_macs, count_ops, count_parameters, tensors
+from exporter.verify import compare, sample, sample_inputs
+
+Array = np.ndarray[Any, Any]
+Asset = Union[bytes, str, "os.PathLike[str]"]
+
+SIGNATURE = "main"
+
+VECTOR_LIMIT = 256 << 10
+"""Bytes of inputs and outputs up to which a test vector is worth its place in the bundle."""
+
+
+class _Trial(NamedTuple):
+    """Inputs, and what the model should give for them."""
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    oracle: str
+    """Who computed the outputs."""
+
+
+def export(
+    source: str | os.PathLike[str] | bytes | Any,
+    path: str | os.PathLike[str],
+    *,
+    input_shapes: InputShapes | None = None,
+    inputs: Mapping[str, Array] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    assets: Mapping[str, Asset] | None = None,
+    test_vectors: bool = True,
+    verify: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Report:
+    """Writes the bundle of a trained model to `path`, and reports what was done.
+
+    source: a path, bytes (ONNX), or an object of a format in `importers.FORMATS`. input_shapes: shapes that replace
+    declared ones, by input name; a number fixes a size, a string names it, None keeps it. inputs: arrays to compare and
+    to make the test vector with; random ones by default. metadata: JSON-like data for the bundle, over what the source
+    says about itself. assets: blobs by name, as bytes or as paths of files. test_vectors: store inputs and outputs for
+    `edge-rt verify`, up to VECTOR_LIMIT bytes; outputs come from the source runtime, or where that is not installed
+    from the NumPy references. verify: run the bundle and the source model and compare, before anything is written.
+    progress: called with the name of each step as it begins.
+
+    Raises UnsupportedError that lists all operators the project lacks, ImporterError for a source that cannot be read,
+    VerificationError where outputs differ or the source runtime is missing, InputError for unfitting `inputs`, OSError.
+    """
+    tell = progress or (lambda step: None)
+    tell("reading the model")
+    imported = importers.read(source, input_shapes)
+    graph = imported.graph
+    report = _report(source, imported)
+    trial = None
+    if test_vectors or verify or inputs is not None:
+        tell("running the source model")
+        trial = _try(imported, inputs, report, must_run=verify)
+    tell("optimising")
+    report.passes = optimize(graph)
+    report.ops_after = count_ops(graph)
+    report.weight_bytes = sum(a.nbytes for a in constants(graph))
+    vectors = _vectors(trial, report) if test_vectors else []
+    bundle = Bundle({SIGNATURE: graph}, {**imported.metadata, **(metadata or {})}, _read_assets(assets or {}), vectors)
+    if verify and trial is not None:
+        tell("comparing")
+        with load(to_bytes(bundle)) as model:
+            report.differences = compare(trial.outputs, model.run(trial.inputs))
+        report.oracle = trial.oracle
+    tell("writing")
+    report.path, report.file_bytes = os.fspath(path), write(bundle, path)
+    report.numpy_steps = _numpy_steps(path, graph, trial)
+    return report
+
+
+def check(source: str | os.PathLike[str] | bytes | Any, *, input_shapes: InputShapes | None = None) -> Report:
+    """What `export` would read, without optimising or writing. Raises UnsupportedError that lists what is missing."""
+    return _report(source, importers.read(source, input_shapes))
+
+
+def _report(source: Any, imported: Imported) -> Report:
+    graph = imported.graph
+    return Report(
+        source=os.fspath(source) if isinstance(source, (str, os.PathLike)) else graph.name,
+        path=None,
+        inputs=tensors([v.name for v in graph.inputs], graph.inputs),
+        outputs=tensors(graph.output_names, graph.outputs),
+        parameters=count_parameters(graph),
+        macs=count_macs(graph),
+        ops_before=count_ops(graph),
+        notes=imported.notes,
+    )
+
+
+def _try(imported: Imported, given: Mapping[str, Array] | None, report: Report, must_run: bool) -> _Trial | None:
+    """Inputs and expected outputs; None where there are none to be had, which the report then explains."""
+    graph = imported.graph
+    if given is not None:
+        names = [v.name for v in graph.inputs]
+        given = dict(zip(names, Signature(SIGNATURE, graph).check(given)))
+    try:
+        oracle = imported.oracle()
+        if oracle is None and must_run:
+            raise VerificationError("the source model's runtime is not installed (for ONNX: pip install onnxruntime)")
+        if oracle is None:
+            return _reference(graph, given, report)
+        if given is not None:
+            return _Trial(dict(given), oracle.run(given), oracle.name)
+        return _Trial(*sample(graph, oracle), oracle.name)
+    except OracleError as error:
+        if must_run:
+            raise VerificationError(f"{error}; give it inputs that it accepts") from None
+        report.test_vector = f"none: {error}"
+        return None
+
+
+def _reference(graph: Graph, given: Mapping[str, Array] | None, report: Report) -> _Trial | None:
+    if given is None and not all(v.type.is_static for v in graph.inputs):
+        report.test_vector = "none: input sizes are not known, and no source runtime is installed to try some"
+        return None
+    inputs = dict(given) if given is not None else sample_inputs(graph, size=1)
+    outputs = evaluate(graph, [inputs[v.name] for v in graph.inputs])
+    return _Trial(inputs, dict(zip(graph.output_names, outputs)), "the NumPy references")
+
+
+def _vectors(trial: _Trial | None, report: Report) -> list[TestVector]:
+    if trial is None:
+        return []
+    nbytes = sum(a.nbytes for a in [*trial.inputs.values(), *trial.outputs.values()])
+    if nbytes > VECTOR_LIMIT:
+        report.test_vector = f"none: inputs and outputs are {nbytes} bytes, more than {VECTOR_LIMIT}"
+        return []
+    report.test_vector = f"{nbytes} bytes, outputs by {trial.oracle}"
+    return [TestVector(SIGNATURE, trial.inputs, trial.outputs)]
+
+
+def _read_assets(assets: Mapping[str, Asset]) -> dict[str, bytes]:
+    return {n: a if isinstance(a, bytes) else _read_asset(n, Path(a)) for n, a in assets.items()}
+
+
+def _read_asset(name: str, path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImporterError(f"asset '{name}': {path} cannot be read: {error.strerror or error}") from None
+
+
+def _numpy_steps(path: str | os.PathLike[str], graph: Graph, trial: _Trial | None) -> list[str] | None:
+    """Steps of the plan that no kernel covers, for the trial's inputs or the sizes that the model fixes."""
+    if trial is None and not all(v.type.is_static for v in graph.inputs):
+        return None
+    with load(path, backend="reference") as model:
+        table = model.plan(values=trial.inputs if trial is not None else None)
+    steps = [f"{step.op} '{step.name}'" for step in table.numpy_steps]
+    return steps if table.is_whole else [*steps, f"and what follows once {table.cut}"]
