@@ -18,6 +18,7 @@ from exporter.passes.fold_constants import fold_constants
 from exporter.passes.fold_pad import fold_pad
 from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
 from exporter.passes.fold_shapes import fold_shapes
+from exporter.passes.fuse_elementwise import fuse_elementwise
 from exporter.passes.fuse_epilogues import fuse_epilogues
 from exporter.passes.inline_if import inline_if
 from exporter.passes.merge_common_subexpressions import merge_common_subexpressions
@@ -26,6 +27,9 @@ from exporter.passes.merge_transposes import merge_transposes
 from exporter.passes.narrow_captures import narrow_captures
 from exporter.passes.pack_matmul import pack_matmul
 from exporter.passes.permute_flattened_weights import permute_flattened_weights
+from exporter.passes.recognize_gelu import recognize_gelu
+from exporter.passes.recognize_layer_norm import recognize_layer_norm
+from exporter.passes.recognize_swish import recognize_swish
 from exporter.passes.remove_dead_code import remove_dead_code
 from exporter.passes.reshape_transposes import reshape_transposes
 from exporter.passes.sink_squeezes import sink_squeezes
@@ -44,10 +48,21 @@ CLEAN: Stage = (
 )
 
 PIPELINE: tuple[Stage, ...] = (
-    (*CLEAN, expand_gemm, expand_batch_norm, expand_global_pool, fold_pad, fold_scale_and_shift),
+    (
+        *CLEAN,
+        recognize_layer_norm,
+        recognize_gelu,
+        recognize_swish,
+        expand_gemm,
+        expand_batch_norm,
+        expand_global_pool,
+        fold_pad,
+        fold_scale_and_shift,
+    ),
     (channels_last_conv, channels_last_pool, *CLEAN, sink_transposes, permute_flattened_weights),
     (pack_matmul, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
     (reshape_transposes, *CLEAN, fuse_epilogues),
+    (fuse_elementwise, *CLEAN),
 )
 
 

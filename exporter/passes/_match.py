@@ -131,3 +131,46 @@ def prune(graph: Graph, nodes: list[Node]) -> int:
         sources = {id(v.producer): v.producer for v in node.inputs if v is not None and v.producer is not None}
         pending += [source for source in sources.values() if source not in pending]
     return removed
+
+
+def is_close(a: float | None, b: float) -> bool:
+    """Whether a float32 number, as models spell it, means b."""
+    return a is not None and abs(a - b) <= 1e-5 * abs(b)
+
+
+def with_number(value: Value | None, op: str) -> tuple[Value, float] | None:
+    """(x, c) where the value is x op c with one number c: Add and Mul in either order; Sub, Div and Pow with c behind.
+
+    "Mul" also reads x / c, "Add" also x - c. None where the number would broadcast x to a larger shape.
+    """
+    node = produced_by(value, op, *({"Mul": ("Div",), "Add": ("Sub",)}.get(op, ())))
+    if node is None or len(node.inputs) != 2:
+        return None
+    a, b = node.inputs
+    c = scalar(b)
+    if a is not None and c is not None:
+        x, number = a, c
+        if node.op.name != op:
+            if c == 0.0:
+                return None
+            number = 1 / c if op == "Mul" else -c
+    else:
+        c = scalar(a) if node.op.name in ("Add", "Mul") else None
+        if b is None or c is None:
+            return None
+        x, number = b, c
+    return (x, number) if x.type == node.output.type else None
+
+
+def factors(value: Value | None) -> tuple[Value, Value] | None:
+    """(a, b) where the value is a * b."""
+    node = produced_by(value, "Mul")
+    return None if node is None or None in node.inputs else (node.inputs[0], node.inputs[1])  # type: ignore[return-value]
+
+
+def is_square_of(value: Value | None, x: Value) -> bool:
+    """Whether the value is x * x, or x ** 2."""
+    node = produced_by(value, "Mul", "Pow")
+    if node is None or node.inputs[0] is not x:
+        return False
+    return node.inputs[1] is x if node.op.name == "Mul" else scalar(node.inputs[1]) == 2.0
