@@ -55,16 +55,26 @@ def data_operands(
     if found is None or rank is None:
         return None
     perm = found[1]
+    # Two operands whose transposes move nothing could be exchanged for each other for ever.
+    may_add = any(_moves_elements(v, perm) for v in node.inputs)
     makers: list[Callable[[], Value]] = []
     for v in node.inputs:
-        maker = None if v is None else _before_transpose(graph, node, v, perm, same_rank)
+        maker = None if v is None else _before_transpose(graph, node, v, perm, same_rank, may_add)
         if maker is None:
             return None
         makers.append(maker)
     return (lambda: [make() for make in makers]), perm
 
 
-def _before_transpose(graph: Graph, node: Node, v: Value, perm: Perm, same_rank: bool) -> Callable[[], Value] | None:
+def _moves_elements(value: Value | None, perm: Perm) -> bool:
+    """Whether the value is transposed by `perm` and that moves elements."""
+    own = source(value)
+    return own is not None and own[1] == perm and not moves_no_elements(own[0].type.shape or (), perm)
+
+
+def _before_transpose(
+    graph: Graph, node: Node, v: Value, perm: Perm, same_rank: bool, may_add: bool
+) -> Callable[[], Value] | None:
     own = source(v)
     if own is not None and own[1] == perm:
         x = own[0]
@@ -76,7 +86,7 @@ def _before_transpose(graph: Graph, node: Node, v: Value, perm: Perm, same_rank:
         return lambda: v
     padded = (1,) * (len(perm) - len(shape)) + shape
     back = inverse(perm)
-    is_free = v.is_constant or moves_no_elements(padded, back)
+    is_free = v.is_constant or (may_add and moves_no_elements(padded, back))
     if not is_free and not (channels_to_front(perm) and _has_transpose(v, back)):
         return None
     return lambda: transpose(graph, _unsqueezed(graph, v, len(perm), node), back, node)

@@ -9,6 +9,10 @@ from edge_rt.graph import Graph, Node, Value
 from exporter.passes._match import contents, input_at, integers, live, permutation, replace, scalar
 
 
+ENDLESS = 2**31 - 1
+"""Exporters write this number, or a larger one, for the end of an axis."""
+
+
 def drop_identities(graph: Graph) -> int:
     """Replaces the output of a node that changes nothing by its input.
 
@@ -31,7 +35,7 @@ def drop_identities(graph: Graph) -> int:
         if position is None:
             continue
         source = node.inputs[position]
-        if source is None or not _same_type(source, node.output):
+        if source is None or not (_same_type(source, node.output) or _takes_all(node)):
             continue
         if graph.is_output(node.output) and source.producer is None:
             continue
@@ -104,6 +108,16 @@ def _slice(graph: Graph, node: Node) -> int | None:
     """Equal shapes are not enough: a negative step reverses."""
     steps = integers(input_at(node, 4))
     return 0 if input_at(node, 4) is None or (steps is not None and all(s > 0 for s in steps)) else None
+
+
+def _takes_all(node: Node) -> bool:
+    """Whether a Slice starts at 0, steps by 1 and ends beyond any size, so that unknown sizes stay as they are."""
+    if node.op.name != "Slice":
+        return False
+    starts, ends, steps = integers(node.inputs[1]), integers(node.inputs[2]), integers(input_at(node, 4))
+    if starts is None or ends is None or (input_at(node, 4) is not None and steps is None):
+        return False
+    return not any(starts) and min(ends, default=0) >= ENDLESS and all(s == 1 for s in steps or [])
 
 
 def _clip(graph: Graph, node: Node) -> int | None:
