@@ -45,4 +45,14 @@ FAMILIES: dict[str, str] = {
     "resize": "Resize Upsample",
     "edge_gemm": "edge.PackPanels edge.Gemm",
     "edge_conv": "edge.Conv edge.DepthwiseConv edge.ConvTranspose",
+    "edge_elementwise": "edge.Elementwise",
+    "classic": (
+        "ai.onnx.ml.LinearClassifier ai.onnx.ml.LinearRegressor ai.onnx.ml.Normalizer ai.onnx.ml.Scaler "
+        "ai.onnx.ml.Binarizer ai.onnx.ml.Imputer ai.onnx.ml.ArrayFeatureExtractor"
+    ),
+    "trees": "ai.onnx.ml.TreeEnsemble ai.onnx.ml.TreeEnsembleRegressor ai.onnx.ml.TreeEnsembleClassifier",
+    "microsoft": (
+        "com.microsoft.FusedMatMul com.microsoft.FusedConv com.microsoft.DynamicQuantizeMatMul "
+        "com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeLSTM"
+    ),
 }

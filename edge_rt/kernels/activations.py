@@ -1,0 +1,79 @@
+"""Activations applied in place to a block of a matrix that was just computed and is still in the nearest cache."""
+
+from __future__ import annotations
+
+from edge_rt.kernels.memory import F32
+from edge_rt.kernels.simd import Vec, fma, load, load_first, select, store, store_first
+from edge_rt.kernels.vbits import absolute
+from edge_rt.kernels.vmath import clamp, erf, exp, expm1, gelu, mish, sigmoid, softplus, tanh
+from edge_rt.lowering.gemm import ACTIVATIONS
+
+
+def hard_sigmoid(x):
+    return clamp(fma(x, 0.2, 0.5), 0.0, 1.0)
+
+
+def hard_swish(x):
+    return x * clamp(fma(x, 1 / 6, 0.5), 0.0, 1.0)
+
+
+def swish(x):
+    return x * sigmoid(x)
+
+
+def leaky_relu(x):
+    return select(x < 0.0, x * 0.01, x)
+
+
+def elu(x):
+    return select(x < 0.0, expm1(x), x)
+
+
+def selu(x):
+    return select(x > 0.0, x, expm1(x) * 1.67326319217681884765625) * 1.05070102214813232421875
+
+
+def softsign(x):
+    return x / (1.0 + absolute(x))
+
+
+FUNCTIONS = {
+    "Sigmoid": sigmoid, "Tanh": tanh, "HardSigmoid": hard_sigmoid, "HardSwish": hard_swish, "Swish": swish, "Gelu": gelu,
+    "Erf": erf, "Exp": exp, "Softplus": softplus, "Mish": mish, "Elu": elu, "Selu": selu, "LeakyRelu": leaky_relu,
+    "Softsign": softsign,
+}  # fmt: skip
+
+
+def activator(target):
+    """activate(code, y, y_row, rows, columns): y[r, q] = function(y[r, q]) for the activation with this code."""
+    BLOCK = Vec(F32, target.lanes, (16 // target.lanes,))
+
+    def loop(function):
+        def apply(y, y_row, rows, columns):
+            for r in range(rows):
+                line = y + r * y_row
+                at = 0
+                while at + 16 <= columns:
+                    store(line + at, function(load(BLOCK, line + at)))
+                    at += 16
+                if at < columns:
+                    store_first(line + at, function(load_first(BLOCK, line + at, columns - at)), columns - at)
+
+        return apply
+
+    def chain(remaining):
+        name, function = remaining[0]
+        code, apply = ACTIVATIONS[name], loop(function)
+        if len(remaining) == 1:
+            return lambda wanted, y, y_row, rows, columns: apply(y, y_row, rows, columns)
+        others = chain(remaining[1:])
+
+        def activate(wanted, y, y_row, rows, columns):
+            if wanted == code:
+                apply(y, y_row, rows, columns)
+            else:
+                others(wanted, y, y_row, rows, columns)
+
+        return activate
+
+    return chain(list(FUNCTIONS.items()))

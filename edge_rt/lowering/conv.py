@@ -1,0 +1,86 @@
+"""Convolutions: patches are gathered block by block for the panel GEMM kernel; depthwise ones have a kernel of their own."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
+from edge_rt.lowering.gemm import ACTIVATIONS, ceil_div, gemm_call
+from edge_rt.ops._windows import Geometry
+from edge_rt.ops.edge_conv import window_geometry
+from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs
+
+DEPTHWISE_F32 = KernelSpec(
+    "depthwise_f32",
+    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* c_blocks:i64 lo:f32 hi:f32 activation:i64",
+)
+"""y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
+
+geometry: int64[14], n, h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w. zeros: 16 of
+them. Work is shared by output rows and c_blocks blocks of channels, of 16 or more unless there is but one. bias and residual may
+be null.
+"""
+
+_GATHER_PARTS = 16
+"""Most parts of a convolution that gathers patches: each has a buffer for them."""
+
+
+def patch_geometry(g: Geometry, x: tuple[int, ...], group: int) -> list[int]:
+    """The table that gathering patches of x [n, h, w, c] needs, see kernels/rows.py."""
+    channels = x[3] // group
+    run_pixels = g.kernel[1] if group == 1 and g.dilations[1] == 1 else 1
+    return [*x[1:], *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out, channels, run_pixels]
+
+
+def conv_call(
+    x: Arg, panels: Arg, y: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, bias: Arg, residual: Arg,
+    attrs: EpilogueAttrs | None, scratch: int = 0,
+) -> Call:  # fmt: skip
+    """A convolution of x [n, h, w, c] of this shape with edge.Conv's panels."""
+    channels, columns = shape[3] // group, n // group
+    k = math.prod(g.kernel) * channels
+    weights = ceil_div(columns, WIDTH) * k * WIDTH
+    offsets = [[i * channels, i * weights, i * columns, i * columns] for i in range(group)]
+    plain = g.kernel == g.strides == (1, 1) and not any((*g.begin, *g.end))
+    return gemm_call(
+        x, panels, y, m=shape[0] * math.prod(g.out), n=columns, k=k, batches=offsets, bias=bias, residual=residual,
+        attrs=attrs, a_row=shape[3], y_row=n, geometry=None if plain else patch_geometry(g, shape, group),
+        a_size=math.prod(shape), scratch=scratch, most_parts=64 if plain else _GATHER_PARTS,
+    )  # fmt: skip
+
+
+@lowers("edge.Conv")
+def conv(node: BoundNode) -> Lowered:
+    if not node.outputs[0].size:
+        return []
+    shape, attrs = node.type(0).static_shape, node.attrs
+    g = window_geometry(attrs, shape[1:3])
+    return [
+        conv_call(
+            In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, node.optional(2), node.optional(3), attrs
+        )
+    ]  # fmt: skip
+
+
+@lowers("edge.DepthwiseConv")
+def depthwise(node: BoundNode) -> Lowered:
+    if not node.outputs[0].size:
+        return []
+    attrs: Any = node.attrs
+    shape = node.type(0).static_shape
+    g = window_geometry(attrs, shape[1:3])
+    lines = shape[0] * g.out[0]
+    work = 2 * node.outputs[0].size * math.prod(g.kernel)
+    parts = parts_for(work // 4, lines * max(1, shape[3] // 16))
+    c_blocks = 1 if lines >= parts else min(ceil_div(parts, lines), max(1, shape[3] // 16))
+    geometry = [*shape, *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out]
+    return [
+        DEPTHWISE_F32(
+            x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0), zeros=Table(np.zeros(16), np.float32),
+            geometry=Table(geometry), c_blocks=c_blocks, lo=attrs.lo, hi=attrs.hi,
+            activation=ACTIVATIONS[attrs.activation], parts=parts, flops=work,
+        )
+    ]  # fmt: skip

@@ -1,0 +1,206 @@
+"""Matrix products: all of them run the panel GEMM kernel, after packing where an operand is not constant."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.ops.edge_gemm import ACTIVATIONS as _NAMES
+from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs
+from edge_rt.types import DType
+
+ACTIVATIONS = {name: code for code, name in enumerate(_NAMES)}
+
+GEMM_F32 = KernelSpec(
+    "gemm_f32",
+    "a:f32* b:f32* bias:f32* residual:f32* y:f32* patches:f32* batches:i64* geometry:i64* batch:i64 m:i64 n:i64 k:i64 "
+    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 lo:f32 hi:f32 activation:i64",
+    in_place=(("residual", "y"),),
+)
+"""y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j], lo, hi)) for each of `batch` matrices.
+
+batches: int64[batch, 4], offsets in numbers: of a, of b's panels, of bias, of y and residual. Rows of a lie a_row apart, those of y
+and residual y_row. With `geometry` (see kernels/rows.py) a is an NHWC image of a_size numbers, and its patches are the rows.
+Work is shared by blocks of row_block rows and col_block panels; k_block numbers of k are summed before moving on.
+patches: `gather_bytes` for each part, where there is a geometry. residual, bias and geometry may be null.
+"""
+
+PACK_F32 = KernelSpec("pack_panels_f32", "b:f32* panels:f32* batch:i64 k:i64 n:i64 transposed:i64 scale:f32")
+"""b [batch, k, n] (transposed: [batch, n, k]) times `scale` as panels [batch, ceil(n/16), k, 16]."""
+
+TRANSPOSE_F32 = KernelSpec("transpose_f32", "x:f32* y:f32* batch:i64 rows:i64 columns:i64")
+"""x [batch, rows, columns] as y [batch, columns, rows]."""
+
+SLACK = 16
+_K_BLOCK, _ROW_BLOCK = 320, 120
+# 120 rows are whole tiles of 12, 6 and 5 rows; a k block of a panel pair stays in the nearest caches.
+
+
+def ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def balanced(size: int, most: int, multiple: int) -> int:
+    """The size of blocks, at most `most` and a multiple of `multiple`, that share `size` evenly."""
+    if size <= most:
+        return max(size, 1)
+    return ceil_div(ceil_div(size, ceil_div(size, most)), multiple) * multiple
+
+
+def gather_bytes(row_block: int, k_block: int) -> int:
+    """Bytes of scratch that a part needs to gather patches."""
+    return 4 * (row_block * k_block + SLACK)
+
+
+def gemm_call(
+    a: Arg, b: Arg, y: Arg, *, m: int, n: int, k: int, batches: Sequence[Sequence[int]], bias: Arg = 0,
+    residual: Arg = 0, attrs: EpilogueAttrs | None = None, a_row: int = 0, y_row: int = 0,
+    geometry: Sequence[int] | None = None, a_size: int = 0, scratch: int = 0, most_parts: int = 64,
+) -> Call:  # fmt: skip
+    """A call of GEMM_F32. scratch: index of the scratch buffer for patches, which the call sizes (others before it: 0)."""
+    batch, panels = len(batches), ceil_div(n, WIDTH)
+    work = 2 * batch * m * n * k
+    row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, _K_BLOCK, 16)
+    parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
+    units = batch * ceil_div(m, row_block)
+    if parts > units and m > 2 * panels * WIDTH:
+        row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), 30), 30))
+        units = batch * ceil_div(m, row_block)
+    col_block = panels
+    if parts > units:
+        col_block = max(2, ceil_div(panels, ceil_div(parts, units)) // 2 * 2)
+        units *= ceil_div(panels, col_block)
+    parts = max(1, min(parts, units))
+    bytes_ = [4] * scratch + [parts * gather_bytes(row_block, k_block)] if geometry is not None else []
+    return GEMM_F32(
+        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(scratch) if geometry is not None else 0,
+        batches=Table(batches), geometry=0 if geometry is None else Table(geometry), batch=batch,
+        m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
+        row_block=row_block, col_block=max(col_block, 1), k_block=k_block,
+        lo=attrs.lo if attrs else -math.inf, hi=attrs.hi if attrs else math.inf,
+        activation=ACTIVATIONS[attrs.activation] if attrs else 0,
+        parts=parts, scratch=bytes_, flops=work,
+    )  # fmt: skip
+
+
+def batch_offsets(a: Sequence[int], b: Sequence[int], y: Sequence[int], sizes: tuple[int, int, int]) -> list[list[int]]:
+    """Offsets [batch, 4] of matrices whose batch shapes a and b broadcast to y; sizes: numbers in a matrix of a, b, y."""
+    columns = []
+    for shape, size in ((a, sizes[0]), (b, sizes[1])):
+        index = np.arange(math.prod(shape)).reshape([1] * (len(y) - len(shape)) + list(shape))
+        columns.append(np.broadcast_to(index, y).reshape(-1) * size)
+    count = math.prod(y)
+    return np.stack([*columns, np.zeros(count, int), np.arange(count) * sizes[2]], 1).tolist()  # type: ignore[no-any-return]
+
+
+def pack_call(b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool, scale: float = 1.0, **more: Any) -> Call:
+    units = batch * ceil_div(n, WIDTH)
+    parts = parts_for(batch * k * n, units)
+    return PACK_F32(
+        b=b, panels=panels, batch=batch, k=k, n=n, transposed=int(transposed), scale=scale, parts=parts, **more
+    )
+
+
+def product_calls(
+    a_shape: Sequence[int], b_shape: Sequence[int], y_shape: Sequence[int], *, turn_a: bool = False, turn_b: bool = False,
+    scale: float = 1.0, bias: Arg = 0, residual: Arg = 0,
+) -> list[Call]:  # fmt: skip
+    """y = scale * a @ b + bias + residual of inputs 0 and 1 (matrices in the last two axes, turned where said)."""
+    k, n = b_shape[-2:] if not turn_b else b_shape[-1:-3:-1]
+    m = a_shape[-1] if turn_a else a_shape[-2]
+    a_batch, b_batch = math.prod(a_shape[:-2]), math.prod(b_shape[:-2])
+    panels = b_batch * ceil_div(n, WIDTH) * k * WIDTH
+    scratch = [max(4, 4 * panels), 4 * a_batch * m * k if turn_a else 4]
+    calls = [pack_call(In(1), Scratch(0), b_batch, k, n, turn_b, scale, scratch=scratch)]
+    if turn_a:
+        calls.append(transpose_call(In(0), Scratch(1), a_batch, k, m))
+    if b_batch == 1 and not turn_a:
+        offsets, m = [[0, 0, 0, 0]], a_batch * m
+    else:
+        sizes = m * k, ceil_div(n, WIDTH) * k * WIDTH, m * n
+        offsets = batch_offsets(a_shape[:-2], b_shape[:-2], y_shape[:-2], sizes)
+    a = Scratch(1) if turn_a else In(0)
+    calls.append(gemm_call(a, Scratch(0), Out(0), m=m, n=n, k=k, batches=offsets, bias=bias, residual=residual))
+    return calls
+
+
+def transpose_call(x: Arg, y: Arg, batch: int, rows: int, columns: int, **more: Any) -> Call:
+    parts = parts_for(batch * rows * columns, batch * ceil_div(rows, 16))
+    return TRANSPOSE_F32(x=x, y=y, batch=batch, rows=rows, columns=columns, parts=parts, **more)
+
+
+def is_f32(node: BoundNode) -> bool:
+    return all(t is None or t.dtype is DType.FLOAT32 for t in node.inputs)
+
+
+@lowers("edge.PackPanels")
+def pack_panels(node: BoundNode) -> Lowered:
+    shape = node.type(0).static_shape
+    if not is_f32(node):
+        return None
+    if not node.outputs[0].size:
+        return []
+    k, n = shape[-2:] if not node.attrs.transposed else shape[-1:-3:-1]
+    return [pack_call(In(0), Out(0), math.prod(shape[:-2]), k, n, node.attrs.transposed)]
+
+
+@lowers("edge.Gemm")
+def gemm(node: BoundNode) -> Lowered:
+    a, panels, y = node.type(0).static_shape, node.type(1).static_shape, node.outputs[0].static_shape
+    if not node.outputs[0].size:
+        return []
+    k, n = a[-1], node.attrs.n
+    m, offsets = math.prod(a[:-1]), [[0, 0, 0, 0]]
+    if len(panels) > 3 and math.prod(panels[:-3]) > 1:
+        m = a[-2]
+        offsets = batch_offsets(a[:-2], panels[:-3], y[:-2], (m * k, math.prod(panels[-3:]), m * n))
+    elif len(panels) > 3:
+        m = math.prod(y[:-1])
+    return [
+        gemm_call(
+            In(0), In(1), Out(0), m=m, n=n, k=k, batches=offsets, bias=node.optional(2), residual=node.optional(3),
+            attrs=node.attrs,
+        )
+    ]  # fmt: skip
+
+
+@lowers("MatMul")
+def matmul(node: BoundNode) -> Lowered:
+    a, b, y = node.type(0).static_shape, node.type(1).static_shape, node.outputs[0].static_shape
+    if not is_f32(node):
+        return None
+    if not node.outputs[0].size:
+        return []
+    y = y if len(a) > 1 else (*y, 1) if len(b) == 1 else (*y[:-1], 1, y[-1])
+    y = y if len(b) > 1 else (*y, 1) if len(a) > 1 else (1, 1)
+    return product_calls(a if len(a) > 1 else (1, *a), b if len(b) > 1 else (*b, 1), y)
+
+
+@lowers("Gemm")
+def onnx_gemm(node: BoundNode) -> Lowered:
+    """alpha * A' @ B' + beta * C, for C of a row or of the whole of Y and beta 1."""
+    attrs, y = node.attrs, node.outputs[0].static_shape
+    if not is_f32(node):
+        return None
+    if not node.outputs[0].size:
+        return []
+    bias: Arg = 0
+    residual: Arg = 0
+    if node.has(2) and attrs.beta != 0:
+        c = node.type(2).static_shape
+        if attrs.beta != 1:
+            return None
+        if math.prod(c) == y[1] and c[-1:] == y[1:]:
+            bias = In(2)
+        elif c == y:
+            residual = In(2)
+        else:
+            return None
+    a, b = node.type(0).static_shape, node.type(1).static_shape
+    return product_calls(
+        a, b, y, turn_a=bool(attrs.transA), turn_b=bool(attrs.transB), scale=attrs.alpha, bias=bias, residual=residual
+    )

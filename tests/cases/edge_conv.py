@@ -1,0 +1,72 @@
+"""Convolutions over channels-last images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+from edge_rt.ops.edge_conv import pack_conv
+from tests.cases._case import Case, normal
+
+ONES = (1, 1)
+
+
+def conv(
+    shape: tuple[int, int, int, int], n: int, kernel: tuple[int, int], *, group: int = 1, bias: bool = False,
+    residual: bool = False, **attributes: Any,
+) -> Case:  # fmt: skip
+    depth = shape[3] // group
+    weights = normal(n, depth, *kernel, seed=1, scale=(depth * kernel[0] * kernel[1]) ** -0.5)
+    extra = [normal(n, seed=2) if bias or residual else None]
+    if residual:
+        extra.append(normal(*shape[:3], n, seed=3))
+    name = "-".join(map(str, (*shape, n, *kernel, group, *attributes.values(), "bias" * bias, "residual" * residual)))
+    return Case(
+        "edge.Conv", normal(*shape), pack_conv(weights, group), *extra, n=n, kernel=kernel, group=group, native=True,
+        name=name.replace(" ", ""), **attributes,
+    )  # fmt: skip
+
+
+def depthwise(shape: tuple[int, int, int, int], kernel: tuple[int, int], *, residual: bool = False, **attributes: Any) -> Case:
+    extra = [normal(shape[3], seed=2), normal(*shape, seed=3)] if residual else []
+    name = "-".join(map(str, (*shape, *kernel, *attributes.values(), "residual" * residual))).replace(" ", "")
+    weights = normal(*kernel, shape[3], seed=1)
+    return Case(
+        "edge.DepthwiseConv", normal(*shape), weights, *extra, kernel=kernel, native=True, name=name, **attributes
+    )
+
+
+CASES = [
+    conv((1, 8, 8, 3), 16, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), bias=True),
+    conv((2, 9, 7, 5), 20, (3, 3), pads=(1, 1, 1, 1), residual=True, lo=-0.5, hi=1.0),
+    conv((1, 12, 12, 16), 24, ONES, bias=True, lo=0.0, hi=6.0),
+    conv((1, 12, 12, 16), 24, ONES, strides=(2, 2)),
+    conv((1, 6, 6, 12), 12, ONES, group=3),
+    conv((1, 10, 11, 8), 9, (5, 3), strides=(2, 1), pads=(2, 0, 1, 3), dilations=(1, 2)),
+    conv((1, 10, 10, 8), 32, (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2), group=2, residual=True),
+    conv((2, 1, 30, 4), 17, (1, 7), strides=(1, 2), pads=(0, 3, 0, 3)),
+    conv((1, 14, 14, 64), 32, (3, 3), pads=(1, 1, 1, 1), bias=True, activation="Swish"),
+    conv((1, 6, 6, 12), 12, (3, 3), pads=(1, 1, 1, 1), group=4, bias=True),
+    conv((1, 6, 6, 12), 24, (3, 3), pads=(1, 1, 1, 1), group=12, bias=True),
+    conv((1, 40, 40, 3), 16, (7, 7), strides=(2, 2), pads=(3, 3, 3, 3), bias=True),
+    conv((1, 3, 3, 4), 1, (3, 3), pads=(2, 2, 2, 2)),
+    conv((1, 2, 2, 4), 4, (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2)),
+    conv((1, 5, 5, 700), 40, (3, 3), pads=(1, 1, 1, 1), residual=True),
+    conv((1, 30, 30, 1), 8, (5, 5), bias=True),
+    conv((0, 8, 8, 3), 16, (3, 3)),
+    depthwise((1, 8, 8, 16), (3, 3), pads=(1, 1, 1, 1), residual=True, lo=0.0, hi=6.0),
+    depthwise((2, 9, 7, 20), (3, 3), strides=(2, 2), pads=(1, 1, 1, 1)),
+    depthwise((1, 9, 9, 5), (3, 3), pads=(1, 1, 1, 1), residual=True),
+    depthwise((1, 9, 9, 2), (3, 3), pads=(1, 1, 1, 1), activation="HardSwish"),
+    depthwise((1, 12, 13, 40), (5, 5), pads=(2, 2, 2, 2), activation="Sigmoid"),
+    depthwise((1, 12, 13, 40), (5, 5), strides=(2, 2), pads=(1, 2, 2, 1)),
+    depthwise((1, 14, 14, 33), (7, 7), pads=(3, 3, 3, 3), residual=True),
+    depthwise((1, 14, 14, 33), (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2), residual=True),
+    depthwise((1, 1, 50, 17), (1, 9), pads=(0, 4, 0, 4)),
+    depthwise((1, 2, 2, 16), (5, 5), pads=(2, 2, 2, 2)),
+    depthwise((1, 20, 20, 3), (3, 3), strides=(3, 3)),
+    depthwise((1, 4, 100, 64), (4, 4), strides=(2, 2), pads=(1, 1, 2, 2)),
+    depthwise((1, 5, 5, 600), (3, 3), pads=(1, 1, 1, 1)),
+    depthwise((1, 6, 3, 16), (3, 2)),
+    depthwise((0, 6, 3, 16), (3, 2)),
+]
