@@ -1,0 +1,67 @@
+"""Which rooms may import which: the device side never needs numba, llvmlite or the exporter."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+DEVICE = [
+    p for p in sorted((ROOT / "edge_rt").rglob("*.py")) if p.relative_to(ROOT / "edge_rt").parts[0] not in ("codegen", "kernels")
+]
+STANDARD = {*sys.stdlib_module_names, "numpy", "msgpack", "edge_rt"}
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Names of the modules that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("path", DEVICE, ids=lambda p: str(p.relative_to(ROOT)))
+def test_the_device_side_imports_only_numpy_msgpack_and_the_standard_library(path: Path) -> None:
+    for name in imports(path):
+        assert name.partition(".")[0] in STANDARD, name
+        assert not name.startswith(("edge_rt.codegen", "edge_rt.kernels")), name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "edge_rt").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_edge_rt_never_imports_the_exporter(path: Path) -> None:
+    assert not [n for n in imports(path) if n.partition(".")[0] == "exporter"]
+
+
+def test_kernels_import_lowering_and_numba_only() -> None:
+    allowed = {"edge_rt.kernels", "edge_rt.lowering", "edge_rt.targets", "edge_rt.types"}
+    for path in sorted((ROOT / "edge_rt" / "kernels").rglob("*.py")):
+        for name in imports(path):
+            if name.startswith("edge_rt"):
+                assert any(name == a or name.startswith(a + ".") for a in allowed), f"{path.name}: {name}"
+
+
+def test_import_needs_no_numba_and_no_exporter() -> None:
+    code = "import sys, edge_rt, edge_rt.cli; print(sorted({m.partition('.')[0] for m in sys.modules}))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert not set(ast.literal_eval(out)) & {"numba", "llvmlite", "exporter", "onnx"}
+
+
+def test_import_is_quick() -> None:
+    """<= 15 ms above numpy and msgpack is the aim; the margin is for a busy machine."""
+    code = (
+        "import time, numpy, msgpack, ctypes, threading, json; t = time.perf_counter();"
+        " import edge_rt; print(time.perf_counter() - t)"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
+    runs = [
+        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout)
+        for _ in range(5)
+    ]
+    assert min(runs) < 0.045, runs
