@@ -18,6 +18,7 @@ from edge_rt.types import FLOATS
 Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Array]
 
+INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 RECURRENT = Accuracy(rtol=1e-4, atol=1e-5, scale=0.05)
 
 
@@ -98,14 +99,17 @@ def directions(attrs: RecurrentAttrs) -> int:
     return 2 if attrs.direction == "bidirectional" else 1
 
 
-def _shapes(attrs: RecurrentAttrs, types: Types, gates: int, names: Sequence[str], activation: Sequence[str]) -> Any:
-    """Shapes of Y and of the final state, after all inputs were checked. names: of the inputs."""
+def check_recurrent(attrs: RecurrentAttrs, types: Types, gates: int, defaults: Sequence[str]) -> Any:
+    """Shapes of Y and of the final state, after attributes and inputs were checked.
+
+    gates: how many blocks of H rows W has; defaults: activations of one direction.
+    """
     x, w, r = (shape_of(types, i) for i in range(3))
-    for name, shape in zip(names, (x, w, r)):
+    for name, shape in zip(INPUTS, (x, w, r)):
         check_rank(name, shape, 3)
     if attrs.layout not in (0, 1):
         raise GraphError(f"layout must be 0 or 1, got {attrs.layout}")
-    activations(attrs, activation)
+    activations(attrs, defaults)
     dirs, hidden = directions(attrs), r[2]
     if attrs.hidden_size is not None and is_known(hidden) and hidden != attrs.hidden_size:
         raise GraphError(f"hidden_size must be that of R {r}, got {attrs.hidden_size}")
@@ -120,7 +124,7 @@ def _shapes(attrs: RecurrentAttrs, types: Types, gates: int, names: Sequence[str
         "initial_c": state,
         "P": [dirs, 3 * hidden],
     }
-    for index, name in enumerate(names[1:], 1):
+    for index, name in enumerate(INPUTS[1:], 1):
         if has(types, index):
             check_shape(name, shape_of(types, index), expected[name])
     y = [seq, dirs, batch, hidden] if attrs.layout == 0 else [batch, seq, dirs, hidden]
@@ -195,30 +199,39 @@ def prepare(
     return projected, widened(r), both.reshape(len(w), 2, w.shape[1]), moved
 
 
-LSTM_INPUTS = ("X", "W", "R", "B", "sequence_lens", "initial_h", "initial_c", "P")
 LSTM_ACTIVATIONS = ("Sigmoid", "Tanh", "Tanh")
 
 
 def _lstm_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    y, state = _shapes(attrs, types, 4, LSTM_INPUTS, LSTM_ACTIVATIONS)
+    y, state = check_recurrent(attrs, types, 4, LSTM_ACTIVATIONS)
     return [y, state, state]
 
 
-def lstm_step(r: Array, bias: Array, peephole: Array | None, functions: Sequence[Function], input_forget: bool) -> Step:
-    """One time step; gates in ONNX's order: input, output, forget, cell. bias: [4*H]; peephole: [3*H] (i, o, f)."""
+def lstm_step(
+    recur: Function, bias: Array, peephole: Array | None, functions: Sequence[Function], input_forget: bool
+) -> Step:
+    """One time step; gates in ONNX's order: input, output, forget, cell.
+
+    recur: the product of the hidden state [batch, H] with R: [batch, 4*H]; bias: [4*H]; peephole: [3*H] (i, o, f).
+    """
     f, g, h = functions
-    weights = np.ascontiguousarray(r.T)
-    p_i, p_o, p_f = np.split(np.zeros(3 * r.shape[1], r.dtype) if peephole is None else peephole, 3)
+    p_i, p_o, p_f = np.split(np.zeros(3 * len(bias) // 4, bias.dtype) if peephole is None else peephole, 3)
 
     def step(projected: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
         hidden, cell = state
-        i, o, forget, c = np.split(projected + hidden @ weights + bias, 4, axis=1)
+        i, o, forget, c = np.split(projected + recur(hidden) + bias, 4, axis=1)
         i = f(i + p_i * cell)
         forget = 1 - i if input_forget else f(forget + p_f * cell)
         cell = forget * cell + i * g(c)
         return f(o + p_o * cell) * h(cell), cell
 
     return step
+
+
+def _product(r: Array) -> Function:
+    """Multiplication of rows with the transpose of r."""
+    weights = np.ascontiguousarray(r.T)
+    return lambda x: x @ weights
 
 
 def _lstm(
@@ -228,10 +241,9 @@ def _lstm(
     inputs, r, both, states = prepare(attrs, x, w, r, bias, (initial_h, initial_c))
     functions = activations(attrs, LSTM_ACTIVATIONS)
     steps = [
-        lstm_step(r[d], both[d].sum(axis=0), None if peepholes is None else widened(peepholes[d]), functions[d],
-                  attrs.input_forget)
-        for d in range(len(r))
-    ]  # fmt: skip
+        lstm_step(_product(r[d]), both[d].sum(axis=0), peephole, functions[d], attrs.input_forget)
+        for d, peephole in enumerate([None] * len(r) if peepholes is None else widened(peepholes))
+    ]
     return scan(attrs, x, steps, inputs, states, r.shape[2], lengths)
 
 
@@ -244,23 +256,23 @@ GRU_ACTIVATIONS = ("Sigmoid", "Tanh")
 
 
 def _gru_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return list(_shapes(attrs, types, 3, LSTM_INPUTS[:6], GRU_ACTIVATIONS))
+    return list(check_recurrent(attrs, types, 3, GRU_ACTIVATIONS))
 
 
 def gru_step(r: Array, bias: Array, functions: Sequence[Function], linear_before_reset: bool) -> Step:
     """One time step; gates in ONNX's order: update, reset, hidden. bias: [2, 3*H], of W and of R."""
     f, g = functions
     size = r.shape[1]
-    gates, hidden_weights = np.ascontiguousarray(r[: 2 * size].T), np.ascontiguousarray(r[2 * size :].T)
+    gates, candidate = _product(r[: 2 * size]), _product(r[2 * size :])
     gate_bias, (w_bias, r_bias) = bias.sum(axis=0)[: 2 * size], bias[:, 2 * size :]
 
     def step(projected: Array, state: tuple[Array, ...]) -> tuple[Array, ...]:
         (hidden,) = state
-        update, reset = np.split(f(projected[:, : 2 * size] + hidden @ gates + gate_bias), 2, axis=1)
+        update, reset = np.split(f(projected[:, : 2 * size] + gates(hidden) + gate_bias), 2, axis=1)
         if linear_before_reset:
-            recurrent = reset * (hidden @ hidden_weights + r_bias)
+            recurrent = reset * (candidate(hidden) + r_bias)
         else:
-            recurrent = (reset * hidden) @ hidden_weights + r_bias
+            recurrent = candidate(reset * hidden) + r_bias
         new = g(projected[:, 2 * size :] + recurrent + w_bias)
         return ((1 - update) * new + update * hidden,)
 
@@ -284,12 +296,12 @@ GRU = define(
 
 
 def _rnn_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return list(_shapes(attrs, types, 1, LSTM_INPUTS[:6], ("Tanh",)))
+    return list(check_recurrent(attrs, types, 1, ("Tanh",)))
 
 
 def _rnn_step(r: Array, bias: Array, function: Function) -> Step:
-    weights = np.ascontiguousarray(r.T)
-    return lambda projected, state: (function(projected + state[0] @ weights + bias),)
+    recur = _product(r)
+    return lambda projected, state: (function(projected + recur(state[0]) + bias),)
 
 
 def _rnn(
