@@ -52,7 +52,7 @@ FAMILIES: dict[str, str] = {
     ),
     "trees": "ai.onnx.ml.TreeEnsemble ai.onnx.ml.TreeEnsembleRegressor ai.onnx.ml.TreeEnsembleClassifier",
     "microsoft": (
-        "com.microsoft.FusedMatMul com.microsoft.FusedConv com.microsoft.DynamicQuantizeMatMul "
+        "com.microsoft.FusedConv com.microsoft.DynamicQuantizeMatMul "
         "com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeLSTM"
     ),
 }

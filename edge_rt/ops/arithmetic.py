@@ -131,7 +131,7 @@ define(
     reference=modulo, propagate=computed(modulo, _symbolic_modulo),
 )  # fmt: skip
 define(
-    "Pow", "X:T Y:T1 -> Z:T", since=15, shapes=broadcast_shapes, reference=power,
+    "Pow", "X:T Y:T1 -> Z:T", since=15, shapes=broadcast_shapes, accuracy=ARITHMETIC, reference=power,
     T=FLOATS | {DType.INT32, DType.INT64}, T1=NUMERIC,
 )  # fmt: skip
 
