@@ -55,4 +55,5 @@ FAMILIES: dict[str, str] = {
         "com.microsoft.FusedConv com.microsoft.DynamicQuantizeMatMul "
         "com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeLSTM"
     ),
+    "edge_pool": "edge.MaxPool edge.AveragePool edge.Resize",
 }

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.errors import GraphError
-from edge_rt.ops._attrs import Attrs, Bool, Float, Floats, Str
+from edge_rt.ops._attrs import Floats, Str
 from edge_rt.ops._rules import has, shape_of, widened
 from edge_rt.ops._spec import SUMS, Accuracy, Array, Types, Values, define
 from edge_rt.ops._windows import check_rank, check_shape, geometry
@@ -26,51 +26,6 @@ from edge_rt.types import FLOATS, TensorType
 
 QUANTISED = Accuracy(rtol=1e-3, atol=1e-4, scale=0.05)
 """Of products with dynamically quantised operands: a borderline value may round to its other neighbour."""
-
-
-class FusedMatMulAttrs(Attrs):
-    alpha = Float(1.0)
-    transA = Bool(False)
-    transB = Bool(False)
-    transBatchA = Bool(False)
-    transBatchB = Bool(False)
-
-
-def _order(rank: int, transpose: bool, batch: bool) -> list[int]:
-    """Axes of an operand in the order in which it is multiplied.
-
-    With `batch`, the leading axes but the first come after it: [m, batch..., k] stands for [batch..., m, k].
-    """
-    axes = list(range(rank))
-    if rank < 2:
-        return axes
-    if batch:
-        axes = [*axes[1:-1], axes[0], axes[-1]]
-    if transpose:
-        axes[-2:] = axes[:-3:-1]
-    return axes
-
-
-def _fused_orders(attrs: FusedMatMulAttrs, a: int, b: int) -> tuple[list[int], list[int]]:
-    return _order(a, attrs.transA, attrs.transBatchA), _order(b, attrs.transB, attrs.transBatchB)
-
-
-def _fused_matmul_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    a, b = shape_of(types, 0), shape_of(types, 1)
-    first, second = _fused_orders(attrs, len(a), len(b))
-    return [matmul_shape([a[i] for i in first], [b[i] for i in second])]
-
-
-def _fused_matmul(attrs: Any, a: Array, b: Array) -> Array:
-    first, second = _fused_orders(attrs, a.ndim, b.ndim)
-    y = np.matmul(widened(a).transpose(first), widened(b).transpose(second))
-    return np.asarray(y * np.asarray(attrs.alpha, y.dtype), a.dtype)
-
-
-FUSED_MATMUL = define(
-    "com.microsoft.FusedMatMul", "A:T B:T -> Y:T", T=FLOATS, attrs=FusedMatMulAttrs,
-    shapes=_fused_matmul_shapes, reference=_fused_matmul, accuracy=SUMS,
-)  # fmt: skip
 
 
 class FusedConvAttrs(ConvAttrs):
