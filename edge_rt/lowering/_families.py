@@ -12,4 +12,9 @@ FAMILIES: dict[str, str] = {
         "And Or Xor BitwiseAnd BitwiseOr BitwiseXor Not BitwiseNot BitShift Equal Less LessOrEqual Greater GreaterOrEqual "
         "IsNaN IsInf Where"
     ),
+    "pool": "edge.MaxPool edge.AveragePool MaxPool AveragePool GlobalMaxPool GlobalAveragePool edge.Resize",
+    "copy": (
+        "Identity Reshape Flatten Squeeze Unsqueeze Dropout Transpose DepthToSpace SpaceToDepth Expand Tile Concat Split "
+        "Slice Pad CenterCropPad"
+    ),
 }

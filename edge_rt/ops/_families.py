@@ -56,4 +56,5 @@ FAMILIES: dict[str, str] = {
         "com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeLSTM"
     ),
     "edge_pool": "edge.MaxPool edge.AveragePool edge.Resize",
+    "attention": "Attention LinearAttention RotaryEmbedding",
 }
