@@ -17,4 +17,5 @@ FAMILIES: dict[str, str] = {
         "Identity Reshape Flatten Squeeze Unsqueeze Dropout Transpose DepthToSpace SpaceToDepth Expand Tile Concat Split "
         "Slice Pad CenterCropPad"
     ),
+    "conv_transpose": "edge.ConvTranspose",
 }

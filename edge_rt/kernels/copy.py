@@ -1,0 +1,137 @@
+"""Strided copies: row by row, or for transposes tile by tile, a register's width square."""
+
+from __future__ import annotations
+
+from numba.core import types
+
+from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.memory import stack
+from edge_rt.kernels.simd import Vec, load, store, transpose
+from edge_rt.lowering._layout import MAX_DIMS
+from edge_rt.lowering.copy import COPY, HEADER, TILE, TILES
+
+NUMBERS = {1: types.uint8, 2: types.uint16, 4: types.int32, 8: types.int64}
+I64 = types.int64
+TILE_ROWS = 16
+"""Numbers along the last dim that a tile covers: a cache line of f32."""
+
+
+def place(coordinates, dims, src, dst, axes, unit):
+    """Offsets in x and out of the unit-th position of the first `axes` dims, whose coordinates it sets."""
+    x_at, out_at = 0, 0
+    for axis in range(axes - 1, -1, -1):
+        above = unit // dims[axis]
+        coordinates[axis] = unit - above * dims[axis]
+        x_at += coordinates[axis] * src[axis]
+        out_at += coordinates[axis] * dst[axis]
+        unit = above
+    return x_at, out_at
+
+
+def step(coordinates, dims, src, dst, axes, x_at, out_at):
+    """Offsets of the next position."""
+    axis = axes - 1
+    while axis >= 0:
+        coordinates[axis] += 1
+        x_at += src[axis]
+        out_at += dst[axis]
+        if coordinates[axis] < dims[axis]:
+            break
+        x_at -= dims[axis] * src[axis]
+        out_at -= dims[axis] * dst[axis]
+        coordinates[axis] = 0
+        axis -= 1
+    return x_at, out_at
+
+
+def copy_run(x, out, n, x_step, out_step):
+    if x_step == 1 and out_step == 1:
+        for i in range(n):
+            out[i] = x[i]
+    elif x_step == 0 and out_step == 1:
+        value = x[0]
+        for i in range(n):
+            out[i] = value
+    else:
+        for i in range(n):
+            out[i * out_step] = x[i * x_step]
+
+
+def tile_mover(size, lanes):
+    """move(x, out, rows, columns, x_row, out_row): out[a * out_row + b] = x[b * x_row + a], a < rows, b < columns."""
+    WIDTH = min(lanes, 8)
+    SQUARE = Vec(NUMBERS[size], WIDTH, (WIDTH,))
+
+    def move_scalar(x, out, rows, columns, x_row, out_row):
+        for b in range(columns):
+            for a in range(rows):
+                out[a * out_row + b] = x[b * x_row + a]
+
+    def move(x, out, rows, columns, x_row, out_row):
+        whole_rows, whole_columns = rows // WIDTH * WIDTH, columns // WIDTH * WIDTH
+        for b in range(0, whole_columns, WIDTH):
+            for a in range(0, whole_rows, WIDTH):
+                store(out + (a * out_row + b), transpose(load(SQUARE, x + (b * x_row + a), x_row)), out_row)
+        if whole_rows < rows:
+            move_scalar(
+                x + whole_rows, out + whole_rows * out_row, rows - whole_rows, whole_columns, x_row, out_row
+            )
+        if whole_columns < columns:
+            move_scalar(x + whole_columns * x_row, out + whole_columns, rows, columns - whole_columns, x_row, out_row)
+
+    return move if size == 4 else move_scalar
+
+
+def _register(size, spec):
+    @kernel(spec)
+    def copy(target):
+        move = tile_mover(size, target.lanes)
+        LAST, ACROSS = MAX_DIMS - 1, MAX_DIMS - 2
+
+        def copy_rows(x, out, pieces, piece, dims, src, dst, part, parts):
+            coordinates = stack(I64, MAX_DIMS)
+            units = pieces
+            for axis in range(LAST):
+                units *= dims[axis]
+            first, last = units * part // parts, units * (part + 1) // parts
+            if first == last or dims[LAST] == 0:
+                return
+            number = first % pieces
+            x_at, out_at = place(coordinates, dims, src, dst, LAST, first // pieces)
+            for _ in range(last - first):
+                start = number * piece
+                run = min(piece, dims[LAST] - start)
+                copy_run(x + (x_at + start * src[LAST]), out + (out_at + start * dst[LAST]), run, src[LAST], dst[LAST])
+                number += 1
+                if number == pieces:
+                    number = 0
+                    x_at, out_at = step(coordinates, dims, src, dst, LAST, x_at, out_at)
+
+        def copy_tiles(x, out, dims, src, dst, part, parts):
+            coordinates = stack(I64, MAX_DIMS)
+            blocks = (dims[ACROSS] + TILE - 1) // TILE
+            units = blocks
+            for axis in range(ACROSS):
+                units *= dims[axis]
+            for unit in range(units * part // parts, units * (part + 1) // parts):
+                x_at, out_at = place(coordinates, dims, src, dst, ACROSS, unit // blocks)
+                a = unit % blocks * TILE
+                rows = min(TILE, dims[ACROSS] - a)
+                for b in range(0, dims[LAST], TILE_ROWS):
+                    columns = min(TILE_ROWS, dims[LAST] - b)
+                    source, made = x + (x_at + a + b * src[LAST]), out + (out_at + a * dst[ACROSS] + b)
+                    move(source, made, rows, columns, src[LAST], dst[ACROSS])
+
+        def body(x, out, table, part, parts):
+            dims = table + HEADER
+            src, dst = dims + MAX_DIMS, dims + 2 * MAX_DIMS
+            if table[0] == TILES:
+                copy_tiles(x + table[1], out + table[2], dims, src, dst, part, parts)
+            else:
+                copy_rows(x + table[1], out + table[2], table[3], table[4], dims, src, dst, part, parts)
+
+        return body
+
+
+for _size, _spec in COPY.items():
+    _register(_size, _spec)
