@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ def patch_geometry(g: Geometry, x: tuple[int, ...], group: int) -> list[int]:
 
 def conv_call(
     x: Arg, panels: Arg, y: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, bias: Arg, residual: Arg,
-    attrs: EpilogueAttrs | None, scratch: int = 0,
+    attrs: EpilogueAttrs | None, own_scratch: Sequence[int] = (),
 ) -> Call:  # fmt: skip
     """A convolution of x [n, h, w, c] of this shape with edge.Conv's panels."""
     channels, columns = shape[3] // group, n // group
@@ -48,7 +49,7 @@ def conv_call(
     return gemm_call(
         x, panels, y, m=shape[0] * math.prod(g.out), n=columns, k=k, batches=offsets, bias=bias, residual=residual,
         attrs=attrs, a_row=shape[3], y_row=n, geometry=None if plain else patch_geometry(g, shape, group),
-        a_size=math.prod(shape), scratch=scratch, most_parts=64 if plain else _GATHER_PARTS,
+        a_size=math.prod(shape), own_scratch=own_scratch, most_parts=64 if plain else _GATHER_PARTS,
     )  # fmt: skip
 
 

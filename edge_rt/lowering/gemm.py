@@ -59,9 +59,9 @@ def gather_bytes(row_block: int, k_block: int) -> int:
 def gemm_call(
     a: Arg, b: Arg, y: Arg, *, m: int, n: int, k: int, batches: Sequence[Sequence[int]], bias: Arg = 0,
     residual: Arg = 0, attrs: EpilogueAttrs | None = None, a_row: int = 0, y_row: int = 0,
-    geometry: Sequence[int] | None = None, a_size: int = 0, scratch: int = 0, most_parts: int = 64,
+    geometry: Sequence[int] | None = None, a_size: int = 0, own_scratch: Sequence[int] = (), most_parts: int = 64,
 ) -> Call:  # fmt: skip
-    """A call of GEMM_F32. scratch: index of the scratch buffer for patches, which the call sizes (others before it: 0)."""
+    """A call of GEMM_F32. own_scratch: bytes of the node's scratch buffers, behind which one for patches comes."""
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
     row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, _K_BLOCK, 16)
@@ -75,15 +75,16 @@ def gemm_call(
         col_block = max(2, ceil_div(panels, ceil_div(parts, units)) // 2 * 2)
         units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
-    bytes_ = [4] * scratch + [parts * gather_bytes(row_block, k_block)] if geometry is not None else []
+    gathers = geometry is not None
+    scratch = [*own_scratch, parts * gather_bytes(row_block, k_block)] if gathers else own_scratch
     return GEMM_F32(
-        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(scratch) if geometry is not None else 0,
+        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if gathers else 0,
         batches=Table(batches), geometry=0 if geometry is None else Table(geometry), batch=batch,
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
         row_block=row_block, col_block=max(col_block, 1), k_block=k_block,
         lo=attrs.lo if attrs else -math.inf, hi=attrs.hi if attrs else math.inf,
         activation=ACTIVATIONS[attrs.activation] if attrs else 0,
-        parts=parts, scratch=bytes_, flops=work,
+        parts=parts, scratch=scratch, flops=work,
     )  # fmt: skip
 
 

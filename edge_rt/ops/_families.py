@@ -57,4 +57,5 @@ FAMILIES: dict[str, str] = {
     ),
     "edge_pool": "edge.MaxPool edge.AveragePool edge.Resize",
     "attention": "Attention LinearAttention RotaryEmbedding",
+    "sampling": "GridSample AffineGrid RoiAlign DeformConv",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-from edge_rt.ops.edge_conv import pack_conv
+from edge_rt.ops.edge_conv import pack_conv, pack_conv_transpose
 from tests.cases._case import Case, normal
 
 ONES = (1, 1)
@@ -34,6 +34,17 @@ def depthwise(shape: tuple[int, int, int, int], kernel: tuple[int, int], *, resi
     return Case(
         "edge.DepthwiseConv", normal(*shape), weights, *extra, kernel=kernel, native=True, name=name, **attributes
     )
+
+
+def transposed(
+    shape: tuple[int, int, int, int], n: int, kernel: tuple[int, int], *, group: int = 1, bias: bool = False, **attributes: Any
+) -> Case:
+    weights = normal(shape[3], n // group, *kernel, seed=1, scale=shape[3] ** -0.5)
+    name = "-".join(map(str, (*shape, n, *kernel, group, *attributes.values(), "bias" * bias))).replace(" ", "")
+    return Case(
+        "edge.ConvTranspose", normal(*shape), pack_conv_transpose(weights, group), normal(n, seed=2) if bias else None, n=n,
+        kernel=kernel, group=group, native=True, name=name, **attributes,
+    )  # fmt: skip
 
 
 CASES = [
@@ -69,4 +80,12 @@ CASES = [
     depthwise((1, 5, 5, 600), (3, 3), pads=(1, 1, 1, 1)),
     depthwise((1, 6, 3, 16), (3, 2)),
     depthwise((0, 6, 3, 16), (3, 2)),
+    transposed((1, 5, 6, 8), 16, (2, 2), strides=(2, 2), bias=True),
+    transposed((2, 5, 6, 8), 70, (3, 3), strides=(2, 2), pads=(1, 1, 1, 1), output_padding=(1, 1)),
+    transposed((1, 5, 6, 8), 12, (4, 3), strides=(2, 1), pads=(1, 0, 2, 1), group=2, bias=True, lo=0.0),
+    transposed((1, 5, 6, 8), 3, (3, 3), dilations=(2, 3), activation="Tanh"),
+    transposed((1, 1, 9, 4), 5, (1, 4), strides=(1, 3)),
+    transposed((2, 40, 40, 16), 32, (4, 4), strides=(2, 2), pads=(1, 1, 1, 1), bias=True),
+    transposed((1, 9, 90, 4), 64, (5, 5), strides=(3, 3)),
+    transposed((1, 3, 3, 4), 4, (1, 1), strides=(4, 4), bias=True),
 ]
