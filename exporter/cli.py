@@ -136,3 +136,7 @@ def _load(name: str, file: str) -> Any:
         return np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"--data {name}: {file} is not a .npy file that can be read: {error}") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -18,10 +18,6 @@ from tests.cases._case import normal
 
 Array = np.ndarray[Any, Any]
 
-NEWEST = 25
-"""Newest opset that onnxruntime implements wholly."""
-
-
 class Row:
     """One operator at some opsets: inputs that are None are absent, those listed in `constant` are initializers."""
 
@@ -71,7 +67,7 @@ def ints(*values: int) -> Array:
     return np.array(values, np.int64)
 
 
-ALL = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23)
+ALL = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25)
 X = normal(2, 3, 4, 5)
 IMAGE = normal(1, 2, 4, 6)
 CHANNELS = [np.abs(normal(3, seed=s)) + 0.1 for s in range(4)]

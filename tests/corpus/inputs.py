@@ -22,7 +22,8 @@ VOCABULARY = {
 
 
 def corpus_inputs(model: str, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, Any]) -> dict[str, Array]:
-    """Seeded inputs: images and features in [0, 1), audio in [-1, 1), tokens below the vocabulary, masks of ones."""
+    """Seeded inputs: pages of glyphs for text recognition, other images and features in [0, 1), audio in [-1, 1),
+    tokens below the vocabulary, masks of ones."""
     rng = np.random.default_rng(sum(map(ord, model)))
     return {name: _input(rng, model, name, shape, np.dtype(dtypes[name])) for name, shape in shapes.items()}
 
@@ -36,6 +37,21 @@ def _input(rng: np.random.Generator, model: str, name: str, shape: tuple[int, ..
         if "type" in name:
             return np.zeros(shape, dtype)
         return rng.integers(0, VOCABULARY[model], shape).astype(dtype)
+    if model.startswith("ppocr"):
+        return _page(rng, shape).astype(dtype)
     if len(shape) == 2 and shape[1] > 500:
         return rng.uniform(-1, 1, shape).astype(dtype)
     return np.asarray(rng.random(shape)).astype(dtype)
+
+
+def _page(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """A white page with lines of dark 12 x 9 glyphs, normalised as ImageNet's images are; detectors find text on it."""
+    _, _, height, width = shape
+    page = np.full((height, width), 0.95)
+    for y in range(20, height - 20, 28):
+        for x in range(12, width - 20, 11):
+            if rng.random() < 0.85:
+                page[y : y + 12, x : x + 9] = np.where(np.kron(rng.random((4, 3)) < 0.6, np.ones((3, 3))), 0.05, 0.95)
+    mean = np.array([0.485, 0.456, 0.406]).reshape(1, 3, 1, 1)
+    deviation = np.array([0.229, 0.224, 0.225]).reshape(1, 3, 1, 1)
+    return np.broadcast_to((page - mean) / deviation, shape)

@@ -269,3 +269,17 @@ def _zip_map(call: Call) -> Sequence[Value]:
     labels = call.attributes.get("classlabels_int64s") or call.attributes.get("classlabels_strings") or ()
     call.builder.notes.append(f"ZipMap '{call.name}' dropped: its output is the tensor of probabilities for {labels}")
     return [x]
+
+
+@since("ai.onnx.ml.LinearClassifier", ALWAYS)
+def _linear_classifier(call: Call) -> None:
+    """onnxruntime takes as many coefficients as the input has features, and models rely on it that have more."""
+    shape = call.required(0).type.shape
+    coefficients, rows = call.attributes.get("coefficients", ()), len(call.attributes.get("intercepts", ()))
+    if not shape or not isinstance(shape[-1], int) or rows * shape[-1] >= len(coefficients):
+        return
+    call.attributes["coefficients"] = coefficients[: rows * shape[-1]]
+    call.builder.notes.append(
+        f"{call.where}: the input has {shape[-1]} features; of {len(coefficients)} coefficients the first "
+        f"{rows * shape[-1]} are used, as onnxruntime does"
+    )

@@ -69,9 +69,20 @@ def read_model(source: str | os.PathLike[str] | bytes | Any) -> tuple[Any, str, 
         model.ParseFromString(raw)
     except DecodeError:
         raise ImporterError(f"{name}: not an ONNX model, or a damaged one") from None
+    _check_text(model, name)
     if not model.HasField("graph") or not model.opset_import:
         raise ImporterError(f"{name}: not an ONNX model: it has no {'opset' if model.HasField('graph') else 'graph'}")
     return model, name, folder
+
+
+def _check_text(message: Any, where: str) -> None:
+    """Raises ImporterError if text in the message is not UTF-8; protobuf hands such text out as bytes."""
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_MESSAGE:
+            for inner in [value] if hasattr(value, "ListFields") else value:
+                _check_text(inner, where)
+        elif field.type == field.TYPE_STRING and any(isinstance(text, bytes) for text in [value, *value]):
+            raise ImporterError(f"{where}: damaged: '{field.name}' is not UTF-8 text")
 
 
 def dtype_of(element: int) -> DType:

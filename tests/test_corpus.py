@@ -1,0 +1,29 @@
+"""Real models equal onnxruntime. A few run always, where they can be had; all of them with `-m models`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.corpus import ONNX_MODELS, QUICK_MODELS
+from tests.corpus.check import check
+from tests.corpus.fetch import Unavailable, fetch
+
+DOWNLOAD_SECONDS = 60
+"""How long a run of all tests may wait for one package; `-m models` waits for as long as it takes."""
+
+
+@pytest.mark.parametrize("name", QUICK_MODELS)
+def test_quick_model(name: str, tmp_path: Path) -> None:
+    try:
+        fetch(name, DOWNLOAD_SECONDS)
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    check(name, tmp_path)
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("name", [n for n in ONNX_MODELS if n not in QUICK_MODELS])
+def test_model(name: str, tmp_path: Path) -> None:
+    check(name, tmp_path)
