@@ -10,6 +10,7 @@ from edge_rt.graph import Graph
 from exporter.passes._driver import Stage, run_pipeline
 from exporter.passes.channels_last_conv import channels_last_conv
 from exporter.passes.channels_last_pool import channels_last_pool
+from exporter.passes.channels_last_resize import channels_last_resize
 from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
 from exporter.passes.expand_gemm import expand_gemm
@@ -59,7 +60,7 @@ PIPELINE: tuple[Stage, ...] = (
         fold_pad,
         fold_scale_and_shift,
     ),
-    (channels_last_conv, channels_last_pool, *CLEAN, sink_transposes, permute_flattened_weights),
+    (channels_last_conv, channels_last_pool, channels_last_resize, *CLEAN, sink_transposes, permute_flattened_weights),
     (pack_matmul, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
     (reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),

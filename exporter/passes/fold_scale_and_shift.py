@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
-from exporter.passes._match import constant_operand, input_at, is_f32, live, replace, sole_user
+from exporter.passes._match import constant_operand, input_at, is_f32, live, produced_by, replace, sole_user
 
 Array = np.ndarray[Any, Any]
 LINEAR = ("Conv", "ConvTranspose", "MatMul")
@@ -19,6 +19,7 @@ def fold_scale_and_shift(graph: Graph) -> int:
     1. After it: conv(x) * s -> conv with w * s, b * s; conv(x) + t -> conv with b + t. (MatMul has no bias: only * s.)
     2. Before it: conv(x * s) -> conv with w * s over the input channels; conv(x + t) -> conv(x) with b + w t, where the
        convolution does not pad (padding adds zeros after the shift). matmul(x + t) -> matmul(x) + t w.
+    3. Behind the constant that stands for a MatMul's bias: (matmul(x) + t) * s -> matmul(x) * s + t * s, to go on with 1.
 
     Computed in float64 and rounded once. Not where the constant varies along any axis but the channel or makes the
     result larger, where the value in between is used elsewhere or is an output, for a constant divided by a
@@ -36,8 +37,8 @@ def fold_scale_and_shift(graph: Graph) -> int:
         constant_first = node.inputs[1] is x
         if constant_first and node.op.name == "Div":
             continue
-        if _fold_after(graph, node, x, c, constant_first) or _fold_before(graph, node, x, c, constant_first):
-            changes += 1
+        rules = (_fold_after, _fold_before, _swap_with_bias)
+        changes += any(rule(graph, node, x, c, constant_first) for rule in rules)
     return changes
 
 
@@ -112,6 +113,28 @@ def _fold_before(graph: Graph, node: Node, x: Value, c: Array, constant_first: b
             bias = bias + shifted.reshape(outputs, -1).sum(axis=1)
         new = _with_weights(graph, linear, scaled, bias, linear, x)
     replace(graph, linear, new)
+    return True
+
+
+def _swap_with_bias(graph: Graph, node: Node, x: Value, c: Array, constant_first: bool) -> bool:
+    added = produced_by(x, "Add")
+    found = None if added is None else constant_operand(added)
+    if found is None or node.op.name not in ("Mul", "Div") or not graph.has_one_use(x):
+        return False
+    y, bias = found
+    product = produced_by(y, "MatMul")
+    if product is None or not graph.has_one_use(y) or not _has_own_weights(product):
+        return False
+    outputs = product.inputs[1].data.shape[1]  # type: ignore[union-attr]
+    s, t = (_per_channel(v, y.type.rank, -1, outputs) for v in (c, bias))
+    if s is None or t is None or not y.type == x.type == node.output.type:
+        return False
+    scale = np.asarray(_affine(node.op.name, s, constant_first)[0])
+    if not np.isfinite(scale).all():
+        return False
+    scaled = graph.add(node.op, y, graph.constant(s, f"{node.name}.scale"), before=node, name=node.name)
+    shift = graph.constant((t * scale).astype(np.float32), f"{product.name}.bias")
+    replace(graph, node, graph.add("Add", scaled, shift, before=node, name=product.name))
     return True
 
 

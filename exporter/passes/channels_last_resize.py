@@ -1,0 +1,61 @@
+"""Resizing of images becomes our own channels-last one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge_rt.graph import Graph, Node
+from edge_rt.ops.edge_pool import EdgeResizeAttrs
+from exporter.passes._layout import channels_first, channels_last, two
+from exporter.passes._match import contents, input_at, is_f32, live, replace
+
+
+def channels_last_resize(graph: Graph) -> int:
+    """Replaces Resize over the last one or two axes of [n, c, h, w] or [n, c, w] by edge.Resize between transposes.
+
+    Not for other dtypes than float32 or other ranks, where sizes and scales are not known at export or change batch or
+    channels, with a region of interest (tf_crop_and_resize), or where several axes keep their aspect ratio.
+    """
+    changes = 0
+    for node in live(graph):
+        if node.op.name != "Resize":
+            continue
+        x = node.inputs[0]
+        if x is None or x.type.rank not in (3, 4) or not is_f32(x):
+            continue
+        attributes = _attributes(node)
+        if attributes is None:
+            continue
+        y = graph.add("edge.Resize", channels_last(graph, x, node), before=node, name=node.name, **attributes)
+        replace(graph, node, channels_first(graph, y, x.type.rank, node))
+        changes += 1
+    return changes
+
+
+def _attributes(node: Node) -> dict[str, Any] | None:
+    attrs = node.attrs
+    if attrs.coordinate_transformation_mode == "tf_crop_and_resize" or attrs.keep_aspect_ratio_policy != "stretch":
+        return None
+    same = {n: v for n, v in attrs if n in EdgeResizeAttrs.fields}
+    scales, sizes = (_spatial(node, position) for position in (2, 3))
+    if (scales is None) == (sizes is None):
+        return None
+    if scales is not None:
+        return {**same, "scales": tuple(float(s) for s in two(scales, 1))}
+    return {**same, "sizes": tuple(int(s) for s in two(sizes or [], 1))}
+
+
+def _spatial(node: Node, position: int) -> list[Any] | None:
+    """Scales (input 2) or sizes (input 3) of the spatial axes; None where absent, unknown, or not 1 for other axes."""
+    given, x = contents(input_at(node, position)), node.inputs[0]
+    if given is None or given.size == 0 or x is None or x.type.shape is None:
+        return None
+    rank = len(x.type.shape)
+    axes = [a % rank for a in node.attrs.axes] if node.attrs.axes is not None else list(range(rank))
+    neutral: list[Any] = [1.0] * rank if position == 2 else list(x.type.shape)
+    wanted = list(neutral)
+    for axis, v in zip(axes, given.tolist()):
+        wanted[axis] = v
+    if wanted[:2] != neutral[:2] or not all(isinstance(v, (int, float)) for v in wanted[2:]):
+        return None
+    return wanted[2:]
