@@ -58,4 +58,8 @@ FAMILIES: dict[str, str] = {
     "edge_pool": "edge.MaxPool edge.AveragePool edge.Resize",
     "attention": "Attention LinearAttention RotaryEmbedding",
     "sampling": "GridSample AffineGrid RoiAlign DeformConv",
+    "detection": "NonMaxSuppression",
+    "signal": "DFT STFT MelWeightMatrix",
+    "losses": "NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
+    "text": "TfIdfVectorizer",
 }

@@ -33,7 +33,7 @@ class ResizeAttrs(Attrs):
 
 
 class Axis(NamedTuple):
-    """How one axis is resized. width: size * scale, unrounded; start, end: of the region of interest, in parts of it."""
+    """How one axis is resized. width: size * scale, unrounded; start, end: the region of interest, in parts of it."""
 
     axis: int
     size: int
@@ -126,14 +126,14 @@ def taps(attrs: ResizeAttrs, a: Axis) -> tuple[Array, Array]:
     base = np.floor(x)
     index = base.astype(np.int64)[:, None] + np.arange(first, 2 - first)
     distance = np.abs((index - x[:, None].astype(np.float64)) * stretch)
-    weights = np.maximum(1 - distance, 0) if reach == 1 else _cubic(distance, attrs.cubic_coeff_a)
+    weights = np.maximum(1 - distance, 0) if reach == 1 else cubic_weights(distance, attrs.cubic_coeff_a)
     if attrs.exclude_outside:
         weights = np.where((index >= 0) & (index < a.size), weights, 0)
     weights = weights / weights.sum(axis=1, keepdims=True)
     return np.clip(index, 0, a.size - 1), weights.astype(np.float32)
 
 
-def _cubic(distance: Array, a: float) -> Array:
+def cubic_weights(distance: Array, a: float) -> Array:
     """Weights of cubic convolution (Keys 1981, equation 4)."""
     near = ((a + 2) * distance - (a + 3)) * distance**2 + 1
     far = ((a * distance - 5 * a) * distance + 8 * a) * distance - 4 * a
