@@ -34,7 +34,7 @@ def corners(boxes: Array, center_point: bool) -> Array:
 
 
 def suppress(boxes: Array, order: Array, limit: int, threshold: float) -> list[int]:
-    """Indices kept of `order`: each box that overlaps no kept one by more than `threshold`. boxes: as from `corners`."""
+    """Indices kept of `order`: boxes that overlap no kept one by more than `threshold`. boxes: as from `corners`."""
     area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
     kept: list[int] = []
     while len(order) and len(kept) < limit:
