@@ -8,7 +8,6 @@ from collections.abc import Callable
 from edge_rt.graph import Graph, Node, Value
 from exporter.passes._match import contents, input_at, integers, live, permutation, replace, scalar
 
-
 ENDLESS = 2**31 - 1
 """Exporters write this number, or a larger one, for the end of an axis."""
 

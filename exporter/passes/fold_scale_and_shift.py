@@ -19,7 +19,7 @@ def fold_scale_and_shift(graph: Graph) -> int:
     1. After it: conv(x) * s -> conv with w * s, b * s; conv(x) + t -> conv with b + t. (MatMul has no bias: only * s.)
     2. Before it: conv(x * s) -> conv with w * s over the input channels; conv(x + t) -> conv(x) with b + w t, where the
        convolution does not pad (padding adds zeros after the shift). matmul(x + t) -> matmul(x) + t w.
-    3. Behind the constant that stands for a MatMul's bias: (matmul(x) + t) * s -> matmul(x) * s + t * s, to go on with 1.
+    3. Behind what stands for the bias of a MatMul: (matmul(x) + t) * s -> matmul(x) * s + t * s, to go on with 1.
 
     Computed in float64 and rounded once. Not where the constant varies along any axis but the channel or makes the
     result larger, where the value in between is used elsewhere or is an output, for a constant divided by a
