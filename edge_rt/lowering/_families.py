@@ -18,4 +18,9 @@ FAMILIES: dict[str, str] = {
         "Slice Pad CenterCropPad"
     ),
     "conv_transpose": "edge.ConvTranspose",
+    "reduce": (
+        "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum "
+        "ReduceLogSumExp ArgMax ArgMin"
+    ),
+    "softmax": "Softmax LogSoftmax",
 }
