@@ -17,9 +17,6 @@ from edge_rt.types import Dim, DType, TensorType
 if TYPE_CHECKING:
     from edge_rt.graph import Graph, Value
 
-MAX_ROUNDS = 3
-"""If shapes of carried values still change after so many rounds of inference, the ranks of all of them are unknown."""
-
 VARYING = "~"
 """Marks sizes that an iteration may change: no such size may leave the loop."""
 
@@ -59,11 +56,7 @@ def _accept(graph: Graph, given: Sequence[DType | None], own: Sequence[DType] = 
             raise GraphError(f"input '{value.name}' of '{graph.name}' must be {value.type.dtype.value}, got {name}")
 
 
-Run = Callable[["Graph", Sequence[Array]], "list[Array]"]
-"""How a reference runs a graph: gives its outputs. A runtime passes its own, by the keyword `run`."""
-
-
-def _interpret(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
+def _run(graph: Graph, inputs: Sequence[Array]) -> list[Array]:
     from edge_rt.interpreter import evaluate
 
     return evaluate(graph, inputs)
@@ -130,8 +123,8 @@ def _if_contents(attrs: Any, types: Types, values: Values) -> list[Array | None]
     return infer_graph(branch, inputs, values[1:])[1]
 
 
-def _if(attrs: Any, condition: Array, *captures: Array, run: Run = _interpret) -> list[Array]:
-    return run(attrs.then_branch if _truth(condition, "cond") else attrs.else_branch, captures)
+def _if(attrs: Any, condition: Array, *captures: Array) -> list[Array]:
+    return _run(attrs.then_branch if _truth(condition, "cond") else attrs.else_branch, captures)
 
 
 IF = define(
@@ -153,7 +146,6 @@ def _settled(
     """
     current = list(types[carried.start : carried.stop])
     contents_of = [*[None] * (len(types) - len(captures)), *captures]
-    rounds = 0
     while True:
         made, _ = infer_graph(body, [*types[: carried.start], *current, *types[carried.stop :]], contents_of)
         general = [
@@ -162,9 +154,7 @@ def _settled(
         ]
         if general == current:
             return [_outside(t.shape) for t in current], made[skip + len(current) :]
-        rounds += 1
-        # A round may make one more size unknown, no more: bodies within bodies cannot afford a round for each size.
-        current = general if rounds < MAX_ROUNDS else [TensorType(t.dtype, None) for t in general]
+        current = general
 
 
 def _varying(a: Sequence[Dim] | None, b: Sequence[Dim] | None, name: str) -> list[Dim] | None:
