@@ -17,6 +17,9 @@ from edge_rt.types import Dim, DType, TensorType
 if TYPE_CHECKING:
     from edge_rt.graph import Graph, Value
 
+MAX_ROUNDS = 3
+"""If shapes of carried values still change after so many rounds of inference, the ranks of all of them are unknown."""
+
 VARYING = "~"
 """Marks sizes that an iteration may change: no such size may leave the loop."""
 
@@ -146,6 +149,7 @@ def _settled(
     """
     current = list(types[carried.start : carried.stop])
     contents_of = [*[None] * (len(types) - len(captures)), *captures]
+    rounds = 0
     while True:
         made, _ = infer_graph(body, [*types[: carried.start], *current, *types[carried.stop :]], contents_of)
         general = [
@@ -154,7 +158,9 @@ def _settled(
         ]
         if general == current:
             return [_outside(t.shape) for t in current], made[skip + len(current) :]
-        current = general
+        rounds += 1
+        # A round may make one more size unknown, no more: bodies within bodies cannot afford a round for each size.
+        current = general if rounds < MAX_ROUNDS else [TensorType(t.dtype, None) for t in general]
 
 
 def _varying(a: Sequence[Dim] | None, b: Sequence[Dim] | None, name: str) -> list[Dim] | None:
