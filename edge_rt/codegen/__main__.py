@@ -8,7 +8,9 @@ import time
 from pathlib import Path
 
 from edge_rt.codegen.build import build_image
+from edge_rt.codegen.objects import compile_unclaimed
 from edge_rt.errors import CodegenError
+from edge_rt.kernels import load_all
 from edge_rt.native.cache import write_atomic
 from edge_rt.native.image import read_header
 from edge_rt.native.library import PACKS
@@ -25,16 +27,30 @@ def main(arguments: list[str] | None = None) -> int:
     build.add_argument(
         "--out", type=Path, help=f"file to write (with --all: folder); default: {PACKS.name}/ inside the package"
     )
+    objects = commands.add_parser("objects", help="fill the cache of objects (what `build` does in further processes)")
+    objects.add_argument("--target", choices=sorted(TARGETS), required=True)
+    objects.add_argument("--claims", type=Path, required=True, help="folder in which processes claim kernels")
+    objects.add_argument("kernels", nargs="+", help="symbols")
     given = parser.parse_args(arguments)
+    try:
+        return _objects(given) if "kernels" in given else _build(given)
+    except CodegenError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _objects(given: argparse.Namespace) -> int:
+    kernels = load_all()
+    compile_unclaimed({symbol: kernels[symbol] for symbol in given.kernels}, TARGETS[given.target], given.claims)
+    return 0
+
+
+def _build(given: argparse.Namespace) -> int:
     names = sorted(TARGETS) if given.all else [given.target]
     for name in names:
         path = (given.out or PACKS) / f"{name}.image" if given.all or given.out is None else given.out
         start = time.perf_counter()
-        try:
-            image = build_image(TARGETS[name])
-        except CodegenError as error:
-            print(error, file=sys.stderr)
-            return 1
+        image = build_image(TARGETS[name])
         write_atomic(path, image)
         header = read_header(image, str(path))
         seconds = time.perf_counter() - start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from edge_rt.codegen.link import link
-from edge_rt.codegen.objects import PRODUCER, kernel_object
+from edge_rt.codegen.objects import PRODUCER, compile_together, kernel_object
 from edge_rt.errors import CodegenError
 from edge_rt.kernels import kernel_of, load_all
 from edge_rt.lowering._spec import KernelSpec
@@ -25,6 +25,8 @@ def build_image(
     progress: called with each kernel's symbol before it is compiled. Raises CodegenError that names the kernel.
     """
     chosen = load_all() if specs is None else {s.symbol: kernel_of(s) for s in specs}
+    if specs is None:
+        compile_together(chosen, target)
     objects = {}
     for symbol, (spec, factory) in sorted(chosen.items()):
         if progress is not None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
+import os
+import subprocess
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import llvmlite
@@ -16,6 +20,7 @@ from edge_rt.errors import CodegenError
 from edge_rt.kernels._registry import Factory
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.native.cache import PACKAGE, cache_folder, write_atomic
+from edge_rt.native.team import default_threads
 from edge_rt.targets import Target
 
 PRODUCER = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
@@ -24,7 +29,7 @@ _COMPILER_SOURCES = ("codegen/lower.py", "codegen/entry.py", "targets.py")
 
 def kernel_object(spec: KernelSpec, factory: Factory, target: Target) -> bytes:
     """The relocatable object of one kernel. Raises CodegenError if it does not compile."""
-    path = cache_folder() / "objects" / f"{spec.symbol}-{object_key(spec, factory, target)}.o"
+    path = _object_path(spec, factory, target)
     cached = _read_object(path, spec)
     if cached is not None:
         return cached
@@ -34,6 +39,42 @@ def kernel_object(spec: KernelSpec, factory: Factory, target: Target) -> bytes:
     data = compiler.object(compiler.module(spec, factory(target)))
     write_atomic(path, hashlib.sha256(data).digest() + data)
     return data
+
+
+def compile_together(kernels: Mapping[str, tuple[KernelSpec, Factory]], target: Target) -> None:
+    """Compiles the objects that the cache lacks with as many processes as there are cores; the cache has them then.
+
+    Errors are left to `kernel_object`, which meets them again.
+    """
+    missing = [symbol for symbol, kernel in kernels.items() if not _object_path(*kernel, target).exists()]
+    helpers = min(default_threads(), len(missing)) - 1 if sys.executable else 0
+    if helpers < 1:
+        return
+    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    with tempfile.TemporaryDirectory() as claims:
+        command = [sys.executable, "-m", "edge_rt.codegen", "objects", "--target", target.name, "--claims", claims]
+        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        processes = [subprocess.Popen([*command, *missing], env=environment, **quiet) for _ in range(helpers)]
+        try:
+            compile_unclaimed({symbol: kernels[symbol] for symbol in missing}, target, Path(claims))
+        finally:
+            for process in processes:
+                process.wait()
+
+
+def compile_unclaimed(kernels: Mapping[str, tuple[KernelSpec, Factory]], target: Target, claims: Path) -> None:
+    """Compiles those objects that no other process does: a process claims one by making a folder of its name."""
+    for symbol, kernel in kernels.items():
+        try:
+            (claims / symbol).mkdir()
+        except FileExistsError:
+            continue
+        kernel_object(*kernel, target)
+
+
+def _object_path(spec: KernelSpec, factory: Factory, target: Target) -> Path:
+    return cache_folder() / "objects" / f"{spec.symbol}-{object_key(spec, factory, target)}.o"
 
 
 def _read_object(path: Path, spec: KernelSpec) -> bytes | None:
@@ -81,8 +122,6 @@ def _file_digest(module: str) -> bytes:
 def _sources_of(module: str) -> frozenset[str]:
     """Modules whose text decides what a kernel in `module` compiles to: kernels, and lowerings with their constants."""
     found = {module}
-    if not module.startswith("edge_rt.kernels"):
-        return frozenset(found)
     for node in ast.walk(ast.parse(_path(module).read_text())):
         names: list[str] = []
         if isinstance(node, ast.ImportFrom) and node.module:

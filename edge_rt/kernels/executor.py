@@ -1,9 +1,9 @@
 """Runs programs, alone or with a team of threads.
 
-A step with several parts is published in the team's memory; its owner and the helpers claim parts by advancing one atomic
-word, and the step ends when all parts are done. The owner needs nobody: helpers that come late, or never, cost speed only.
-A claim that succeeds proves that the step is still the one that the claimed word belonged to, since a step with an
-unfinished part cannot be followed by another.
+A step with several parts is published in the team's memory; its owner and the helpers claim parts by advancing one
+atomic word, and the step ends when all parts are done. The owner needs nobody: helpers that come late, or never, cost
+speed only. A claim that succeeds proves that the step is still the one that the claimed word belonged to, since a step
+with an unfinished part cannot be followed by another.
 """
 
 from __future__ import annotations

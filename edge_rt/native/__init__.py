@@ -15,8 +15,8 @@ _lock = threading.Lock()
 
 
 def team(library: Library, threads: int | None = None) -> Team:
-    """The process's thread team of this size, which all models that want one share; by default as large as the process has
-    cores to use. It lasts as long as somebody holds it.
+    """The process's thread team of this size, which all models that want one share; by default as large as the process
+    has cores to use. It lasts as long as somebody holds it.
     """
     count = default_threads() if threads is None else threads
     with _lock:

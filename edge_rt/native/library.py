@@ -70,8 +70,8 @@ _lock = threading.Lock()
 def library() -> Library:
     """The library of this process, for the target that fits this CPU best.
 
-    It is the pack that ships with the package, or an image from the host's cache, or, where numba is installed, compiled
-    now. Raises TargetError where there is none of them.
+    It is the pack that ships with the package, or an image from the host's cache, or, where numba is installed, one
+    that is compiled now. Raises TargetError where there is none of them.
     """
     with _lock:
         return _load()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -34,8 +35,8 @@ class Program:
         self.steps = tuple(steps)
         self._table = np.array(steps, np.int64).reshape(-1, 3)
         self._library = library
-        self._run: ctypes._CFuncPtr | None = None
-        self._calls: dict[tuple[int, int | None, Team | None], tuple[ctypes.c_void_p, np.ndarray]] = {}
+        self._run: Callable[[ctypes.c_void_p], None] | None = None
+        self._calls: dict[tuple[int, int | None, Team | None], tuple[ctypes.c_void_p, np.ndarray[Any, Any]]] = {}
 
     def run(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> None:
         """Runs steps start..stop (to the end, if None), with the helpers of `team` where that pays."""
@@ -44,7 +45,7 @@ class Program:
             call = self._prepare(start, stop, team)
         self._run(call[0])  # type: ignore[misc]
 
-    def _prepare(self, start: int, stop: int | None, team: Team | None) -> tuple[ctypes.c_void_p, np.ndarray]:
+    def _prepare(self, start: int, stop: int | None, team: Team | None) -> tuple[ctypes.c_void_p, np.ndarray[Any, Any]]:
         """The argument words of the executor for such a run, made once."""
         end = len(self.steps) if stop is None else stop
         if not 0 <= start <= end <= len(self.steps):

@@ -1,7 +1,7 @@
 """The thread team: helpers that take parts of a program's steps off the thread that runs it.
 
-Helpers are Python threads, each inside one native call for its whole life: they wait there for steps, a moment awake and
-then asleep, without the interpreter's lock. A program never needs them: see kernels/executor.py.
+Helpers are Python threads, each inside one native call for its whole life: they wait there for steps, a moment awake
+and then asleep, without the interpreter's lock. A program never needs them: see kernels/executor.py.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,9 +56,9 @@ class Team:
 
 
 class _Crew:
-    """The helpers of a team and the memory they share. Knows nothing of the team, which may be collected before them."""
+    """The helpers of a team and the memory they share. It knows nothing of the team, which may be collected first."""
 
-    def __init__(self, help_: ctypes._CFuncPtr, stop: ctypes._CFuncPtr) -> None:
+    def __init__(self, help_: Callable[[int], None], stop: Callable[[int], None]) -> None:
         self._help, self._stop = help_, stop
         block = np.zeros(TEAM_WORDS + 16, np.int64)
         start = -block.ctypes.data % 128 // 8
@@ -117,7 +118,7 @@ def default_threads() -> int:
 
 
 def _quota(root: Path, membership: Path) -> float | None:
-    """The tightest CPU quota, in cores, of this process's cgroup and those above it (version 2 and 1); None: no limit."""
+    """The tightest CPU quota, in cores, of this process's cgroup and those above it (versions 1 and 2); None: none."""
     found = []
     with contextlib.suppress(OSError):
         for line in membership.read_text().splitlines():
