@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_rt.bundle._format import MAX_INLINE, MAX_STRING, check_limit, refuse
 from edge_rt.bundle._types import DTYPES, check_dtype
+from edge_rt.errors import BundleSchemaError
 from edge_rt.graph import Graph
 from edge_rt.ops import _attrs
 from edge_rt.ops._attrs import Field
@@ -107,7 +108,8 @@ class _Numbers(Codec):
             return
         dtype, shape = by.tensor(raw, path)[:2]
         if dtype != self.dtype or len(shape) != 1 or shape[0] <= MAX_INLINE:
-            refuse(path, f"a list, or a tensor {self.dtype}[n] with n > {MAX_INLINE}", f"{dtype}{shape}")
+            requirement = f"a list, or a tensor {self.dtype}[n] with n > {MAX_INLINE}"
+            raise BundleSchemaError(f"{path} must be {requirement}, got {dtype}{shape}")
 
     def decode(self, raw: Any, path: str, by: Decoder) -> Any:
         return tuple(raw) if type(raw) is list else tuple(by.tensor(raw).tolist())

@@ -11,7 +11,7 @@ from edge_rt import ops
 from edge_rt.bundle._attributes import codec_of
 from edge_rt.bundle._types import decode_type
 from edge_rt.bundle.validate import check_sizes
-from edge_rt.errors import BundleOpError, BundleSchemaError, GraphError
+from edge_rt.errors import BundleOpError, BundleSchemaError, DataError, GraphError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops._spec import OpSpec
 from edge_rt.types import TensorType
@@ -92,7 +92,7 @@ class Builder:
                 }
             )
             graph.add(spec, *given, name=name, attrs=attrs)
-        except GraphError as error:
+        except (DataError, GraphError) as error:
             raise BundleSchemaError(f"{path}: {error}") from None
         except RULE_FAILURES as error:
             raise BundleOpError(

@@ -19,6 +19,8 @@ HASHED = PREAMBLE.size - 32
 MAX_HEADER = 1 << 24
 MAX_CONTAINERS = 1 << 19
 """Maps and lists in a header."""
+MAX_DEPTH = 32
+"""Maps and lists within each other. Follows from the limits on nested graphs and metadata, so nobody counts."""
 MAX_LENGTH = 1 << 16
 """Entries of one map or list."""
 MAX_NAME = 1024
@@ -32,7 +34,7 @@ MAX_PORTS = 4096
 MAX_NESTING = 5
 """Graphs within graphs."""
 MAX_NODES = 1 << 16
-NESTING_WEIGHT = 8
+NESTING_WEIGHT = 4
 """A node counts that many times more towards MAX_NODES with each graph around its own, since the types of a loop's body
 are inferred several times."""
 MAX_METADATA_NESTING = 16

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import msgpack
 
-from edge_rt.bundle._format import MAX_CONTAINERS, MAX_LENGTH, brief
+from edge_rt.bundle._format import MAX_CONTAINERS, MAX_DEPTH, MAX_LENGTH, brief
 from edge_rt.errors import BundleHeaderError, BundleLimitError
 
 
@@ -64,7 +64,7 @@ class _Containers:
         previous = None
         for key, _ in pairs:
             if type(key) is not str:
-                raise BundleHeaderError(f"{self.what}: map keys must be strings, got {brief(key)}")
+                raise BundleHeaderError(f"{self.what}: map keys must be strings, got one of type {type(key).__name__}")
             if previous is not None and key <= previous:
                 problem = "twice" if key == previous else f"after {brief(previous)}, but keys must be sorted"
                 raise BundleHeaderError(f"{self.what}: map key {brief(key)} is there {problem}")
@@ -81,9 +81,11 @@ def _refuse_extension(code: int, data: bytes) -> NoReturn:
     raise BundleHeaderError(f"msgpack extension types are not allowed, got type {code}")
 
 
-def _sorted(value: Any) -> Any:
+def _sorted(value: Any, depth: int = MAX_DEPTH) -> Any:
+    if not depth:
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
+        return {key: _sorted(value[key], depth - 1) for key in sorted(value)}
     if isinstance(value, (list, tuple)):
-        return [_sorted(v) for v in value]
+        return [_sorted(v, depth - 1) for v in value]
     return value

@@ -28,7 +28,7 @@ from edge_rt.bundle._format import (
     check_limit,
     refuse,
 )
-from edge_rt.bundle._types import DTYPES, check_dtype, check_size, check_type
+from edge_rt.bundle._types import DTYPES, check_dtype, check_size, check_type, decode_type
 from edge_rt.errors import BundleLayoutError, BundleLimitError, BundleOpError, BundleSchemaError, GraphError
 from edge_rt.ops._spec import OpSpec
 
@@ -93,7 +93,7 @@ def validate_tensors(tensors: Any, section: int) -> None:
         end = offset + nbytes
         if end > section:
             requirement = f"within the tensor section of {section} bytes"
-            refuse(path, requirement, f"bytes {offset} to {end}", BundleLayoutError)
+            raise BundleLayoutError(f"{path} must be {requirement}, got bytes {offset} to {end}")
     if end != section:
         refuse("tensors", f"as long together as the tensor section ({section} bytes)", end, BundleLayoutError)
 
@@ -178,7 +178,7 @@ class GraphsCheck:
         """Checks that `raw` is the index of a tensor of bytes."""
         dtype, shape = self.tensor(raw, path)[:2]
         if dtype != "uint8" or len(shape) != 1:
-            refuse(path, "a tensor uint8[n]", f"{dtype}{shape}")
+            raise BundleSchemaError(f"{path} must be a tensor uint8[n], got {dtype}{shape}")
 
     # ---- tables -----------------------------------------------------------------------------------------------------
 
@@ -357,7 +357,8 @@ def _test_vectors(header: dict[str, Any], check: GraphsCheck) -> None:
             for name, index in raw.items():
                 dtype, shape = check.tensor(index, f"{path}.{side}.{name}")[:2]
                 if dtype != declared[name][0] or not _may_be(shape, declared[name][1]):
-                    refuse(f"{path}.{side}.{name}", f"of type {declared[name]}", f"{dtype}{shape}")
+                    wanted = decode_type(declared[name])
+                    raise BundleSchemaError(f"{path}.{side}.{name} must be {wanted}, got {dtype}{shape}")
 
 
 def _may_be(shape: list[int], declared: list[Any] | None) -> bool:

@@ -1,0 +1,362 @@
+"""Damaged and hostile bundles: each kind of damage has its own error, which says what is wrong and where."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgpack
+import numpy as np
+import pytest
+
+from edge_rt.bundle import Bundle, read, to_bytes
+from edge_rt.bundle._format import MAX_HEADER, PREAMBLE
+from edge_rt.errors import (
+    BundleChecksumError,
+    BundleError,
+    BundleHeaderError,
+    BundleLayoutError,
+    BundleLimitError,
+    BundleMagicError,
+    BundleOpError,
+    BundleSchemaError,
+    BundleTruncatedError,
+    BundleVersionError,
+    InferenceError,
+)
+from edge_rt.graph import Graph
+from edge_rt.types import DType, TensorType
+from tests import bundles
+from tests.fuzz_bundle import Target, ordered
+
+SMALL = Target(to_bytes(bundles.small()))
+LARGE = Target(to_bytes(bundles.large()))
+
+
+def with_field(at: int, value: bytes) -> bytes:
+    return SMALL.data[:at] + value + SMALL.data[at + len(value) :]
+
+
+def lying(target: Target, change: Callable[[Any], None]) -> bytes:
+    """The bundle with a changed header whose hash is right."""
+    header = msgpack.unpackb(target.header)
+    change(header)
+    return target.with_header(msgpack.packb(ordered(header)))
+
+
+def put(path: str, value: Any) -> Callable[[Any], None]:
+    """A change of one place, by a path like "signatures.net.nodes.0.1"."""
+
+    def change(header: Any) -> None:
+        *parents, last = (int(p) if p.isdigit() else p for p in path.split("."))
+        for p in parents:
+            header = header[p]
+        header[last] = value
+
+    return change
+
+
+def drop(path: str) -> Callable[[Any], None]:
+    def change(header: Any) -> None:
+        *parents, last = (int(p) if p.isdigit() else p for p in path.split("."))
+        for p in parents:
+            header = header[p]
+        del header[last]
+
+    return change
+
+
+def refused(data: bytes, error: type[BundleError], *says: str, verify: Any = "header") -> None:
+    with pytest.raises(error) as caught:
+        read(data, verify=verify)
+    assert type(caught.value) is error
+    for part in says:
+        assert part in str(caught.value)
+
+
+# ---- the file as bytes ----------------------------------------------------------------------------------------------
+
+
+def test_any_flipped_bit_of_preamble_and_header() -> None:
+    for at in range(PREAMBLE.size + len(SMALL.header)):
+        for bit in range(8):
+            with pytest.raises(BundleError) as caught:
+                read(with_field(at, bytes([SMALL.data[at] ^ (1 << bit)])))
+            if at >= PREAMBLE.size - 32:
+                assert type(caught.value) is BundleChecksumError
+
+
+def test_any_flipped_byte_behind_the_header() -> None:
+    start = PREAMBLE.size + len(SMALL.header)
+    for at in range(start, len(SMALL.data)):
+        with pytest.raises((BundleLayoutError, BundleChecksumError)):
+            read(with_field(at, bytes([SMALL.data[at] ^ 0x40])), verify="all")
+
+
+def test_any_length_of_truncation() -> None:
+    for target in (SMALL, LARGE):
+        for length in range(len(target.data)):
+            refused(target.data[:length], BundleTruncatedError, f"{length}")
+
+
+def test_bytes_at_the_end() -> None:
+    refused(SMALL.data + b"\0", BundleLayoutError, f"end with its tensor section at byte {len(SMALL.data)}")
+
+
+def test_other_files() -> None:
+    refused(b"PK\3\4" + bytes(100), BundleMagicError, "not a .edge file", "PK")
+    refused(b"PK", BundleMagicError)
+    refused(b"", BundleTruncatedError, "at least 64 bytes, got 0")
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read(tmp_path / "m.edge")
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(BundleTruncatedError):
+        read(tmp_path / "empty")
+
+
+def test_newer_formats_are_refused_by_name() -> None:
+    refused(with_field(8, b"\2\0\0\0"), BundleVersionError, "version 2", "reads versions up to 1")
+    refused(with_field(8, b"\0\0\0\0"), BundleVersionError, "must be 1 to 1, got 0")
+    refused(with_field(12, b"\1"), BundleSchemaError, "byte 12", "got 1")
+
+
+def test_a_header_that_claims_to_be_huge() -> None:
+    refused(with_field(16, (2**63).to_bytes(8, "little")), BundleLimitError, "byte 16", str(MAX_HEADER), str(2**63))
+    refused(with_field(16, MAX_HEADER.to_bytes(8, "little")), BundleTruncatedError)
+
+
+def test_padding_must_be_zero() -> None:
+    end = PREAMBLE.size + len(SMALL.header)
+    assert SMALL.data[end] == 0
+    refused(with_field(end, b"\1"), BundleLayoutError, f"bytes {end} to", "padding, must be zero")
+    refused(with_field(len(SMALL.data) - 9, b"\1"), BundleLayoutError, "padding")
+
+
+def test_contents_of_tensors_are_checked_on_request() -> None:
+    data = with_field(len(SMALL.data) - 1, b"\1")
+    read(data)
+    refused(data, BundleChecksumError, "tensors[2] (float32[1, 2]", "SHA-256", verify="all")
+
+
+def test_booleans_are_zero_or_one() -> None:
+    graph = Graph()
+    graph.output(graph.constant(np.array([True, False, True])), "y")
+    target = Target(to_bytes(Bundle({"main": graph})))
+    section = b"\1\2\1"
+    header = msgpack.unpackb(target.header)
+    header["tensors"][0][4] = hashlib.sha256(section).digest()
+    data = target.with_header(msgpack.packb(header), section)
+    refused(data, BundleSchemaError, "tensors[0]", "bytes 0 and 1", verify="all")
+
+
+# ---- the header as msgpack ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b"", "not valid msgpack"),
+        (b"\xc1", "not valid msgpack"),
+        (b"\x81", "not valid msgpack"),
+        (b"\x80\x80", "1 bytes follow"),
+        (b"\x81\xa1a\xd4\x01\x00", "extension types are not allowed, got type 1"),
+        (b"\x82\xa1a\x01\xa1a\x01", "'a' is there twice"),
+        (b"\x82\xa1b\x01\xa1a\x01", "'a' is there after 'b', but keys must be sorted"),
+        (b"\x81\x01\x01", "keys must be strings, got one of type int"),
+        (b"\x81\xc4\x01a\x01", "keys must be strings, got one of type bytes"),
+        (b"\x81\x90\x01", "keys must be strings, got one of type list"),
+        (b"\x81\xa1\xff\x01", "not valid msgpack: 'utf-8'"),
+        (b"\x81\xa1a\xcc\x01", "not in canonical form at byte 3"),
+        (b"\x81\xd9\x01a\x01", "not in canonical form at byte 1"),
+        (b"\xde\x00\x01\xa1a\x01", "not in canonical form at byte 0"),
+        (b"\x81\xa1a\xca\x00\x00\x00\x00", "not in canonical form at byte 3"),
+        (b"\x91" * 1000 + b"\x90", "must be a map, got a list"),
+        (b"\x91" * 100_000 + b"\x90", "nested too deep"),
+        (b"\x81\xa1a" * 100_000 + b"\x90", "nested too deep"),
+        (b"\xdd\xff\xff\xff\xff", "not valid msgpack"),
+        (b"\xdf\xff\xff\xff\xff", "not valid msgpack"),
+        (b"\xc6\xff\xff\xff\xff", "not valid msgpack"),
+        (b"\xdc\xff\xff" * 1000, "not valid msgpack"),
+    ],
+)
+def test_what_the_subset_of_msgpack_lacks(header: bytes, says: str) -> None:
+    error = BundleSchemaError if "map" in says and "keys" not in says else BundleHeaderError
+    refused(SMALL.with_header(header), error, says)
+
+
+def test_a_header_of_nothing_but_lists() -> None:
+    row = b"\xdc\xff\xff" + b"\x90" * 0xFFFF
+    refused(SMALL.with_header(b"\xdc\x00\x20" + row * 32), BundleLimitError, "at most 524288 maps and lists")
+
+
+# ---- the header as data ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"),
+    [
+        (drop("metadata"), BundleSchemaError, "header must have the keys assets, constants, metadata"),
+        (put("extra", 1), BundleSchemaError, "it has unknown 'extra'"),
+        (put("signatures", {}), BundleSchemaError, "signatures must be not empty"),
+        (put("signatures.net", []), BundleSchemaError, "signatures.net must be a map, got []"),
+        (put("signatures.net.name", 3), BundleSchemaError, "signatures.net.name must be a string, got 3"),
+        (put("signatures.net.name", "x" * 2000), BundleLimitError, "signatures.net.name: length of a name"),
+        (put("signatures.net.nodes.0", [0]), BundleSchemaError, "signatures.net.nodes[0] must be [operator, name"),
+        (put("signatures.net.nodes.0.0", 99), BundleSchemaError, "signatures.net.nodes[0].op must be the index of one"),
+        (put("signatures.net.nodes.0.0", True), BundleSchemaError, "nodes[0].op must be the index of one of"),
+        (put("signatures.net.nodes.0.1", ""), BundleSchemaError, "signatures.net.nodes[0].name must be not empty"),
+        (put("signatures.net.nodes.1.1", "c1"), BundleSchemaError, "nodes[1].name must be different from the others"),
+        (put("signatures.net.nodes.0.2.0", 999), BundleSchemaError, "nodes[0].inputs[0] must be -1 or the index of on"),
+        (put("signatures.net.nodes.0.2.0", 13), BundleSchemaError, "of the 13 values before the node, got 13"),
+        (put("signatures.net.nodes.0.2.2", -1), BundleSchemaError, "nodes[0].inputs must be without absent inputs at"),
+        (put("signatures.net.nodes.0.3", ["a", "b"]), BundleSchemaError, "nodes[0].outputs must be 1 names, as Conv"),
+        (put("signatures.net.nodes.0.4.zz", 1), BundleSchemaError, "nodes[0].attrs must have attributes of Conv"),
+        (put("signatures.net.nodes.0.4.pads", 1.5), BundleSchemaError, "nodes[0].attrs.pads must be the index of one"),
+        (put("signatures.net.nodes.0.4.pads", [0.5]), BundleSchemaError, "nodes[0].attrs.pads[0] must be an integer,"),
+        (put("signatures.net.nodes.0.4.pads", [1]), BundleSchemaError, "nodes[0]: Conv 'c1': "),
+        (put("signatures.net.nodes.0.4.pads", [2**62] * 4), BundleSchemaError, "signatures.net.nodes[0]: Conv 'c1': "),
+        (put("signatures.net.nodes.0.4.group", 0), BundleSchemaError, "nodes[0]: Conv 'c1': group"),
+        (put("signatures.net.nodes.0.4.auto_pad", "?"), BundleSchemaError, "attribute 'auto_pad' must be one of"),
+        (put("signatures.net.inputs.0.1.0", "float8"), BundleSchemaError, "inputs[0].type.dtype must be an element ty"),
+        (put("signatures.net.inputs.0.1.1.1", -3), BundleSchemaError, "inputs[0].type.shape[1] must be at least 0, go"),
+        (put("signatures.net.inputs.0.1.1.1", 2**41), BundleLimitError, "inputs[0].type.shape[1] must be at most"),
+        (put("signatures.net.inputs.0.1.1.0", [[1, "n"]]), BundleSchemaError, "shape[0] must be in canonical form"),
+        (put("signatures.net.inputs.0.1.1.0", [[2**62, "n"]] * 2), BundleLimitError, "shape[0]: the expression of a s"),
+        (put("signatures.net.inputs.0.1.1", [1] * 33), BundleLimitError, "inputs[0].type.shape: rank must be at most"),
+        (put("signatures.net.outputs.0.2.1.1", 11), BundleSchemaError, "outputs[0].type must be float32[n, 10], got f"),
+        (put("signatures.net.outputs.1.0", "scores"), BundleSchemaError, "outputs[1].name must be different"),
+        (put("signatures.net.outputs.0.1", -1), BundleSchemaError, "outputs[0].value must be the index of one of"),
+        (put("signatures.net.constants.0", 99), BundleSchemaError, "signatures.net.constants[0] must be the index of"),
+        (put("signatures.up.variables.1.0", 0), BundleSchemaError, "variables[1].variable must be different"),
+        (put("signatures.up.variables.0.1", 99), BundleSchemaError, "variables[0].update must be the index of one of"),
+        (put("signatures.up.variables.0.1", 1), BundleSchemaError, "'count' must be updated by float32[1, 2], got int"),
+        (put("variables.1.0", "count"), BundleSchemaError, "variables[1].name must be different"),
+        (put("requires.ops.Conv", 10**6), BundleOpError, "requires.ops.Conv: needs version 1000000 of Conv, this runt"),
+        (put("requires.ops.Nonsense", 1), BundleOpError, "this runtime has no operator 'Nonsense'"),
+        (put("requires.ops.Conv", 0), BundleSchemaError, "requires.ops.Conv must be a version"),
+        (put("tensors.0.0", "int4"), BundleSchemaError, "tensors[0].dtype must be an element type, got 'int4'"),
+        (put("tensors.0.1", [2**40, 2**40]), BundleLimitError, "tensors[0] must be of at most"),
+        (put("tensors.0.1", [-1]), BundleSchemaError, "tensors[0].shape[0] must be at least 0"),
+        (put("tensors.0.2", 64), BundleLayoutError, "tensors[0].offset must be 0"),
+        (put("tensors.1.2", 0), BundleLayoutError, "tensors[1].offset must be"),
+        (put("tensors.1.2", 2**64 - 64), BundleLayoutError, "tensors[1].offset must be"),
+        (put("tensors.0.3", 1), BundleSchemaError, "tensors[0].nbytes must be 4, the size of float32[], got 1"),
+        (put("tensors.0.4", b"x"), BundleSchemaError, "tensors[0].sha256 must be 32 bytes, got 1 bytes"),
+        (put("tensors.0.5", "int4"), BundleSchemaError, "tensors[0].encoding must be one of raw, got 'int4'"),
+        (lambda h: h["tensors"].pop(), BundleLayoutError, "tensors must be as long together as the tensor section"),
+        (lambda h: h["tensors"].append(["uint8", [64], 10**9, 64, bytes(32), "raw"]), BundleLayoutError, "offset must"),
+        (put("assets.labels", 0), BundleSchemaError, "assets.labels must be a tensor uint8[n], got float32"),
+        (put("source", 10**6), BundleSchemaError, "source must be the index of one of"),
+        (put("test_vectors.0.0", "zz"), BundleSchemaError, "test_vectors[0].signature must be the name of a signature"),
+        (put("test_vectors.0.1", {"x": 0}), BundleSchemaError, "test_vectors[0].inputs must have the keys "),
+        (put("test_vectors.0.2.count", 0), BundleSchemaError, "test_vectors[0].outputs.count must be float32[1, 2], g"),
+        (put("metadata", []), BundleSchemaError, "metadata must be a map"),
+        (put("metadata.k", msgpack.Timestamp(1)), BundleSchemaError, "metadata.k must be nil, a boolean, a number"),
+        (put("metadata.k", b"raw"), BundleSchemaError, "metadata.k must be nil, a boolean, a number"),
+    ],
+    ids=lambda v: v if isinstance(v, str) else "",
+)  # fmt: skip
+def test_lying_headers(change: Callable[[Any], None], error: type[BundleError], says: str) -> None:
+    refused(lying(LARGE, change), error, says)
+
+
+def test_a_constant_that_decides_a_shape_lies() -> None:
+    at = LARGE.data.index(np.array([-1], np.int64).tobytes())
+    data = LARGE.data[:at] + np.array([-5], np.int64).tobytes() + LARGE.data[at + 8 :]
+    refused(data, BundleSchemaError, "signatures.net.nodes[", "Reshape")
+
+
+def test_graphs_within_graphs_have_a_limit() -> None:
+    def nested(depth: int) -> Graph:
+        graph = Graph("g")
+        flag = graph.input("flag", TensorType(DType.BOOL, ()))
+        inner = nested(depth - 1) if depth else None
+        graph.output(graph.add("If", flag, flag, then_branch=inner, else_branch=inner) if inner else flag, "y")
+        return graph
+
+    read(to_bytes(Bundle({"main": nested(5)})))
+    with pytest.raises(BundleLimitError, match="nesting of graphs must be at most 5, got 6"):
+        to_bytes(Bundle({"main": nested(6)}))
+
+
+def test_metadata_has_a_depth_limit() -> None:
+    def deep(header: Any) -> None:
+        value: Any = 1
+        for _ in range(17):
+            value = [value]
+        header["metadata"] = {"a": value}
+
+    refused(lying(LARGE, deep), BundleLimitError, "metadata.a[0]", "nesting must be at most 16")
+
+
+def test_a_damaged_source_section_matters_to_those_who_read_it() -> None:
+    header = msgpack.unpackb(LARGE.header)
+    _, _, offset, nbytes, _, _ = header["tensors"][header["source"]]
+    section = LARGE.section[:offset] + b"\xc1" * nbytes + LARGE.section[offset + nbytes :]
+    data = LARGE.with_header(LARGE.header, section)
+    bundle = read(data)
+    with pytest.raises(BundleChecksumError):
+        _ = bundle.source
+    header["tensors"][header["source"]][4] = hashlib.sha256(b"\xc1" * nbytes).digest()
+    bundle = read(LARGE.with_header(msgpack.packb(header), section))
+    with pytest.raises(BundleHeaderError, match="source: not valid msgpack"):
+        _ = bundle.source
+
+
+def test_sizes_that_multiply_without_end() -> None:
+    """Squares sizes and symbolic sizes again and again: must end in an error or an unknown size, soon."""
+
+    def squared(x: Any, graph: Graph) -> Any:
+        rows = [graph.add("Unsqueeze", x, graph.constant(np.array([axis], np.int64))) for axis in (0, 1)]
+        return graph.add("Reshape", graph.add("Add", *rows), graph.constant(np.array([-1], np.int64)))
+
+    graph = Graph()
+    x = graph.input("x", bundles.f32(2**20))
+    x = squared(x, graph)
+    with pytest.raises(InferenceError, match="must have sizes of at most"):
+        squared(x, graph)
+
+    graph = Graph()
+    x = graph.add("Concat", *(graph.input(name, bundles.f32(name)) for name in "abcde"), axis=0)
+    for _ in range(200):
+        x = squared(x, graph)
+    graph.output(x, "y")
+    assert read(to_bytes(Bundle({"main": graph}))).signatures["main"].outputs[0].type.rank in (None, 1)
+
+
+def test_loops_within_loops_end_soon() -> None:
+    """Each carried value takes the shape of its neighbour, so that a round of inference makes one more unknown."""
+
+    def loop(depth: int) -> Graph:
+        body = Graph("body")
+        body.input("i", TensorType(DType.INT64, ()))
+        go = body.input("go", TensorType(DType.BOOL, ()))
+        carried = [body.input(f"c{i}", TensorType(DType.FLOAT32, None)) for i in range(20)]
+        if depth:
+            carried = list(body.add("Loop", None, go, *carried, body=loop(depth - 1), carried=20))
+        body.output(go, "go")
+        for i, value in enumerate([carried[-1], *carried[:-1]]):
+            body.output(value, f"c{i}")
+        return body
+
+    graph = Graph()
+    inputs = [graph.input(f"x{i}", bundles.f32(i + 1)) for i in range(20)]
+    outputs = graph.add("Loop", graph.constant(np.int64(3)), None, *inputs, body=loop(4), carried=20)
+    for i, value in enumerate(outputs):
+        graph.output(value, f"y{i}")
+    read(to_bytes(Bundle({"main": graph})))
+
+
+def test_fuzzer() -> None:
+    """10,000 mutations, in a process of its own with limited memory."""
+    command = [sys.executable, "-m", "tests.fuzz_bundle", "--mutations", "10000", "--seed", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=Path(__file__).parent.parent)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "10000 mutations of 2 bundles, 0 failures" in done.stdout
