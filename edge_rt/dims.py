@@ -123,9 +123,13 @@ def floor_div(a: IntLike, b: IntLike) -> IntLike:
     if isinstance(b, int) and b != 0 and all(factor % b == 0 for _, factor in _terms(a)):
         return _sum((m, factor // b) for m, factor in _terms(a))
     if isinstance(a, Sym) and isinstance(b, Sym) and len(b._terms) == 1:
-        quotient = _divide(a, b._terms[0])
+        atoms, factor = b._terms[0]
+        quotient = _divide(a, (atoms, factor))
         if quotient is not None:
             return quotient
+        quotient = None if factor == 1 else _divide(a, (atoms, 1))
+        if quotient is not None:
+            return floor_div(quotient, factor)
     return symbol(f"floor({_group(a)}/{_group(b)})")
 
 

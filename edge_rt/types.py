@@ -43,6 +43,9 @@ class DType(enum.Enum):
         self.kind = self.numpy.kind
         """NumPy's kind: b boolean, i signed, u unsigned, f floating, c complex."""
 
+    # members are singletons; Enum would hash their names, in Python
+    __hash__ = object.__hash__
+
     @property
     def is_integer(self) -> bool:
         return self.kind in "iu"

@@ -78,10 +78,22 @@ def require_rank(types: Types, index: int, rank: int, name: str) -> tuple[Dim, .
     return shape
 
 
-def unknown_vector(types: Types, index: int) -> list[None] | None:
-    """A shape as long as the rank-1 input that holds it, all sizes unknown; None if the length is unknown too."""
-    (length,) = require_rank(types, index, 1, "a shape")
-    return [None] * length if isinstance(length, int) else None
+def vector(types: Types, values: Values, index: int, name: str) -> list[Any] | None:
+    """Known elements of an input that must have rank 1; None if unknown. Raises GraphError for another rank."""
+    require_rank(types, index, 1, name)
+    return contents(values, index)
+
+
+def length_of(types: Types, index: int, name: str) -> int | None:
+    """Number of elements of an input that must have rank 1, if known. Raises GraphError for another rank."""
+    (length,) = require_rank(types, index, 1, name)
+    return length if isinstance(length, int) else None
+
+
+def unknown_vector(types: Types, index: int, name: str) -> list[None] | None:
+    """A shape as long as the input that holds it, which must have rank 1, without any size; None if that is unknown."""
+    length = length_of(types, index, name)
+    return None if length is None else [None] * length
 
 
 # ---- shapes ---------------------------------------------------------------------------------------------------------
@@ -157,15 +169,14 @@ def settled(elements: Any, dtype: DType) -> Array | None:
     """
     array = np.asarray(elements, object)
     flat = array.reshape(-1).tolist()
-    if not any(isinstance(v, Sym) for v in flat):
-        try:
-            return array.astype(dtype.numpy)
-        except OverflowError:
+    symbolic = any(isinstance(v, Sym) for v in flat)
+    if dtype.is_integer:
+        low, high = integer_range(dtype.numpy)
+        if not all(isinstance(v, Sym) or low <= v <= high for v in flat):
             return None
-    if not dtype.is_integer:
+    elif symbolic:
         return None
-    low, high = integer_range(dtype.numpy)
-    return array if all(isinstance(v, Sym) or low <= v <= high for v in flat) else None
+    return array if symbolic else array.astype(dtype.numpy)
 
 
 def moved(reference: Reference, symbolic: tuple[int, ...] | None = (0,)) -> ValueRule:

@@ -34,6 +34,12 @@ Reference = Callable[..., Any]
 MAX_KNOWN = 4096
 """Contents of tensors with at most this many elements are followed during inference."""
 
+MAX_RANK = 32
+"""Most axes of a tensor; NumPy 1 has no more."""
+
+MAX_DIM = 1 << 40
+"""Largest size of an axis. Sizes that nothing bounds would grow without end where a graph multiplies them repeatedly."""
+
 _FOLLOWED = (
     "Abs Add And ArgMax ArgMin BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil "
     "Clip Compress Concat ConstantOfShape CumSum Div Equal Expand EyeLike Flatten Floor Gather "
@@ -160,17 +166,16 @@ class OpSpec:
         """
         try:
             dtypes = self._output_dtypes(attrs, [None if t is None else t.dtype for t in types])
-            if any(t is not None and t.shape is None for t in types):
-                return [TensorType(d, None) for d in dtypes], [None] * len(dtypes)
+            for t in types:
+                if t is not None and t.shape is None:
+                    return [TensorType(d, None) for d in dtypes], [None] * len(dtypes)
             try:
                 shapes = self.shapes(attrs, types, values)
             except SymbolicDimError:
                 return [TensorType(d, None) for d in dtypes], [None] * len(dtypes)
+            out = [TensorType(d, _named(s, where, i)) for i, (d, s) in enumerate(zip(dtypes, shapes))]
         except GraphError as error:
             raise InferenceError(f"{where}: {error}") from None
-        if len(shapes) < len(dtypes):
-            dtypes = dtypes[: len(shapes)]
-        out = [TensorType(d, _named(s, f"{where}:{i}")) for i, (d, s) in enumerate(zip(dtypes, shapes))]
         return out, self._contents(attrs, types, values, out)
 
     def _output_dtypes(self, attrs: Attrs, given: Sequence[DType | None]) -> list[DType]:
@@ -201,18 +206,20 @@ class OpSpec:
 
     def _contents(self, attrs: Attrs, types: Types, values: Values, out: Sequence[TensorType]) -> list[Array | None]:
         nothing: list[Array | None] = [None] * len(out)
-        if not all(t.is_static and t.size <= MAX_KNOWN for t in out):
+        if self.propagate is None:
+            if not self.foldable or self.name not in FOLLOWED or not types:
+                return nothing
+            for t, v in zip(types, values):
+                if t is not None and (v is None or v.dtype == object):
+                    return nothing
+        if not all(map(_is_small, out)):
             return nothing
         try:
             if self.propagate is not None:
                 return list(self.propagate(attrs, types, values))
-            if self.foldable and self.name in FOLLOWED and types and all(
-                t is None or (v is not None and v.dtype != object) for t, v in zip(types, values)
-            ):
-                return self.evaluate(attrs, *values)
+            return self.evaluate(attrs, *values)
         except (SymbolicDimError, DataError):
-            pass
-        return nothing
+            return nothing
 
     def evaluate(self, attrs: Attrs, *inputs: Array | None) -> list[Array | None]:
         """The reference's outputs as a list of arrays. Overflow, NaN and the like are results, not warnings."""
@@ -222,15 +229,35 @@ class OpSpec:
         return [None if r is None else np.asarray(r) for r in many]
 
 
-
-
-def _named(shape: Shape | None, prefix: str) -> list[Dim] | None:
-    """The shape, with a new symbol for each size that is None."""
+def _named(shape: Shape | None, where: str, output: int) -> tuple[Dim, ...] | None:
+    """The shape, with a new symbol for each size that is None. Raises GraphError if it is not one of a tensor."""
     if shape is None:
         return None
-    return [
-        symbol(f"<{prefix}.{axis}>") if d is None else d if isinstance(d, Sym) else int(d) for axis, d in enumerate(shape)
-    ]
+    if len(shape) > MAX_RANK:
+        raise GraphError(f"output {output} must have at most {MAX_RANK} axes, got {len(shape)}")
+    sizes: list[Dim] = []
+    for axis, d in enumerate(shape):
+        if d is None:
+            sizes.append(symbol(f"<{where}:{output}.{axis}>"))
+        elif isinstance(d, Sym):
+            sizes.append(d)
+        else:
+            if d < 0:
+                raise GraphError(f"output {output} must have sizes of at least 0, got {d} on axis {axis}")
+            if d > MAX_DIM:
+                raise GraphError(f"output {output} must have sizes of at most {MAX_DIM}, got a larger one on axis {axis}")
+            sizes.append(int(d))
+    return tuple(sizes)
+
+
+def _is_small(type_: TensorType) -> bool:
+    """Whether contents of this type may be followed: no size is symbolic or above MAX_KNOWN, nor is their product."""
+    size = 1
+    for d in type_.shape or ():
+        if not isinstance(d, int) or d > MAX_KNOWN:
+            return False
+        size *= d
+    return size <= MAX_KNOWN and type_.shape is not None
 
 
 TABLE: dict[str, OpSpec] = {}

@@ -21,7 +21,7 @@ from edge_rt.ops._rules import (
     unary,
     widened,
 )
-from edge_rt.ops._spec import ARITHMETIC, Array, Reference, Types, Values, define
+from edge_rt.ops._spec import ARITHMETIC, SUMS, Array, Reference, Types, Values, define
 from edge_rt.types import FLOATS, NUMERIC, SIGNED, DType
 
 Number = Any
@@ -139,11 +139,11 @@ define(
 _extremum("Max", np.maximum, dims.maximum)
 _extremum("Min", np.minimum, dims.minimum)
 define(
-    "Sum", "data_0:T more:T* -> sum:T", T=FLOATS, since=13, shapes=broadcast_shapes, accuracy=ARITHMETIC,
+    "Sum", "data_0:T more:T* -> sum:T", T=FLOATS, since=13, shapes=broadcast_shapes, accuracy=SUMS,
     reference=lambda attrs, *inputs: reduce(np.add, map(widened, inputs)).astype(inputs[0].dtype),
 )  # fmt: skip
 define(
-    "Mean", "data_0:T more:T* -> mean:T", T=FLOATS, since=13, shapes=broadcast_shapes, accuracy=ARITHMETIC,
+    "Mean", "data_0:T more:T* -> mean:T", T=FLOATS, since=13, shapes=broadcast_shapes, accuracy=SUMS,
     reference=_mean,
 )  # fmt: skip
 define("Clip", "input:T min:T? max:T? -> output:T", T=NUMERIC, since=13, shapes=_clip_shapes, reference=clip)

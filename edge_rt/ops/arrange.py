@@ -14,13 +14,13 @@ from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Int, OptionalInts, Str
 from edge_rt.ops._rules import (
     axes_of,
-    contents,
     equal_size,
     has,
     moved,
     require_rank,
     shape_of,
     shown,
+    vector,
 )
 from edge_rt.ops._spec import Array, Shape, Types, Values, define
 from edge_rt.types import Dim, DType
@@ -36,8 +36,8 @@ class Pad(Attrs):
 
 def _pad_shapes(attrs: Pad, types: Types, values: Values) -> list[Shape]:
     shape: list[Any] = list(shape_of(types))
-    axes = contents(values, 3) if has(types, 3) else range(len(shape))
-    pads = contents(values, 1)
+    axes = vector(types, values, 3, "axes") if has(types, 3) else range(len(shape))
+    pads = vector(types, values, 1, "pads")
     if axes is None:
         return [[None] * len(shape)]
     found = axes_of(axes, len(shape))
@@ -75,12 +75,14 @@ def _pad(attrs: Pad, x: Array, pads: Array, value: Array | None = None, axes: Ar
     before, after = [0] * x.ndim, [0] * x.ndim
     for i, axis in enumerate(found):
         before[axis], after[axis] = int(pads[i]), int(pads[i + len(found)])
-    if attrs.mode != "constant":
-        for axis in found:
-            source = padding_source(x.shape[axis], before[axis], after[axis], attrs.mode)
-            x = np.take(x, source, axis)
-        return x
     result = np.zeros([b + n + a for b, n, a in zip(before, x.shape, after)], x.dtype)
+    if attrs.mode != "constant":
+        if not result.size:
+            return result
+        # what shrinks comes first, so that no step is larger than both the input and the output
+        for axis in sorted(found, key=lambda axis: before[axis] + after[axis]):
+            x = np.take(x, padding_source(x.shape[axis], before[axis], after[axis], attrs.mode), axis)
+        return x
     if value is not None:
         result[...] = value.reshape(())
     inside = tuple(slice(max(0, b), max(0, b + n + min(0, a))) for b, n, a in zip(before, x.shape, after))
@@ -105,7 +107,7 @@ class CenterCropPad(Attrs):
 def _crop_shapes(attrs: CenterCropPad, types: Types, values: Values) -> list[Shape]:
     shape: list[Dim | None] = list(shape_of(types))
     axes = axes_of(range(len(shape)) if attrs.axes is None else attrs.axes, len(shape))
-    target = contents(values, 1)
+    target = vector(types, values, 1, "shape")
     if target is None:
         return [[None if i in axes else d for i, d in enumerate(shape)]]
     if len(target) != len(axes) or any(isinstance(d, int) and d < 0 for d in target):

@@ -10,7 +10,7 @@ from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Int
 from edge_rt.ops._rules import axis_of, check_indices, equal_size, moved, shape_of, shown
 from edge_rt.ops._spec import Array, Shape, Types, Values, define
-from edge_rt.types import DType
+from edge_rt.types import Dim, DType
 
 INDEX = frozenset({DType.INT32, DType.INT64})
 
@@ -42,10 +42,17 @@ define(
 
 def _gather_elements_shapes(attrs: Gather, types: Types, values: Values) -> list[Shape]:
     shape, indices = shape_of(types), shape_of(types, 1)
-    axis_of(attrs.axis, len(shape))
-    if len(shape) != len(indices):
-        raise GraphError(f"ranks of data and indices must be equal, got {shown(shape)} and {shown(indices)}")
+    check_inside(shape, indices, axis_of(attrs.axis, len(shape)))
     return [indices]
+
+
+def check_inside(shape: tuple[Dim, ...], indices: tuple[Dim, ...], axis: int) -> None:
+    """Raises GraphError unless `indices` has the rank of `shape`, and no larger size but for `axis`."""
+    if len(shape) != len(indices) or any(
+        isinstance(d, int) and isinstance(n, int) and n > d and i != axis
+        for i, (d, n) in enumerate(zip(shape, indices))
+    ):
+        raise GraphError(f"indices must fit into data but for axis {axis}, got {shown(indices)} and {shown(shape)}")
 
 
 def positions(indices: Array, axis: int) -> tuple[Array, ...]:

@@ -21,6 +21,7 @@ from edge_rt.ops._rules import (
     shown,
     type_of,
     unknown_vector,
+    vector,
 )
 from edge_rt.ops._spec import TRANSCENDENTAL, Array, Shape, Types, Values, define
 from edge_rt.ops.cast import converted
@@ -46,9 +47,9 @@ def _element(attrs: ConstantOfShape, given: Sequence[DType | None]) -> list[DTyp
 
 
 def _constant_shapes(attrs: ConstantOfShape, types: Types, values: Values) -> list[Shape | None]:
-    sizes = contents(values, 0)
+    sizes = vector(types, values, 0, "input")
     if sizes is None:
-        return [unknown_vector(types, 0)]
+        return [unknown_vector(types, 0, "input")]
     if any(isinstance(d, int) and d < 0 for d in sizes):
         raise GraphError(f"input must not be negative, got {shown(sizes)}")
     return [sizes]
@@ -82,7 +83,7 @@ def _eye_dtype(attrs: EyeLike, given: Sequence[DType | None]) -> list[DType]:
     return [dtype]
 
 
-def _eye(attrs: EyeLike, x: Array) -> Array:
+def _eye(attrs: EyeLike, x: Array) -> Any:
     rows, columns = np.ogrid[: x.shape[0], : x.shape[1]]
     return (columns - rows == attrs.k).astype(attrs.dtype.numpy if attrs.dtype else x.dtype)
 

@@ -85,7 +85,7 @@ define(
 
 
 class FusedMatMul(Attrs):
-    """transA, transB: swap the last two axes. transBatchA, transBatchB: before that, move the first axis before the last."""
+    """transA, transB: swap the last two axes. transBatchA, transBatchB: first move axis 0 in front of the last one."""
 
     alpha = Float(1.0)
     transA = Bool(False)

@@ -14,15 +14,15 @@ from edge_rt.ops._rules import (
     at_least_zero,
     axes_of,
     axis_of,
-    contents,
     equal_size,
     has,
+    length_of,
     moved,
     settled,
     shape_of,
     shown,
     type_of,
-    unknown_vector,
+    vector,
 )
 from edge_rt.ops._spec import Array, Shape, Types, Values, define
 from edge_rt.types import Dim, DType
@@ -92,6 +92,9 @@ define(
 # ---- Split ----------------------------------------------------------------------------------------------------------
 
 
+MAX_OUTPUTS = 1 << 16
+
+
 class Split(Attrs):
     """num_outputs: how many outputs there are, also where the input `split` gives their sizes."""
 
@@ -102,8 +105,8 @@ class Split(Attrs):
 def _split_dtypes(attrs: Split, given: Sequence[DType | None]) -> list[DType]:
     dtype = given[0]
     assert dtype is not None
-    if attrs.num_outputs < 1:
-        raise GraphError(f"num_outputs must be at least 1, got {attrs.num_outputs}")
+    if not 1 <= attrs.num_outputs <= MAX_OUTPUTS:
+        raise GraphError(f"num_outputs must be 1 to {MAX_OUTPUTS}, got {attrs.num_outputs}")
     return [dtype] * attrs.num_outputs
 
 
@@ -120,7 +123,7 @@ def _split_shapes(attrs: Split, types: Types, values: Values) -> list[Shape]:
     axis, count = axis_of(attrs.axis, len(shape)), attrs.num_outputs
     sizes: Sequence[Any]
     if has(types, 1):
-        sizes = contents(values, 1) or [None] * count
+        sizes = vector(types, values, 1, "split") or [None] * count
         if len(sizes) != count:
             raise GraphError(f"split must give the sizes of {count} outputs, got {shown(sizes)}")
         if None not in sizes:
@@ -179,14 +182,16 @@ def sliced(size: Dim, start: Dim, end: Dim, step: Dim) -> tuple[Dim, Dim] | None
 
 def _slice_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape]:
     shape: list[Dim | None] = list(shape_of(types))
-    starts, ends = contents(values, 1), contents(values, 2)
-    count = unknown_vector(types, 1)
-    axes: list[Any] | None = contents(values, 3)
-    if not has(types, 3) and count is not None:
-        axes = list(range(len(count)))
+    starts, ends = vector(types, values, 1, "starts"), vector(types, values, 2, "ends")
+    count = length_of(types, 1, "starts")
+    axes: list[Any] | None = None
+    if has(types, 3):
+        axes = vector(types, values, 3, "axes")
+    elif count is not None:
+        axes = list(range(count))
     if axes is None:
         return [[None] * len(shape)]
-    steps = contents(values, 4) if has(types, 4) else [1] * len(axes)
+    steps = vector(types, values, 4, "steps") if has(types, 4) else [1] * len(axes)
     for i, axis in enumerate(axes_of(axes, len(shape))):
         found = None
         if starts is not None and ends is not None and steps is not None:
@@ -226,7 +231,7 @@ define(
 
 
 def _tile_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape]:
-    shape, repeats = shape_of(types), contents(values, 1)
+    shape, repeats = shape_of(types), vector(types, values, 1, "repeats")
     if repeats is None:
         return [[None] * len(shape)]
     if len(repeats) != len(shape) or any(isinstance(r, int) and r < 0 for r in repeats):
@@ -235,7 +240,9 @@ def _tile_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape]:
 
 
 def _tile(attrs: Attrs, x: Array, repeats: Array) -> Array:
-    return np.tile(x, repeats.tolist())
+    sizes = [d * r for d, r in zip(x.shape, repeats.tolist())]
+    # where another axis becomes empty, np.tile would first repeat along the ones before it
+    return np.tile(x, repeats.tolist()) if 0 not in sizes else np.zeros(sizes, x.dtype)
 
 
 define(

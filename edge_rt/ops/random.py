@@ -114,7 +114,7 @@ class Multinomial(Attrs):
     seed = OptionalFloat()
 
 
-def _bernoulli(attrs: Bernoulli, x: Array) -> Array:
+def _bernoulli(attrs: Bernoulli, x: Array) -> Any:
     drawn = _generator(attrs.seed).uniform(0.0, 1.0, x.shape) < x
     return np.asarray(drawn).astype(attrs.dtype.numpy if attrs.dtype else x.dtype)
 
@@ -126,7 +126,7 @@ def _multinomial_shapes(attrs: Multinomial, types: Types, values: Values) -> lis
     return [(batch, attrs.sample_size)]
 
 
-def _multinomial(attrs: Multinomial, x: Array) -> Array:
+def _multinomial(attrs: Multinomial, x: Array) -> Any:
     """Classes drawn with probability softmax(x): where the running total passes a uniform number."""
     if x.shape[1] == 0:
         raise DataError("input must have at least one class")

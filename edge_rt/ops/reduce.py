@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.dims import maximum, minimum
+from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Int
 from edge_rt.ops._rules import (
     UNKNOWN,
@@ -16,8 +17,10 @@ from edge_rt.ops._rules import (
     contents,
     has,
     integer_range,
+    length_of,
     settled,
     shape_of,
+    shown,
     type_of,
     widened,
 )
@@ -39,10 +42,12 @@ def _reduce_shapes(attrs: Reduce, types: Types, values: Values) -> list[Shape | 
     shape = shape_of(types)
     axes: Any = contents(values, 1)
     if axes is None and has(types, 1) and shape_of(types, 1) != (0,):
-        (count,) = shape_of(types, 1)
+        count = length_of(types, 1, "axes")
         if attrs.keepdims:
             return [[None] * len(shape)]
-        return [[None] * (len(shape) - count) if isinstance(count, int) else None]
+        if count is not None and count > len(shape):
+            raise GraphError(f"axes must be at most {len(shape)} numbers, got {count}")
+        return [None if count is None else [None] * (len(shape) - count)]
     if not axes:
         if attrs.noop_with_empty_axes:
             return [shape]
@@ -175,6 +180,8 @@ class ArgReduce(Attrs):
 def _arg_shapes(attrs: ArgReduce, types: Types, values: Values) -> list[Shape]:
     shape = shape_of(types)
     axis = axis_of(attrs.axis, len(shape))
+    if shape[axis] == 0:
+        raise GraphError(f"axis {axis} must not be empty, got shape {shown(shape)}")
     return [(*shape[:axis], *([1] if attrs.keepdims else []), *shape[axis + 1 :])]
 
 

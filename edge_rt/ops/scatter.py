@@ -11,7 +11,7 @@ from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, Int, OptionalInt, Str
 from edge_rt.ops._rules import axis_of, check_indices, contents, equal_size, has, require_rank, shape_of, shown
 from edge_rt.ops._spec import SUMS, Array, Shape, Types, Values, define
-from edge_rt.ops.gather import INDEX, positions
+from edge_rt.ops.gather import INDEX, check_inside, positions
 from edge_rt.types import NUMERIC, Dim
 
 REDUCTIONS = ("none", "add", "mul", "max", "min")
@@ -44,9 +44,7 @@ def _same_sizes(a: tuple[Dim, ...], b: tuple[Dim, ...], what: str) -> None:
 
 def _scatter_elements_shapes(attrs: ScatterElements, types: Types, values: Values) -> list[Shape]:
     shape, indices = shape_of(types), shape_of(types, 1)
-    axis_of(attrs.axis, len(shape))
-    if len(indices) != len(shape):
-        raise GraphError(f"ranks of data and indices must be equal, got {shown(shape)} and {shown(indices)}")
+    check_inside(shape, indices, axis_of(attrs.axis, len(shape)))
     _same_sizes(indices, shape_of(types, 2), "shapes of indices and updates")
     return [shape]
 
@@ -76,8 +74,8 @@ def _scatter_nd_shapes(attrs: ScatterND, types: Types, values: Values) -> list[S
         raise GraphError("indices must have rank 1 or more")
     depth = indices[-1]
     if isinstance(depth, int):
-        if not 0 <= depth <= len(shape):
-            raise GraphError(f"indices must hold at most {len(shape)} numbers each, got shape {shown(indices)}")
+        if not 1 <= depth <= len(shape):
+            raise GraphError(f"indices must hold 1 to {len(shape)} numbers each, got shape {shown(indices)}")
         _same_sizes((*indices[:-1], *shape[depth:]), shape_of(types, 2), "shapes of the places and of updates")
     return [shape]
 

@@ -14,6 +14,7 @@ from edge_rt.ops._rules import (
     broadcast,
     contents,
     has,
+    length_of,
     moved,
     same_shape,
     scalar,
@@ -21,6 +22,7 @@ from edge_rt.ops._rules import (
     shape_of,
     shown,
     unknown_vector,
+    vector,
 )
 from edge_rt.ops._spec import Array, Shape, Types, Values, define
 from edge_rt.types import Dim, DType
@@ -97,9 +99,9 @@ def reshaped(shape: tuple[Dim, ...], target: list[Any], allowzero: bool) -> list
 
 
 def _reshape_shapes(attrs: Reshape, types: Types, values: Values) -> list[Shape | None]:
-    target = contents(values, 1)
+    target = vector(types, values, 1, "shape")
     if target is None:
-        return [unknown_vector(types, 1)]
+        return [unknown_vector(types, 1, "shape")]
     return [reshaped(shape_of(types), target, attrs.allowzero)]
 
 
@@ -147,8 +149,12 @@ def _squeeze_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape | 
         return [[d for d in shape if int(d) != 1]]
     axes = contents(values, 1)
     if axes is None:
-        count = unknown_vector(types, 1)
-        return [None if count is None else [None] * (len(shape) - len(count))]
+        count = length_of(types, 1, "axes")
+        if count is None:
+            return [None]
+        if count > len(shape):
+            raise GraphError(f"axes must be at most {len(shape)} numbers, got {count}")
+        return [[None] * (len(shape) - count)]
     dropped = axes_of(axes, len(shape))
     for axis in dropped:
         if isinstance(shape[axis], int) and shape[axis] != 1:
@@ -179,8 +185,8 @@ def unsqueezed(shape: tuple[Dim, ...], axes: list[Any]) -> list[Dim]:
 def _unsqueeze_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape | None]:
     axes = contents(values, 1)
     if axes is None:
-        count = unknown_vector(types, 1)
-        return [None if count is None else [None] * (len(shape_of(types)) + len(count))]
+        count = length_of(types, 1, "axes")
+        return [None if count is None else [None] * (len(shape_of(types)) + count)]
     return [unsqueezed(shape_of(types), axes)]
 
 
@@ -198,9 +204,9 @@ define(
 
 
 def _expand_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape | None]:
-    target = contents(values, 1)
+    target = vector(types, values, 1, "shape")
     if target is None:
-        unknown = unknown_vector(types, 1)
+        unknown = unknown_vector(types, 1, "shape")
         return [None if unknown is None else broadcast(shape_of(types), unknown)]
     if any(isinstance(d, int) and d < 0 for d in target):
         raise GraphError(f"shape must not be negative, got {shown(target)}")
