@@ -21,6 +21,7 @@ from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
 from exporter.passes.fold_shapes import fold_shapes
 from exporter.passes.fuse_elementwise import fuse_elementwise
 from exporter.passes.fuse_epilogues import fuse_epilogues
+from exporter.passes.gather_before_decoding import gather_before_decoding
 from exporter.passes.inline_if import inline_if
 from exporter.passes.merge_common_subexpressions import merge_common_subexpressions
 from exporter.passes.merge_reshapes import merge_reshapes
@@ -39,6 +40,7 @@ from exporter.passes.sink_transposes import sink_transposes
 CLEAN: Stage = (
     inline_if,
     narrow_captures,
+    gather_before_decoding,
     fold_constants,
     fold_shapes,
     drop_identities,

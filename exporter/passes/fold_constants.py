@@ -23,8 +23,8 @@ def fold_constants(graph: Graph) -> int:
     2. Outputs of nodes all of whose inputs are constant: computed by the operator's reference.
 
     Not where the operator is impure, where it holds a graph, where the results would take more than MAX_GROWTH bytes
-    and more than twice its inputs (an Expand or a Tile is better done at run time), or where computing it finds data
-    out of range: that error belongs to the run that reaches it.
+    and have more than twice the elements of its inputs (an Expand or a Tile is better done at run time), or where
+    computing it finds data out of range: that error belongs to the run that reaches it.
     """
     changes = 0
     for node in live(graph):
@@ -55,6 +55,7 @@ def _is_foldable(node: Node) -> bool:
 
 
 def _is_worth_it(node: Node, results: list[Array | None]) -> bool:
-    size = sum(r.nbytes for r in results if r is not None)
-    given = sum(v.data.nbytes for v in node.inputs if v is not None and v.data is not None)
-    return size <= max(MAX_GROWTH, 2 * given) or node.op.name in ALWAYS
+    if node.op.name in ALWAYS or sum(r.nbytes for r in results if r is not None) <= MAX_GROWTH:
+        return True
+    given = sum(v.data.size for v in node.inputs if v is not None and v.data is not None)
+    return sum(r.size for r in results if r is not None) <= 2 * given

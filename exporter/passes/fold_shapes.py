@@ -7,8 +7,7 @@ import numpy as np
 from edge_rt.dims import Sym
 from edge_rt.graph import Graph, Node
 from edge_rt.types import Dim
-from exporter.passes._match import live, prune
-from exporter.passes.merge_reshapes import reshape_target
+from exporter.passes._match import live, replace
 
 
 def fold_shapes(graph: Graph) -> int:
@@ -18,8 +17,8 @@ def fold_shapes(graph: Graph) -> int:
        one remaining unknown size -1.
     2. Expand(x, s): a size that x already has at that axis is written 1; all others must be numbers.
 
-    Not where the contents of s are not known at all, where two unknown sizes would need -1, with `allowzero`, or where
-    a size is 0 (which would then mean a copy).
+    Not where the contents of s are not known at all, where two sizes would have to be -1, or where `allowzero` is set
+    and s has a 0 (which is a size then).
     """
     changes = 0
     for node in live(graph):
@@ -30,19 +29,23 @@ def fold_shapes(graph: Graph) -> int:
         target = rule(node, [d if isinstance(d, Sym) else int(d) for d in shape.known.ravel()])
         if target is None:
             continue
-        source = shape.producer
-        graph.set_input(node, 1, graph.constant(np.array(target, np.int64), f"{node.name}.shape"))
-        if source is not None:
-            prune(graph, [source])
+        constant = graph.constant(np.array(target, np.int64), f"{node.name}.shape")
+        replace(graph, node, graph.add(node.op, node.inputs[0], constant, before=node, name=node.name))
         changes += 1
     return changes
 
 
 def _reshape(node: Node, shape: list[Dim]) -> list[int] | None:
     x = node.inputs[0]
-    if x is None or x.type.shape is None or node.attrs.allowzero:
+    if x is None or x.type.shape is None or (node.attrs.allowzero and 0 in shape):
         return None
-    return reshape_target(x.type.shape, shape)
+    target = []
+    for axis, d in enumerate(shape):
+        if type(d) is int:
+            target.append(d)
+        else:
+            target.append(0 if axis < len(x.type.shape) and x.type.shape[axis] == d else -1)
+    return target if target.count(-1) <= 1 else None
 
 
 def _expand(node: Node, shape: list[Dim]) -> list[int] | None:

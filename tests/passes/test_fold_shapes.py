@@ -6,7 +6,7 @@ from tests.passes._support import Net, fires, ops, stays
 
 
 def shape_of(g: Net, x: Value, *parts: int | Value) -> Value:
-    """A computed shape: numbers, and axes of x given as ints in a list."""
+    """A computed shape of numbers and of sizes of tensors."""
     return g.add("Concat", *[g.ints(p) if isinstance(p, int) else p for p in parts], axis=0)
 
 
@@ -54,3 +54,13 @@ def test_sizes_from_elsewhere_and_zero_sizes_stay():
     empty = g.x(0, "k", name="empty")
     g.output(g.add("Reshape", empty, shape_of(g, empty, size(g, empty, 1), 0), allowzero=True), "z")
     stays(fold_shapes, g)
+
+
+def test_what_zero_and_minus_one_mean_stays():
+    g = Net()
+    x = g.x("n", "t", 6)
+    g.output(g.add("Reshape", x, shape_of(g, x, 0, size(g, x, 1), 2, 3)), "copies")
+    g.output(g.add("Reshape", x, shape_of(g, x, size(g, x, 0), -1, 2), allowzero=True), "open")
+    fires(fold_shapes, g, times=2)
+    assert [n.inputs[1].data.tolist() for n in g.nodes if n.op.name == "Reshape"] == [[0, 0, 2, 3], [0, -1, 2]]
+    assert not any(n.attrs.allowzero for n in g.nodes if n.op.name == "Reshape")
