@@ -19,7 +19,7 @@ from exporter import importers
 from exporter.importers import Imported, InputShapes, OracleError
 from exporter.passes import optimize
 from exporter.report import Report, constants, count_macs, count_ops, count_parameters, tensors
-from exporter.verify import compare, sample, sample_inputs
+from exporter.verify import compare, instability, sample, sample_inputs
 
 Array = np.ndarray[Any, Any]
 Asset = Union[bytes, str, "os.PathLike[str]"]
@@ -37,6 +37,8 @@ class _Trial(NamedTuple):
     outputs: dict[str, Array]
     oracle: str
     """Who computed the outputs."""
+    instability: dict[str, float]
+    """Of unstable outputs: see `verify.instability`."""
 
 
 def export(
@@ -82,7 +84,7 @@ def export(
     if verify and trial is not None:
         tell("comparing")
         with load(to_bytes(bundle)) as model:
-            report.differences = compare(trial.outputs, model.run(trial.inputs))
+            report.differences = compare(trial.outputs, model.run(trial.inputs), trial.instability)
         report.oracle = trial.oracle
     tell("writing")
     report.path, report.file_bytes = os.fspath(path), write(bundle, path)
@@ -121,9 +123,14 @@ def _try(imported: Imported, given: Mapping[str, Array] | None, report: Report, 
             raise VerificationError("the source model's runtime is not installed (for ONNX: pip install onnxruntime)")
         if oracle is None:
             return _reference(graph, given, report)
-        if given is not None:
-            return _Trial(dict(given), oracle.run(given), oracle.name)
-        return _Trial(*sample(graph, oracle), oracle.name)
+        inputs, outputs = (dict(given), oracle.run(given)) if given is not None else sample(graph, oracle)
+        trial = _Trial(inputs, outputs, oracle.name, instability(oracle, inputs, outputs))
+        for name, change in trial.instability.items():
+            report.notes.append(
+                f"output '{name}' of the source model changes by {change:.2g} of its largest magnitude when inputs "
+                "change in their last bits; so much is allowed where it is compared"
+            )
+        return trial
     except OracleError as error:
         if must_run:
             raise VerificationError(f"{error}; give it inputs that it accepts") from None
@@ -137,7 +144,7 @@ def _reference(graph: Graph, given: Mapping[str, Array] | None, report: Report) 
         return None
     inputs = dict(given) if given is not None else sample_inputs(graph, size=1)
     outputs = evaluate(graph, [inputs[v.name] for v in graph.inputs])
-    return _Trial(inputs, dict(zip(graph.output_names, outputs)), "the NumPy references")
+    return _Trial(inputs, dict(zip(graph.output_names, outputs)), "the NumPy references", {})
 
 
 def _vectors(trial: _Trial | None, report: Report) -> list[TestVector]:
@@ -146,6 +153,9 @@ def _vectors(trial: _Trial | None, report: Report) -> list[TestVector]:
     nbytes = sum(a.nbytes for a in [*trial.inputs.values(), *trial.outputs.values()])
     if nbytes > VECTOR_LIMIT:
         report.test_vector = f"none: inputs and outputs are {nbytes} bytes, more than {VECTOR_LIMIT}"
+        return []
+    if trial.instability:
+        report.test_vector = "none: outputs change with the last bits of the inputs"
         return []
     report.test_vector = f"{nbytes} bytes, outputs by {trial.oracle}"
     return [TestVector(SIGNATURE, trial.inputs, trial.outputs)]

@@ -20,6 +20,13 @@ TRIED_SIZES = (16, 64, 1, 224, 576, 1024, 16000)
 """Numbers tried for sizes without one until the source runtime accepts them; a leading size (the batch) is always 1."""
 
 
+NUDGES = 3
+"""How often a model is run on inputs that differ in their last bits, to see whether its outputs are stable."""
+
+NUDGE = 8
+"""By how many units in the last place of one those inputs may differ."""
+
+
 class Difference(NamedTuple):
     """How far an output is from the source model's. relative: to the largest magnitude in the source model's output."""
 
@@ -31,8 +38,13 @@ class Difference(NamedTuple):
         return f"{self.output}: largest difference {self.largest:.3g}, {self.relative:.3g} of the largest magnitude"
 
 
-def compare(expected: Mapping[str, Array], got: Mapping[str, Array]) -> list[Difference]:
-    """Differences of all outputs, by the rule of `edge-rt verify`. Raises VerificationError for those too large."""
+def compare(
+    expected: Mapping[str, Array], got: Mapping[str, Array], instability: Mapping[str, float] | None = None
+) -> list[Difference]:
+    """Differences of all outputs, by the rule of `edge-rt verify`. Raises VerificationError for those too large.
+
+    instability: relative differences that are allowed as well, because the source model shows them by itself.
+    """
     found, beyond = [], []
     for name, array in expected.items():
         if got[name].shape != array.shape or got[name].dtype != array.dtype:
@@ -40,11 +52,36 @@ def compare(expected: Mapping[str, Array], got: Mapping[str, Array]) -> list[Dif
             continue
         largest, relative, is_allowed = verification.compare(got[name], array)
         found.append(Difference(name, largest, relative))
-        if not is_allowed:
+        if not is_allowed and relative > (instability or {}).get(name, 0.0):
             beyond.append(str(found[-1]))
     if beyond:
         raise VerificationError(f"outputs differ from the source model's: {'; '.join(beyond)}")
     return found
+
+
+def instability(oracle: Oracle, inputs: Mapping[str, Array], outputs: Mapping[str, Array]) -> dict[str, float]:
+    """How much the source model's own outputs change, relative to their largest magnitude, when its inputs change in
+    their last bits; only outputs that change by more than any runtime may be off.
+
+    Models that quantise activations while they run are so: one value that is rounded the other way early on shows in
+    every output. Raises OracleError if the source runtime does not run the model.
+    """
+    found: dict[str, float] = {}
+    rng = np.random.default_rng(0)
+    for _ in range(NUDGES if any(a.dtype.kind == "f" for a in inputs.values()) else 0):
+        nudged = oracle.run({name: _nudged(rng, a) for name, a in inputs.items()})
+        for name, stable in outputs.items():
+            _, relative, is_allowed = verification.compare(nudged[name], stable)
+            if not is_allowed:
+                found[name] = max(relative, found.get(name, 0.0))
+    return found
+
+
+def _nudged(rng: np.random.Generator, array: Array) -> Array:
+    if array.dtype.kind != "f":
+        return array
+    factor = 1 + rng.uniform(-NUDGE, NUDGE, array.shape) * float(np.finfo(array.dtype).eps)
+    return np.asarray(array * factor).astype(array.dtype)
 
 
 def sample_inputs(graph: Graph, size: int, seed: int = 0) -> dict[str, Array]:

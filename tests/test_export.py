@@ -21,7 +21,7 @@ from edge_rt.model import load
 from exporter import cli
 from exporter.importers import OracleError, format_of
 from exporter.importers.onnx._runtime import OnnxRuntime
-from exporter.verify import compare, sample_inputs
+from exporter.verify import compare, instability, sample_inputs
 from tests.cases._case import normal
 
 NET = """net (float[batch, 3, 8, 8] x) => (float[batch, 5] y) {
@@ -220,6 +220,37 @@ def test_compare() -> None:
             compare({"y": a}, {"y": got})
     with pytest.raises(VerificationError):
         compare({"y": np.array([3])}, {"y": np.array([4])})
+
+
+def test_unstable_outputs_are_noted_and_not_stored(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Unstable:
+        name = "unstable"
+
+        def run(self, inputs: Any) -> Any:
+            """Amplifies the last bits of its input."""
+            last_bits = float(np.abs(inputs["x"]).sum(dtype=np.float64)) % 1e-4
+            return {"y": np.full((1, 5), 0.2 + last_bits * 100, np.float32)}
+
+    monkeypatch.setattr("exporter.importers.onnx.open_oracle", lambda source: Unstable())
+    report = exporter.export(path, tmp_path / "net.edge")
+    assert report.test_vector == "none: outputs change with the last bits of the inputs"
+    assert report.notes[0].startswith("output 'y' of the source model changes by 0.0")
+    assert read(tmp_path / "net.edge").test_vectors == []
+
+
+def test_instability_of_a_stable_model(path: Path) -> None:
+    inputs = {"x": normal(1, 3, 8, 8)}
+    oracle = OnnxRuntime(path)
+    assert instability(oracle, inputs, oracle.run(inputs)) == {}
+
+
+def test_compare_allows_what_the_source_model_does_by_itself() -> None:
+    a = np.array([1.0, -1.0], np.float32)
+    assert compare({"y": a}, {"y": a * np.float32(1.01)}, {"y": 0.02})[0].relative == pytest.approx(0.01, rel=1e-3)
+    with pytest.raises(VerificationError):
+        compare({"y": a}, {"y": a * np.float32(1.03)}, {"y": 0.02})
 
 
 def test_sample_inputs_fit_every_input(path: Path) -> None:

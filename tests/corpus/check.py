@@ -18,7 +18,7 @@ from edge_rt.model import load
 from exporter import export
 from exporter.importers import Imported, read
 from exporter.importers.onnx._runtime import OnnxRuntime
-from exporter.verify import compare
+from exporter.verify import compare, instability
 from tests.corpus import MODELS, ONNX_MODELS
 from tests.corpus.fetch import Unavailable, fetch
 from tests.corpus.inputs import corpus_inputs
@@ -29,13 +29,16 @@ class Result(NamedTuple):
 
     reference: float
     exported: float
+    instability: float
+    """How much onnxruntime's own outputs change with the last bits of the inputs, where that is beyond tolerance."""
     numpy_steps: int
     steps: int
     seconds: float
 
     def __str__(self) -> str:
+        unstable = f"  (onnxruntime itself {self.instability:.1e})" if self.instability else ""
         return (
-            f"reference {self.reference:.1e}  exported {self.exported:.1e}  "
+            f"reference {self.reference:.1e}  exported {self.exported:.1e}{unstable}  "
             f"NumPy steps {self.numpy_steps} of {self.steps}  {self.seconds:.1f} s"
         )
 
@@ -45,19 +48,22 @@ def check(name: str, folder: Path) -> Result:
     path, start = fetch(name), time.perf_counter()
     imported = read(path)
     inputs = _inputs(name, imported)
-    expected = OnnxRuntime(path).run(inputs)
+    oracle = OnnxRuntime(path)
+    expected = oracle.run(inputs)
+    allowed = instability(oracle, inputs, expected)
     graph = imported.graph
     graph.verify()
     outputs = evaluate(graph, [inputs[v.name] for v in graph.inputs])
-    reference = compare(expected, dict(zip(graph.output_names, outputs)))
+    reference = compare(expected, dict(zip(graph.output_names, outputs)), allowed)
     bundle = folder / f"{name}.edge"
     export(path, bundle, inputs=inputs, test_vectors=False)
     with load(bundle) as model:
-        exported = compare(expected, model.run(inputs))
+        exported = compare(expected, model.run(inputs), allowed)
         table = model.plan(values=inputs)
     return Result(
         max(d.relative for d in reference),
         max(d.relative for d in exported),
+        max(allowed.values(), default=0.0),
         len(table.numpy_steps),
         len(table.steps),
         time.perf_counter() - start,
