@@ -42,7 +42,7 @@ FAMILIES: dict[str, str] = {
         "QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearMatMul ConvInteger "
         "QLinearConv"
     ),
-    "resize": "Resize Upsample",
+    "resize": "Resize",
     "edge_gemm": "edge.PackPanels edge.Gemm",
     "edge_conv": "edge.Conv edge.DepthwiseConv edge.ConvTranspose",
     "edge_elementwise": "edge.Elementwise",

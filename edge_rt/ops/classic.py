@@ -91,14 +91,13 @@ class LinearRegressorAttrs(LinearAttrs):
 def _check_linear(attrs: LinearAttrs, features: Any, rows: int) -> None:
     if attrs.intercepts and len(attrs.intercepts) != rows:
         raise GraphError(f"intercepts must be {rows}, got {len(attrs.intercepts)}")
-    if rows < 1 or (is_known(features) and features * rows > len(attrs.coefficients)):
+    if rows < 1 or (is_known(features) and features * rows != len(attrs.coefficients)):
         raise GraphError(f"coefficients must be {rows} rows of {features}, got {len(attrs.coefficients)}")
 
 
 def _linear(attrs: LinearAttrs, x: Array, rows: int) -> Array:
     data = np.atleast_2d(x).astype(np.float32)
-    # Like ONNX Runtime, which trained models with too many coefficients rely on, the first ones count.
-    weights = np.array(attrs.coefficients[: rows * data.shape[1]], np.float32).reshape(rows, data.shape[1])
+    weights = np.array(attrs.coefficients, np.float32).reshape(rows, data.shape[1])
     scores = data @ weights.T
     return scores + np.array(attrs.intercepts, np.float32) if attrs.intercepts else scores
 

@@ -1,4 +1,4 @@
-"""Resize and Upsample: each axis on its own, as a weighted sum of a few neighbours."""
+"""Resize: each axis on its own, as a weighted sum of a few neighbours."""
 
 from __future__ import annotations
 
@@ -205,26 +205,4 @@ def _resize(
 RESIZE = define(
     "Resize", "X:T roi:R? scales:float32? sizes:int64? -> Y:T", since=19, T=ANY - COMPLEX, R=FLOATS, attrs=ResizeAttrs,
     shapes=_resize_shapes, reference=_resize, accuracy=SUMS, shape_inputs=(2, 3),
-)  # fmt: skip
-
-
-class UpsampleAttrs(Attrs):
-    mode = Str("nearest", choices=("nearest", "linear"))
-
-
-def _upsample_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    shape = shape_of(types)
-    check_shape("scales", shape_of(types, 1), [len(shape)])
-    scales = contents(values, 1)
-    return [[None] * len(shape) if scales is None else [_scaled(d, s) for d, s in zip(shape, scales)]]
-
-
-def _upsample(attrs: Any, x: Array, scales: Array) -> Array:
-    as_resize = ResizeAttrs(mode=attrs.mode, coordinate_transformation_mode="asymmetric", nearest_mode="floor")
-    return _resize(as_resize, x, None, scales)
-
-
-UPSAMPLE = define(
-    "Upsample", "X:T scales:float32 -> Y:T", since=10, T=ANY - COMPLEX, attrs=UpsampleAttrs,
-    shapes=_upsample_shapes, reference=_upsample, accuracy=SUMS, shape_inputs=(1,),
 )  # fmt: skip

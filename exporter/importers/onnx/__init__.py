@@ -13,6 +13,7 @@ from edge_rt.graph import Graph
 from edge_rt.types import Dim
 from exporter.importers import Imported, InputShapes
 from exporter.importers.onnx._build import Builder
+from exporter.importers.onnx._functions import changed_operators
 from exporter.importers.onnx._problems import Problems, Refused
 from exporter.importers.onnx._proto import dim_name, read_model, read_type
 from exporter.importers.onnx._runtime import open_oracle
@@ -42,8 +43,10 @@ def read(source: str | os.PathLike[str] | bytes | Any, input_shapes: InputShapes
     try:
         problems = Problems()
         opsets = {("" if e.domain == "ai.onnx" else e.domain): e.version for e in model.opset_import}
-        if opsets.get("", OLDEST_OPSET) < OLDEST_OPSET:
-            raise ImporterError(f"opset {opsets['']} is older than {OLDEST_OPSET}, the oldest one supported")
+        opset = opsets.get("", OLDEST_OPSET)
+        if opset < OLDEST_OPSET and (changed := changed_operators(model.graph, opset, OLDEST_OPSET)):
+            ops = ", ".join(changed)
+            raise ImporterError(f"opset {opset} is older than {OLDEST_OPSET}, which is the oldest supported for {ops}")
         local = {(f.domain, f.name, f.overload): f for f in model.functions}
         builder = Builder(folder, local, problems)
         graph = Graph(model.graph.name or "main")

@@ -69,6 +69,26 @@ def schema(op: str) -> Any:
         return None
 
 
+def changed_operators(graph: Any, version: int, later: int) -> list[str]:
+    """ONNX's operators in the graph and its subgraphs that are not the same in opset `later` as in opset `version`."""
+    found: set[str] = set()
+    for node in graph.node:
+        for attribute in node.attribute:
+            found.update(changed_operators(attribute.g, version, later))
+        if node.domain in ("", "ai.onnx") and not _is_same(node.op_type, version, later):
+            found.add(node.op_type)
+    return sorted(found)
+
+
+@cache
+def _is_same(op: str, version: int, later: int) -> bool:
+    try:
+        before, after = (onnx.defs.get_schema(op, v, "") for v in (version, later))
+    except onnx.defs.SchemaError:
+        return False
+    return bool(before.since_version == after.since_version)
+
+
 def has_body(op: str) -> bool:
     """Whether ONNX defines the operator by other ones."""
     found = schema(op)

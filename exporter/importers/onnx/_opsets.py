@@ -260,6 +260,18 @@ def _group_normalization(call: Call) -> None:
         call.inputs[position] = call.emit("Reshape", call.emit("Expand", column, shape), channels)
 
 
+@since("OptionalGetElement", ALWAYS)
+def _optional_get_element(call: Call) -> Sequence[Value]:
+    """An optional that is a tensor is there."""
+    return [call.required(0)]
+
+
+@since("OptionalHasElement", ALWAYS)
+def _optional_has_element(call: Call) -> Sequence[Value]:
+    """Whether there is an input is known here: optionals as values are refused where they come from."""
+    return [call.constant(bool(call.inputs) and call.inputs[0] is not None, np.bool_)]
+
+
 @since("ai.onnx.ml.ZipMap", ALWAYS)
 def _zip_map(call: Call) -> Sequence[Value]:
     """A map from labels to probabilities is no tensor: the probabilities are given out instead."""
