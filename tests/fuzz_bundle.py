@@ -2,7 +2,7 @@
 
 A quarter of the mutations hits the bytes of the file; a quarter the bytes of the header, whose hash is then made right;
 and half the decoded header, which is encoded and hashed again: a header that lies in good order. Each must read, or
-raise a BundleError, in time and within the memory limit. Prints what came out; the exit status is 1 if anything else did.
+raise a BundleError, in time and within the memory limit. Prints what came out; exit status 1 if anything else did.
 
 With `--onnx` the bundles to damage are also those of ONNX's node tests: every operator with many attributes.
 """
@@ -40,9 +40,9 @@ SECONDS = 5
 STRANGE: list[Any] = [
     None, True, False, 0, 1, -1, 2, 3, 7, 64, 65, 2**16, 2**31, 2**32, 2**40, 2**40 + 1, 2**62, 2**63 - 1, 2**63,
     2**64 - 1, -(2**31), -(2**63), 0.0, -1.5, 1e300, float("inf"), float("nan"), "", "x", "n", "~", "main", "Relu",
-    "float32", "bool", "complex128", "raw", "f16", "NOTSET", "a" * 2000, "ä€😀\x00\x1b[2J", b"", b"x" * 32, [], [[]], {},
-    {"a": 1}, [0] * 40, [1] * 70, [-1, -1], [2**40, 2**40], ["n", "n"], [[1, "a"], [1, "b"]], [[2, "n", "n"]], [0.5],
-    ["x"] * 3,
+    "float32", "bool", "complex128", "raw", "f16", "NOTSET", "a" * 2000, "ä€😀\x00\x1b[2J", b"", b"x" * 32, [], [[]],
+    {}, {"a": 1}, [0] * 40, [1] * 70, [-1, -1], [2**40, 2**40], ["n", "n"], [[1, "a"], [1, "b"]], [[2, "n", "n"]],
+    [0.5], ["x"] * 3,
 ]  # fmt: skip
 
 

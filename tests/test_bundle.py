@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from edge_rt.bundle import Bundle, TestVector, read, to_bytes, write
 from edge_rt.bundle import writer as writer_module
 from edge_rt.bundle._attributes import CODECS
 from edge_rt.bundle._format import MAX_INLINE
+from edge_rt.bundle.inspect import summarize
 from edge_rt.dims import symbol
 from edge_rt.errors import BundleError, BundleSchemaError, GraphError
 from edge_rt.graph import Graph
@@ -331,3 +333,36 @@ def test_test_vectors_are_checked_against_their_signature() -> None:
     bundle.test_vectors.append(TestVector("other", {}, {}))
     with pytest.raises(BundleSchemaError, match=r"test_vectors\[1\].signature must be .* got 'other'"):
         to_bytes(bundle)
+
+
+def test_summary_for_inspection() -> None:
+    data = to_bytes(bundles.large())
+    found = summarize(data)
+    assert found["bytes"] == len(data)
+    assert list(found["signatures"]) == ["down", "net", "up"]
+    net = found["signatures"]["net"]
+    assert net["inputs"] == {"image": "float32[n, 3, 16, 16]"}
+    assert net["outputs"] == {"scores": "float32[n, 10]", "same image": "float32[n, 3, 16, 16]"}
+    assert net["ops"]["Conv"] == 2
+    assert net["ops"]["Add"] == 2  # one of them in the loop
+    assert found["signatures"]["up"]["state"] == ["count", "untouched"]
+    assert found["assets"] == {"empty": 0, "labels": 7}
+    assert found["metadata"]["name"] == "zoo"
+    assert found["source"] is True
+    assert found["requires"]["If"] == TABLE["If"].since
+    dense = next(t for t in found["tensors"] if t["name"] == "dense")
+    assert dense == {
+        "name": "dense", "use": "constant", "dtype": "float32", "shape": [64, 10], "nbytes": 2560, "encoding": "raw",
+    }  # fmt: skip
+    weights = 8 * 3 * 3 * 3 + 8 + 8 * 8 + 64 * 10
+    assert weights < found["parameters"] < weights + 40
+    assert {t["use"] for t in found["tensors"]} == {"constant", "variable", "asset", "source"}
+    assert summarize(to_bytes(bundles.small()))["test_vectors"] == 1
+    json.dumps(found)
+
+
+def test_a_summary_knows_tensors_of_attributes() -> None:
+    graph = Graph()
+    graph.output(graph.add("test.Everything", graph.input("x", f32(2)), maybe_array=np.zeros(5, np.int8)), "y")
+    (tensor,) = summarize(to_bytes(bundle_of(graph)))["tensors"]
+    assert (tensor["use"], tensor["shape"]) == ("attribute", [5])

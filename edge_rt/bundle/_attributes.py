@@ -54,6 +54,10 @@ class Codec:
     def decode(self, raw: Any, path: str, by: Decoder) -> Any:
         return raw
 
+    def tensor_index(self, raw: Any) -> int | None:
+        """The index of the tensor that holds the value, if one does."""
+        return None
+
 
 class _Int(Codec):
     def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
@@ -114,6 +118,9 @@ class _Numbers(Codec):
     def decode(self, raw: Any, path: str, by: Decoder) -> Any:
         return tuple(raw) if type(raw) is list else tuple(by.tensor(raw).tolist())
 
+    def tensor_index(self, raw: Any) -> int | None:
+        return raw if type(raw) is int else None
+
 
 class _ElementType(Codec):
     def encode(self, value: DType, to: Encoder) -> Any:
@@ -135,6 +142,9 @@ class _Tensor(Codec):
 
     def decode(self, raw: Any, path: str, by: Decoder) -> Any:
         return by.tensor(raw)
+
+    def tensor_index(self, raw: Any) -> int | None:
+        return int(raw)
 
 
 class _Subgraph(Codec):

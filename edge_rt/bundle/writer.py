@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -35,19 +36,19 @@ def write(bundle: Bundle, file: str | os.PathLike[str] | BinaryIO) -> int:
         return len(data)
     target = os.fspath(file)
     folder = os.path.dirname(os.path.abspath(target))
-    handle, temporary = tempfile.mkstemp(prefix=f".{os.path.basename(target)}.", suffix=".tmp", dir=folder)
+    temporary = os.path.join(folder, f".{os.path.basename(target)}.{secrets.token_hex(8)}.tmp")
     try:
-        with os.fdopen(handle, "wb") as out:
+        with open(temporary, "xb") as out:
             size = 0
             for chunk in _chunks(bundle):
                 size += out.write(chunk)
             out.flush()
             os.fsync(out.fileno())
         read(temporary)
-        os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, target)
     except BaseException:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
     _sync_folder(folder)
     return size
@@ -232,12 +233,6 @@ def _index(index: Mapping[int, int], value: Value, where: str) -> int:
     if id(value) not in index:
         raise GraphError(f"{where}: {value!r} is used before it is computed")
     return index[id(value)]
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _sync_folder(folder: str) -> None:
