@@ -54,8 +54,16 @@ def compile_together(kernels: Mapping[str, tuple[KernelSpec, Factory]], target: 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryDirectory() as claims:
         command = [sys.executable, "-m", "edge_rt.codegen", "objects", "--target", target.name, "--claims", claims]
-        quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        processes = [subprocess.Popen([*command, *missing], env=environment, **quiet) for _ in range(helpers)]
+        processes = [
+            subprocess.Popen(
+                [*command, *missing],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            for _ in range(helpers)
+        ]
         try:
             compile_unclaimed({symbol: kernels[symbol] for symbol in missing}, target, Path(claims))
         finally:

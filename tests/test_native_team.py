@@ -1,0 +1,324 @@
+"""Programs and the thread team: every part runs once, in whatever company."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_rt.codegen.link import link
+from edge_rt.codegen.objects import kernel_object
+from edge_rt.kernels import kernel_of
+from edge_rt.kernels.errors import report
+from edge_rt.kernels.simd import atomic_add
+from edge_rt.lowering._errors import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, NO_ERROR, describe_error
+from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
+from edge_rt.native.features import choose_target, cpu_features
+from edge_rt.native.image import write_image
+from edge_rt.native.library import Library
+from edge_rt.native.program import Program
+from edge_rt.native.team import Team, _quota, default_threads
+from tests._kernels import run, unlisted
+
+
+def count_parts(target: Any) -> Any:
+    """Counts how often each part runs."""
+
+    def body(counts, part, parts):
+        atomic_add(counts + part, 1)
+
+    return body
+
+
+def add_one(target: Any) -> Any:
+    """out[i] = x[i] + 1, shared out by elements."""
+
+    def body(x, out, n, part, parts):
+        for i in range(n * part // parts, n * (part + 1) // parts):
+            out[i] = x[i] + 1
+
+    return body
+
+
+COUNT = unlisted("t_count", "counts:i64*")
+ADD_ONE = unlisted("t_add_one", "x:i64* out:i64* n:i64")
+
+
+def make_library() -> Library:
+    target = choose_target(cpu_features())[0]
+    objects = {s.symbol: kernel_object(*kernel_of(s), target) for s in (RUN_PROGRAM, HELP_TEAM, STOP_TEAM)}
+    objects["t_count"] = kernel_object(COUNT, count_parts, target)
+    objects["t_add_one"] = kernel_object(ADD_ONE, add_one, target)
+    code, symbols = link(objects)
+    return Library.of_bytes(write_image(target.name, target.requires, symbols, code), "test")
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return make_library()
+
+
+class Chain:
+    """A program of dependent steps: each adds one to what the step before it wrote, with as many parts as it likes."""
+
+    def __init__(self, library: Library, steps: int, parts: Any, n: int = 200) -> None:
+        self.blocks = np.zeros((2, n), np.int64)
+        first, second = self.blocks[0].ctypes.data, self.blocks[1].ctypes.data
+        self.words = np.array([[first, second, n], [second, first, n]], np.int64)
+        address = library.address("t_add_one")
+        table = [(address, self.words[i % 2].ctypes.data, parts(i)) for i in range(steps)]
+        self.program, self.steps = Program(table, library), steps
+
+    def check(self, team: Team | None) -> None:
+        self.blocks[0] = np.arange(self.blocks.shape[1])
+        self.program.run(0, None, team)
+        assert np.array_equal(self.blocks[self.steps % 2], np.arange(self.blocks.shape[1]) + self.steps)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("parts", [1, 2, 3, 64, "mixed"])
+def test_every_part_of_every_step_runs_once(library: Library, threads: int, parts: Any) -> None:
+    chain = Chain(library, 301, lambda i: (1, 7, 2, 64)[i % 4] if parts == "mixed" else parts)
+    team = Team(library, threads)
+    for _ in range(20):
+        chain.check(team)
+    team.close()
+
+
+def test_a_range_of_steps(library: Library) -> None:
+    counts = np.zeros((5, 64), np.int64)
+    words = np.array([[c.ctypes.data] for c in counts], np.int64)
+    program = Program([(library.address("t_count"), w.ctypes.data, 3) for w in words], library)
+    program.run(1, 3)
+    program.run(2, None)
+    program.run(5, 5)
+    assert counts[:, :3].tolist() == [[0] * 3, [1] * 3, [2] * 3, [1] * 3, [1] * 3]
+    with pytest.raises(ValueError, match=r"steps 3..6 are not among the program's 5"):
+        program.run(3, 6)
+
+
+@pytest.mark.parametrize("parts", [0, -1, 1 << 15])
+def test_parts_out_of_range_are_refused(library: Library, parts: int) -> None:
+    with pytest.raises(ValueError, match="1 to 32767 parts"):
+        Program([(library.address("t_count"), 0, parts)], library)
+
+
+def test_an_empty_program(library: Library) -> None:
+    Program([], library).run()
+
+
+def test_helpers_that_never_come(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
+    monkeypatch.setattr(threading.Thread, "join", lambda thread: None)
+    team = Team(library, 4)
+    Chain(library, 100, lambda i: 8).check(team)
+    team.close()
+
+
+def test_helpers_that_leave_at_any_time(library: Library) -> None:
+    """The team is closed while programs run, and programs go on."""
+    chain = Chain(library, 2000, lambda i: 1 + i % 5)
+    for delay in (0, 0.0005, 0.002, 0.005):
+        team = Team(library, 3)
+        chain.check(team)
+        closer = threading.Timer(delay, team.close)
+        closer.start()
+        for _ in range(5):
+            chain.check(team)
+        closer.join()
+        chain.check(team)
+        assert not [t for t in threading.enumerate() if t.name.startswith("edge-rt helper")]
+
+
+def test_two_threads_run_programs_with_one_team(library: Library) -> None:
+    team, errors = Team(library, 3), []
+
+    def work() -> None:
+        chain = Chain(library, 200, lambda i: 1 + i % 4)
+        try:
+            for _ in range(100):
+                chain.check(team)
+        except AssertionError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    team.close()
+    assert not errors
+
+
+def test_an_idle_team_uses_no_cpu(library: Library) -> None:
+    team = Team(library, 4)
+    Chain(library, 100, lambda i: 4).check(team)
+    time.sleep(0.1)
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.02
+    team.close()
+
+
+def test_a_team_that_nobody_holds_ends_its_helpers(library: Library) -> None:
+    chain = Chain(library, 10, lambda i: 4)
+    chain.check(Team(library, 3))
+    chain.program._calls.clear()
+    deadline = time.monotonic() + 10
+    while [t for t in threading.enumerate() if t.name.startswith("edge-rt helper")]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_forked_process_runs_without_the_helpers(library: Library) -> None:
+    team, chain = Team(library, 3), Chain(library, 300, lambda i: 4)
+    chain.check(team)
+    other = Chain(library, 300, lambda i: 4)
+
+    def work() -> None:
+        for _ in range(20):
+            chain.check(team)
+        other.check(team)
+        team.close()
+        os._exit(0)
+
+    running = threading.Event()
+
+    def keep_running() -> None:
+        busy = Chain(library, 2000, lambda i: 4)
+        while not running.is_set():
+            busy.check(team)
+
+    thread = threading.Thread(target=keep_running)
+    thread.start()
+    context = multiprocessing.get_context("fork")
+    children = [context.Process(target=work) for _ in range(5)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join(60)
+    running.set()
+    thread.join()
+    assert [c.exitcode for c in children] == [0] * 5
+    team.close()
+
+
+PROGRAM = """
+import sys, threading, time, _thread, signal
+from edge_rt.native.team import Team
+from tests.test_native_team import Chain, make_library
+library = make_library()
+team = Team(library, 3)
+chain = Chain(library, 3000, lambda i: 4)
+chain.check(team)
+"""
+ENDINGS = {
+    "main ends while a thread runs": """
+def forever():
+    while True: chain.check(team)
+threading.Thread(target=forever, daemon=True).start()
+time.sleep(0.2)
+print("end")
+""",
+    "exit with an idle team": 'print("end")',
+    "sys.exit in the middle": 'print("end"); sys.exit(0)',
+    "interrupt while running": """
+other = Chain(library, 3000, lambda i: 4)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+threading.Timer(0.3, _thread.interrupt_main).start()
+try:
+    while True: chain.program.run(0, None, team)
+except KeyboardInterrupt:
+    for _ in range(10): other.check(team)
+    print("end")
+""",
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_the_interpreter_ends_cleanly(ending: str) -> None:
+    script = PROGRAM + ENDINGS[ending]
+    root = str(Path(__file__).parent.parent)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=root)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
+
+
+def test_a_signal_from_outside_interrupts_between_runs() -> None:
+    script = PROGRAM + 'print("ready", flush=True)\nwhile True: chain.program.run(0, None, team)\n'
+    root = str(Path(__file__).parent.parent)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT
+    assert errors.strip().endswith(b"KeyboardInterrupt")
+
+
+# ---- errors that kernels report -------------------------------------------------------------------------------------
+
+
+def report_all(target: Any) -> Any:
+    def body(error, steps, codes, n, part, parts):
+        for i in range(n):
+            report(error, steps[i], codes[i])
+
+    return body
+
+
+def test_the_lowest_step_and_code_are_kept() -> None:
+    error = np.array([NO_ERROR])
+    steps, codes = np.array([7, 3, 3, 5]), np.array([INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, 1])
+    given = {"error": error, "steps": steps, "codes": codes}
+    run("t_report", "error:i64* steps:i64* codes:i64* n:i64", report_all, n=0, **given)
+    assert error[0] == NO_ERROR
+    run("t_report", "error:i64* steps:i64* codes:i64* n:i64", report_all, n=4, **given)
+    assert describe_error(int(error[0])) == (3, "an index is out of range")
+
+
+# ---- how many threads -----------------------------------------------------------------------------------------------
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_quota_of_cgroups_version_2(tmp_path: Path) -> None:
+    membership = tmp_path / "cgroup"
+    write(membership, "0::/a/b\n")
+    assert _quota(tmp_path, membership) is None
+    write(tmp_path / "a/b/cpu.max", "max 100000\n")
+    assert _quota(tmp_path, membership) is None
+    write(tmp_path / "a/cpu.max", "150000 100000\n")
+    assert _quota(tmp_path, membership) == 1.5
+    write(tmp_path / "a/b/cpu.max", "50000 100000\n")
+    assert _quota(tmp_path, membership) == 0.5
+    write(membership, "0::/not/visible\n")
+    write(tmp_path / "cpu.max", "300000 100000\n")
+    assert _quota(tmp_path, membership) == 3
+
+
+def test_quota_of_cgroups_version_1(tmp_path: Path) -> None:
+    membership = tmp_path / "cgroup"
+    write(membership, "5:cpuacct,cpu:/a\n4:memory:/a\n")
+    write(tmp_path / "cpu/a/cpu.cfs_quota_us", "-1\n")
+    write(tmp_path / "cpu/a/cpu.cfs_period_us", "100000\n")
+    assert _quota(tmp_path, membership) is None
+    write(tmp_path / "cpu/a/cpu.cfs_quota_us", "250000\n")
+    assert _quota(tmp_path, membership) == 2.5
+    assert _quota(tmp_path, tmp_path / "missing") is None
+
+
+def test_default_threads_follow_the_cpuset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
+    assert default_threads() == 1
