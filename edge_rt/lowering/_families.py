@@ -23,4 +23,7 @@ FAMILIES: dict[str, str] = {
         "ReduceLogSumExp ArgMax ArgMin"
     ),
     "softmax": "Softmax LogSoftmax",
+    "cast": "Cast CastLike",
+    "gather": "Gather GatherElements GatherND ScatterElements ScatterND",
+    "sort": "TopK CumSum CumProd Trilu OneHot",
 }

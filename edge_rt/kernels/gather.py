@@ -1,0 +1,81 @@
+"""Reading and writing rows by index."""
+
+from __future__ import annotations
+
+from numba.core import types
+
+from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.copy import copy_run, place
+from edge_rt.kernels.copy import step as next_place
+from edge_rt.kernels.errors import report
+from edge_rt.kernels.memory import stack
+from edge_rt.lowering._errors import INDEX_OUT_OF_RANGE
+from edge_rt.lowering._layout import MAX_DIMS
+from edge_rt.lowering.gather import OFFSETS, PUT, TAKE
+
+I64 = types.int64
+
+
+def _register_offsets(spec):
+    @kernel(spec)
+    def offsets(target):
+        def body(indices, out, table, error, step, n, part, parts):
+            depth, dims = table[0], table + 1
+            base, sizes = dims + MAX_DIMS, dims + 2 * MAX_DIMS
+            strides = sizes + depth
+            first, last = n * part // parts, n * (part + 1) // parts
+            if first == last:
+                return
+            coordinates = stack(I64, MAX_DIMS)
+            at, _ = place(coordinates, dims, base, base, MAX_DIMS, first)
+            wrong = 0
+            for i in range(first, last):
+                offset = at
+                for d in range(depth):
+                    index, size = I64(indices[i * depth + d]), sizes[d]
+                    if index < 0:
+                        index += size
+                    if index < 0 or index >= size:
+                        wrong = 1
+                        index = 0 if index < 0 else size - 1
+                    offset += index * strides[d]
+                out[i] = offset
+                at, _ = next_place(coordinates, dims, base, base, MAX_DIMS, at, at)
+            if wrong:
+                report(error, step, INDEX_OUT_OF_RANGE)
+
+        return body
+
+
+def _register_take(spec):
+    @kernel(spec)
+    def take(target):
+        def body(x, offsets, out, outer, x_outer, count, inner, part, parts):
+            units = outer * count
+            for unit in range(units * part // parts, units * (part + 1) // parts):
+                row = unit // count
+                source = x + (row * x_outer + offsets[unit - row * count])
+                if inner == 1:
+                    out[unit] = source[0]
+                else:
+                    copy_run(source, out + unit * inner, inner, 1, 1)
+
+        return body
+
+
+def _register_put(spec):
+    @kernel(spec)
+    def put(target):
+        def body(updates, offsets, out, count, inner, part, parts):
+            for c in range(count * part // parts, count * (part + 1) // parts):
+                copy_run(updates + c * inner, out + offsets[c], inner, 1, 1)
+
+        return body
+
+
+for _spec in OFFSETS.values():
+    _register_offsets(_spec)
+for _spec in TAKE.values():
+    _register_take(_spec)
+for _spec in PUT.values():
+    _register_put(_spec)
