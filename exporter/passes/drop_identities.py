@@ -8,8 +8,8 @@ from collections.abc import Callable
 from edge_rt.graph import Graph, Node, Value
 from exporter.passes._match import contents, input_at, integers, live, permutation, replace, scalar
 
-ENDLESS = 2**31 - 1
-"""Exporters write this number, or a larger one, for the end of an axis."""
+ENDLESS = 10**9
+"""Exporters write a number like this, or a larger one, for the end of an axis; no axis is as long."""
 
 
 def drop_identities(graph: Graph) -> int:

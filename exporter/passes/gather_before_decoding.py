@@ -14,7 +14,7 @@ MIN_BYTES = 1 << 16
 def gather_before_decoding(graph: Graph) -> int:
     """Gather(decode(table), i) -> decode(Gather(table, i)) over axis 0 of a constant table.
 
-    1. decode is Cast, or Mul, Div, Add or Sub with a constant: of one number per row, gathered too, or the same for all.
+    1. decode is Cast, or Mul, Div, Add or Sub with a constant that has one number per row (gathered too) or for all.
     2. decode is DequantizeLinear with one scale, or along another axis than 0.
 
     Not for tables below MIN_BYTES, where the decoded table has other uses, or where decoding does not widen it in the

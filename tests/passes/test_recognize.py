@@ -187,5 +187,6 @@ def test_what_is_not_layer_norm():
     x = g.x(2, 8, name="z")
     d = centred(g, x)
     g.output(g.add("Div", x, root(g, d)), "not centred above")
-    g.output(g.add("Div", d, g.add("Sqrt", g.add("ReduceMean", g.add("Pow", d, g.number(2)), g.ints(-1)))), "no epsilon")
+    mean = g.add("ReduceMean", g.add("Pow", d, g.number(2)), g.ints(-1))
+    g.output(g.add("Div", d, g.add("Sqrt", mean)), "no epsilon")
     stays(recognize_layer_norm, g)
