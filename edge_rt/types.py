@@ -60,7 +60,11 @@ class DType(enum.Enum):
 
         Raises GraphError for a dtype that edge-rt has no element type for.
         """
-        name = np.dtype(getattr(dtype, "dtype", dtype)).name
+        numpy = np.dtype(getattr(dtype, "dtype", dtype))
+        known = _BY_NUMPY.get(numpy)
+        if known is not None:
+            return known
+        name = numpy.name
         try:
             return DType(name)
         except ValueError:
@@ -69,6 +73,8 @@ class DType(enum.Enum):
     def __repr__(self) -> str:
         return self.value
 
+
+_BY_NUMPY = {t.numpy: t for t in DType}
 
 FLOATS = frozenset({DType.FLOAT16, DType.FLOAT32, DType.FLOAT64})
 SIGNED = frozenset({DType.INT8, DType.INT16, DType.INT32, DType.INT64})

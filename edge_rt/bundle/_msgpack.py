@@ -24,11 +24,13 @@ def decode(data: bytes, what: str = "header") -> Any:
     """The value of canonical bytes. Raises BundleHeaderError or BundleLimitError."""
     counter = _Containers(what)
     limit = min(len(data), MAX_LENGTH)
+    # Each list has a byte of its own, so that few bytes cannot hold too many.
+    count_lists = counter.add_list if len(data) > MAX_CONTAINERS else None
     try:
         value = msgpack.unpackb(
             data,
             object_pairs_hook=counter.add_map,
-            list_hook=counter.add_list,
+            list_hook=count_lists,
             ext_hook=_refuse_extension,
             max_array_len=limit,
             max_map_len=limit,

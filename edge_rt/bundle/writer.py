@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -36,7 +35,7 @@ def write(bundle: Bundle, file: str | os.PathLike[str] | BinaryIO) -> int:
         return len(data)
     target = os.fspath(file)
     folder = os.path.dirname(os.path.abspath(target))
-    temporary = os.path.join(folder, f".{os.path.basename(target)}.{secrets.token_hex(8)}.tmp")
+    temporary = os.path.join(folder, f".{os.path.basename(target)}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as out:
             size = 0
