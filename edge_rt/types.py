@@ -60,11 +60,11 @@ class DType(enum.Enum):
 
         Raises GraphError for a dtype that edge-rt has no element type for.
         """
-        numpy = np.dtype(getattr(dtype, "dtype", dtype))
-        known = _BY_NUMPY.get(numpy)
+        plain = np.dtype(getattr(dtype, "dtype", dtype))
+        known = _BY_NUMPY.get(plain)
         if known is not None:
             return known
-        name = numpy.name
+        name = plain.name
         try:
             return DType(name)
         except ValueError:
