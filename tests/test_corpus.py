@@ -24,6 +24,6 @@ def test_quick_model(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.models
-@pytest.mark.parametrize("name", [n for n in ONNX_MODELS if n not in QUICK_MODELS])
+@pytest.mark.parametrize("name", ONNX_MODELS)
 def test_model(name: str, tmp_path: Path) -> None:
     check(name, tmp_path)

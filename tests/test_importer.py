@@ -327,6 +327,24 @@ def test_scan_with_a_capture() -> None:
     assert rows.tolist() == [[1, 20], [4, 60], [9, 120]]
 
 
+def test_scan_of_opset_8_has_a_batch() -> None:
+    made = model(
+        """g (float[b, 2] s, float[b, 3, 2] x, float[2] k) => (t, y) {
+            t, y = Scan<num_scan_inputs = 1, directions = [1],
+                body = b (float[2] a, float[2] e) => (float[2] c, float[2] f) {
+                    c = Add(a, e)
+                    f = Mul(c, k)
+                }
+            >(, s, x)
+        }""",
+        8,
+    )
+    x = np.arange(12).reshape(2, 3, 2)
+    state, rows = run(import_onnx(made), [[0, 0], [1, 1]], x, [1, 10])
+    assert state.tolist() == [[6, 9], [25, 28]]
+    assert rows.tolist() == [[[4, 50], [6, 80], [6, 90]], [[11, 120], [19, 210], [25, 280]]]
+
+
 # ---- what is not supported ------------------------------------------------------------------------------------------
 
 

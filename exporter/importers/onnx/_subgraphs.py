@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_rt import ops
 from edge_rt.dims import symbol
@@ -11,10 +11,7 @@ from edge_rt.errors import ImporterError
 from edge_rt.graph import Graph, Value
 from edge_rt.types import Dim, DType, TensorType
 from exporter.importers.onnx._problems import Refused
-from exporter.importers.onnx._scope import LOST, Scope, add_input
-
-if TYPE_CHECKING:
-    from exporter.importers.onnx._scope import Call
+from exporter.importers.onnx._scope import LOST, Call, Scope, add_input
 
 
 class _Body:
@@ -22,26 +19,33 @@ class _Body:
 
     __slots__ = ("graph", "lost", "scope")
 
-    def __init__(self, call: Call, attribute: str, types: Sequence[TensorType]) -> None:
-        proto = call.attributes.get(attribute)
-        if proto is None or not hasattr(proto, "node"):
-            raise ImporterError(f"{call.where}: attribute '{attribute}' must be a graph")
-        if len(proto.input) != len(types):
-            raise ImporterError(f"{call.where}: {attribute} must take {len(types)} inputs, it takes {len(proto.input)}")
-        self.graph = Graph(f"{call.name}/{attribute}")
+    def __init__(self, call: Call, attribute: str) -> None:
         outer = call.scope
+        self.graph, self.lost = Graph(f"{call.name}/{attribute}"), False
         self.scope = Scope(self.graph, outer.opsets, outer, "", outer.attributes, outer.depth)
-        for info, type_ in zip(proto.input, types):
-            self.scope.names[info.name] = add_input(self.graph, info.name, type_)
-        call.builder.initializers(proto, self.scope)
-        call.builder.nodes(proto.node, self.scope)
-        self.lost = False
-        for info in proto.output:
-            value = self.scope.lookup(info.name, f"{call.where}: output of {attribute}")
-            if value is None or value is LOST:
-                self.lost = True
-            else:
-                self.graph.output(value, _unused(info.name, self.graph.output_names))
+
+    def output(self, value: Value | None, name: str) -> None:
+        if value is None or value is LOST:
+            self.lost = True
+        else:
+            self.graph.output(value, _unused(name, self.graph.output_names))
+
+
+def _import(call: Call, attribute: str, types: Sequence[TensorType]) -> _Body:
+    """The subgraph in an attribute, for inputs of these types."""
+    proto = call.attributes.get(attribute)
+    if proto is None or not hasattr(proto, "node"):
+        raise ImporterError(f"{call.where}: attribute '{attribute}' must be a graph")
+    if len(proto.input) != len(types):
+        raise ImporterError(f"{call.where}: {attribute} must take {len(types)} inputs, it takes {len(proto.input)}")
+    body = _Body(call, attribute)
+    for info, type_ in zip(proto.input, types):
+        body.scope.names[info.name] = add_input(body.graph, info.name, type_)
+    call.builder.initializers(proto, body.scope)
+    call.builder.nodes(proto.node, body.scope)
+    for info in proto.output:
+        body.output(body.scope.lookup(info.name, f"{call.where}: output of {attribute}"), info.name)
+    return body
 
 
 def _unused(name: str, taken: Sequence[str]) -> str:
@@ -74,7 +78,7 @@ def _add(call: Call, inputs: Sequence[Value | None], bodies: Sequence[_Body], **
 
 
 def _if(call: Call) -> list[Value]:
-    bodies = [_Body(call, branch, ()) for branch in ("then_branch", "else_branch")]
+    bodies = [_import(call, branch, ()) for branch in ("then_branch", "else_branch")]
     captures = _close(bodies)
     then_branch, else_branch = (body.graph for body in bodies)
     return _add(call, [*call.inputs, *captures], bodies, then_branch=then_branch, else_branch=else_branch)
@@ -90,8 +94,8 @@ def _loop(call: Call) -> list[Value]:
 
 
 def _scan(call: Call) -> list[Value]:
-    if call.version and call.version < 9:
-        raise Refused("of opset 8")
+    if call.version == 8:
+        return _scan_8(call)
     scans = int(call.attributes["num_scan_inputs"])
     if not 0 < scans <= len(call.inputs):
         raise ImporterError(f"{call.where}: num_scan_inputs must be 1 to {len(call.inputs)}, got {scans}")
@@ -102,6 +106,48 @@ def _scan(call: Call) -> list[Value]:
     captures = _close([body])
     attributes = {**call.attributes, "body": body.graph, "carried": len(states)}
     return _add(call, [*call.inputs, *captures], [body], **attributes)
+
+
+def _scan_8(call: Call) -> list[Value]:
+    """In opset 8 every input has a batch in front, and the body sees one element of it: a Scan over a Scan."""
+    if call.input(0) is not None:
+        raise Refused("with sequence_lens")
+    values = call.inputs[1:]
+    batch = _Body(call, "batch")
+    elements = [add_input(batch.graph, f"element_{i}", _without_axis(v, 0, call)) for i, v in enumerate(values)]
+    attributes = {name: v for name, v in call.attributes.items() if name in ("body", "num_scan_inputs")}
+    attributes["scan_input_directions"] = call.attributes.get("directions", ())
+    inner = Call(call.builder, batch.scope, "Scan", elements, attributes, call.outputs, f"{call.name}/sequence", 9)
+    for i, value in enumerate(_scan(inner)):
+        batch.output(value, f"result_{i}")
+    captures = _close([batch])
+    inputs = [*values, *captures]
+    return _add(call, inputs, [batch], body=batch.graph, carried=0, num_scan_inputs=len(values))
+
+
+def _scan_of_batches(call: Call) -> list[Value]:
+    """Opset 8 scans axis 1 of each sample of a batch on axis 0: a Scan over samples of a Scan as it is since opset 9."""
+    scans = int(call.attributes["num_scan_inputs"])
+    lengths, *values = call.inputs
+    if lengths is not None:
+        raise Refused("with sequence_lens")
+    if not 0 < scans <= len(values):
+        raise ImporterError(f"{call.where}: num_scan_inputs must be 1 to {len(values)}, got {scans}")
+    sample = Graph(f"{call.name}/sample")
+    own = [add_input(sample, v.name if v is not None else "", _without_axis(v, 0, call)) for v in values]
+    carried = len(values) - scans
+    slices = [_without_axis(v, 0, call) for v in own[carried:]]
+    body = _settled(call, own[:carried], lambda types: [*types, *slices], 0)
+    captures = _close([body])
+    if body.lost:
+        return [LOST] * len(call.outputs)
+    inner = [add_input(sample, v.name, v.type) for v in captures]
+    directions = call.attributes.get("directions", ())
+    scan = {"num_scan_inputs": scans, "carried": carried, "scan_input_directions": directions, "body": body.graph}
+    made = sample.add("Scan", *own, *inner, **scan)
+    for value in made if isinstance(made, tuple) else (made,):
+        sample.output(value)
+    return _add(call, [*values, *captures], [body], num_scan_inputs=len(values), carried=0, body=sample)
 
 
 def _without_axis(value: Value | None, axis: int, call: Call) -> TensorType:
@@ -130,7 +176,7 @@ def _settled(
         raise ImporterError(f"{call.where}: every carried value needs an initial one")
     carried = [v.type for v in initial if v is not None]
     while True:
-        body = _Body(call, "body", inputs(carried))
+        body = _import(call, "body", inputs(carried))
         if body.lost or any(v is LOST for v in initial):
             body.lost = True
             return body
