@@ -150,6 +150,8 @@ def _trilu_shapes(attrs: Trilu, types: Types, values: Values) -> list[Shape]:
     shape = shape_of(types)
     if len(shape) < 2:
         raise GraphError(f"input must have rank 2 or more, got shape {shown(shape)}")
+    if has(types, 1) and 0 in shape_of(types, 1):
+        raise GraphError(f"k must have one element, got shape {shown(shape_of(types, 1))}")
     return [shape]
 
 
