@@ -173,8 +173,10 @@ def product(dims: Iterable[IntLike]) -> IntLike:
 
 def _extremum(name: str, a: IntLike, b: IntLike) -> IntLike:
     difference = a - b
-    if isinstance(difference, int):
-        return a if (difference <= 0) == (name == "min") else b
+    if is_nonnegative(-difference):
+        return a if name == "min" else b
+    if is_nonnegative(difference):
+        return b if name == "min" else a
     first, second = sorted((str(a), str(b)))
     return symbol(f"{name}({first},{second})")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.dims import Sym, ceil_div, is_nonnegative, maximum, minimum
+from edge_rt.dims import ceil_div, is_nonnegative, maximum, minimum
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Int, OptionalInts
 from edge_rt.ops._rules import (
@@ -157,27 +157,36 @@ define(
 
 
 def sliced(size: Dim, start: Dim, end: Dim, step: Dim) -> tuple[Dim, Dim] | None:
-    """(first, length) of a slice of an axis, clamped as ONNX does it; None where a sign is not known yet."""
+    """(first, length) of a slice of an axis, clamped as ONNX does it; None where a sign is not known yet.
+
+    first is inside the axis where length is not 0.
+    """
     if not isinstance(step, int):
         return None
     if step == 0:
         raise GraphError("steps must not be 0")
-    bounds: list[Dim] = []
-    for bound, low, high in (
-        (start, 0, size if step > 0 else size - 1),
-        (end, 0 if step > 0 else -1, size if step > 0 else size - 1),
-    ):
-        if isinstance(bound, int):
-            if bound < 0:
-                bound = bound + size
-        elif not is_nonnegative(bound):
-            return None
-        if isinstance(bound, int) and isinstance(size, Sym) and bound >= 1 << 31:
-            bounds.append(high)
-        else:
-            bounds.append(minimum(maximum(bound, low), high))
-    first, last = bounds
+    first, last = _from_front(start, size), _from_front(end, size)
+    if first is None or last is None:
+        return None
+    if step > 0:
+        first, last = maximum(first, 0), _at_most(last, size)
+    else:
+        first, last = maximum(_at_most(first, size - 1), 0), maximum(last, -1)
+        first = minimum(first, size - 1)
     return first, at_least_zero(ceil_div(last - first, step))
+
+
+def _from_front(bound: Dim, size: Dim) -> Dim | None:
+    """A bound counted from the front; None where its sign is not known yet."""
+    if isinstance(bound, int):
+        return bound + size if bound < 0 else bound
+    return bound if is_nonnegative(bound) else None
+
+
+def _at_most(bound: Dim, limit: Dim) -> Dim:
+    """min(bound, limit), where a huge bound means "to the end"."""
+    to_the_end = isinstance(bound, int) and bound >= 1 << 31 and not isinstance(limit, int)
+    return limit if to_the_end else minimum(bound, limit)
 
 
 def _slice_shapes(attrs: Attrs, types: Types, values: Values) -> list[Shape]:
