@@ -26,4 +26,8 @@ FAMILIES: dict[str, str] = {
     "cast": "Cast CastLike",
     "gather": "Gather GatherElements GatherND ScatterElements ScatterND",
     "sort": "TopK CumSum CumProd Trilu OneHot",
+    "normalize": (
+        "LayerNormalization RMSNormalization InstanceNormalization GroupNormalization BatchNormalization LRN"
+    ),
+    "quantized": "QuantizeLinear DequantizeLinear DynamicQuantizeLinear",
 }
