@@ -62,4 +62,6 @@ FAMILIES: dict[str, str] = {
     "signal": "DFT STFT MelWeightMatrix",
     "losses": "NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss",
     "text": "TfIdfVectorizer",
+    "image": "ImageDecoder",
+    "edge_recurrent": "edge.Lstm edge.Gru",
 }

@@ -125,31 +125,6 @@ def _scan_8(call: Call) -> list[Value]:
     return _add(call, inputs, [batch], body=batch.graph, carried=0, num_scan_inputs=len(values))
 
 
-def _scan_of_batches(call: Call) -> list[Value]:
-    """Opset 8 scans axis 1 of each sample of a batch on axis 0: a Scan over samples of a Scan as it is since opset 9."""
-    scans = int(call.attributes["num_scan_inputs"])
-    lengths, *values = call.inputs
-    if lengths is not None:
-        raise Refused("with sequence_lens")
-    if not 0 < scans <= len(values):
-        raise ImporterError(f"{call.where}: num_scan_inputs must be 1 to {len(values)}, got {scans}")
-    sample = Graph(f"{call.name}/sample")
-    own = [add_input(sample, v.name if v is not None else "", _without_axis(v, 0, call)) for v in values]
-    carried = len(values) - scans
-    slices = [_without_axis(v, 0, call) for v in own[carried:]]
-    body = _settled(call, own[:carried], lambda types: [*types, *slices], 0)
-    captures = _close([body])
-    if body.lost:
-        return [LOST] * len(call.outputs)
-    inner = [add_input(sample, v.name, v.type) for v in captures]
-    directions = call.attributes.get("directions", ())
-    scan = {"num_scan_inputs": scans, "carried": carried, "scan_input_directions": directions, "body": body.graph}
-    made = sample.add("Scan", *own, *inner, **scan)
-    for value in made if isinstance(made, tuple) else (made,):
-        sample.output(value)
-    return _add(call, [*values, *captures], [body], num_scan_inputs=len(values), carried=0, body=sample)
-
-
 def _without_axis(value: Value | None, axis: int, call: Call) -> TensorType:
     if value is None:
         raise ImporterError(f"{call.where}: every input is required")
