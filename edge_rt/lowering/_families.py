@@ -30,4 +30,5 @@ FAMILIES: dict[str, str] = {
         "LayerNormalization RMSNormalization InstanceNormalization GroupNormalization BatchNormalization LRN"
     ),
     "quantized": "QuantizeLinear DequantizeLinear DynamicQuantizeLinear",
+    "recurrent": "edge.Lstm edge.Gru LSTM GRU",
 }

@@ -1,0 +1,249 @@
+"""LSTM and GRU over all steps. The gates of a step come from a small product with panels of 16 columns."""
+
+from __future__ import annotations
+
+from numba.core import types
+
+from edge_rt.kernels import vmath
+from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.errors import report
+from edge_rt.kernels.simd import Vec, fma, is_null, load, load_first, splat, spread, store, store_first
+from edge_rt.lowering._errors import BAD_LENGTH
+from edge_rt.lowering.recurrent import GRU_F32, LSTM_F32, PROJECT_F32, SLACK
+
+F32, I64 = types.float32, types.int64
+WIDTH, ROWS = 16, 4
+
+
+def panel_product(lanes):
+    """multiply(a, a_row, b, out, out_row, rows, k): out = a @ b for one panel b [k, 16]."""
+    VECTORS = WIDTH // lanes
+
+    def tile(rows):
+        TILE, ROW = Vec(F32, lanes, (rows, VECTORS)), Vec(F32, lanes, (1, VECTORS))
+        COLUMN = Vec(F32, lanes, (rows, 1))
+
+        def run(a, a_row, b, out, out_row, k):
+            sums = splat(TILE, 0.0)
+            for i in range(k):
+                sums = fma(spread(COLUMN, a + i, a_row), load(ROW, b + i * WIDTH), sums)
+            store(out, sums, out_row)
+
+        return run
+
+    many, one = tile(ROWS), tile(1)
+
+    def multiply(a, a_row, b, out, out_row, rows, k):
+        row = 0
+        while row + ROWS <= rows:
+            many(a + row * a_row, a_row, b, out + row * out_row, out_row, k)
+            row += ROWS
+        while row < rows:
+            one(a + row * a_row, a_row, b, out + row * out_row, out_row, k)
+            row += 1
+
+    return multiply
+
+
+@kernel(PROJECT_F32)
+def recurrent_project_f32(target):
+    multiply = panel_product(target.lanes)
+
+    def body(x, w, bias, out, rows, k, panels, dirs, columns, both, part, parts):
+        units, width = dirs * panels, panels * WIDTH
+        for unit in range(units * part // parts, units * (part + 1) // parts):
+            d = unit // panels
+            first = (unit - d * panels) * WIDTH
+            made = out + (d * rows * width + first)
+            multiply(x, k, w + unit * k * WIDTH, made, width, rows, k)
+            if not is_null(bias):
+                own = bias + 2 * d * columns
+                for j in range(first, min(first + WIDTH, columns)):
+                    b = own[j]
+                    if j < both:
+                        b = F32(b + own[columns + j])
+                    for row in range(rows):
+                        made[row * width + j - first] = F32(made[row * width + j - first] + b)
+
+    return body
+
+
+def set_state(to, source, batch, hidden, row):
+    """Initial state [batch, hidden] from `source`, or 0 if that is null; rows of `to` are `row` apart."""
+    for b in range(batch):
+        for j in range(row):
+            to[b * row + j] = F32(0.0)
+        if not is_null(source):
+            for j in range(hidden):
+                to[b * row + j] = source[b * hidden + j]
+
+
+def get_state(to, state, batch, hidden, row):
+    if not is_null(to):
+        for b in range(batch):
+            for j in range(hidden):
+                to[b * hidden + j] = state[b * row + j]
+
+
+def length_of(lengths, b, seq, error, step):
+    """Steps of sequence b; out of range it is clamped and reported."""
+    if is_null(lengths):
+        return seq
+    length = I64(lengths[b])
+    if length < 0 or length > seq:
+        report(error, step, BAD_LENGTH)
+        return min(max(length, 0), seq)
+    return length
+
+
+def clear(y, n):
+    if not is_null(y):
+        for j in range(n):
+            y[j] = F32(0.0)
+
+
+def output_writer(lanes):
+    def write(y, at, j, hidden, h):
+        """Puts the lanes of h, numbers j.. of the hidden state, into y; as many as there are."""
+        if not is_null(y):
+            if j + lanes <= hidden:
+                store(y + (at + j), h)
+            else:
+                store_first(y + (at + j), h, hidden - j)
+
+    return write
+
+
+@kernel(LSTM_F32)
+def lstm_f32(target):
+    LANES, V = target.lanes, Vec(F32, target.lanes)
+    multiply, write = panel_product(target.lanes), output_writer(target.lanes)
+
+    def cell_step(p, g, h, c, y, at, hidden, clip, input_forget):
+        """One cell row: gates are p + g (i, o, f, c); updates h and c."""
+        for j in range(0, hidden, LANES):
+            i = vmath.sigmoid(vmath.clamp(load(V, p + j) + load(V, g + j), -clip, clip))
+            q = hidden + j
+            o = vmath.sigmoid(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
+            f = 1.0 - i
+            if not input_forget:
+                q = 2 * hidden + j
+                f = vmath.sigmoid(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
+            q = 3 * hidden + j
+            new = vmath.tanh(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
+            cell = f * load(V, c + j) + i * new
+            out = o * vmath.tanh(vmath.clamp(cell, -clip, clip))
+            store(c + j, cell)
+            store(h + j, out)
+            write(y, at, j, hidden, out)
+
+    def body(
+        projected, r, lengths, h0, c0, y, y_h, y_c, state, error, step, seq, batch, hidden, panels, dirs, reverse, clip,
+        input_forget, part, parts,
+    ):  # fmt: skip
+        gate_row, state_row = panels * WIDTH + SLACK, (hidden + WIDTH - 1) // WIDTH * WIDTH + SLACK
+        for d in range(dirs * part // parts, dirs * (part + 1) // parts):
+            gates = state + d * (2 * batch * gate_row + 3 * batch * state_row)
+            h = gates + 2 * batch * gate_row
+            c = h + batch * state_row
+            start = d * batch * hidden
+            set_state(h, h0 if is_null(h0) else h0 + start, batch, hidden, state_row)
+            set_state(c, c0 if is_null(c0) else c0 + start, batch, hidden, state_row)
+            backwards = reverse or d == 1
+            for s in range(seq):
+                for q in range(panels):
+                    panel = r + (d * panels + q) * hidden * WIDTH
+                    multiply(h, state_row, panel, gates + q * WIDTH, gate_row, batch, hidden)
+                for b in range(batch):
+                    length = length_of(lengths, b, seq, error, step)
+                    if s < length:
+                        t = length - 1 - s if backwards else s
+                        p = projected + ((d * seq + t) * batch + b) * panels * WIDTH
+                        at = ((t * dirs + d) * batch + b) * hidden
+                        cell_step(
+                            p, gates + b * gate_row, h + b * state_row, c + b * state_row, y, at, hidden, clip,
+                            input_forget,
+                        )  # fmt: skip
+                    else:
+                        clear(y if is_null(y) else y + ((s * dirs + d) * batch + b) * hidden, hidden)
+            get_state(y_h if is_null(y_h) else y_h + start, h, batch, hidden, state_row)
+            get_state(y_c if is_null(y_c) else y_c + start, c, batch, hidden, state_row)
+
+    return body
+
+
+@kernel(GRU_F32)
+def gru_f32(target):
+    LANES, V = target.lanes, Vec(F32, target.lanes)
+    multiply, write = panel_product(target.lanes), output_writer(target.lanes)
+
+    def gate_step(p, g, made, h, reset_h, hidden, clip):
+        """made = gates z and r of a row from their sums p + g, and up to a vector behind; reset_h = r * h."""
+        for q in range(0, 2 * hidden, LANES):
+            store(made + q, vmath.sigmoid(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip)))
+        for j in range(0, hidden, LANES):
+            store(reset_h + j, load(V, made + (hidden + j)) * load(V, h + j))
+
+    def output_step(p, g, n, h, y, at, hidden, clip, bias, linear_before_reset):
+        """h = (1 - z) * tanh(candidate) + z * h for a row; n: product of the candidate's columns, bias: its R bias."""
+        for j in range(0, hidden, LANES):
+            q = 2 * hidden + j
+            recurrent = load(V, n + q)
+            if linear_before_reset:
+                if not is_null(bias):
+                    recurrent += load_first(V, bias + j, min(LANES, hidden - j))
+                recurrent = load(V, g + (hidden + j)) * recurrent
+            new = vmath.tanh(vmath.clamp(load(V, p + q) + recurrent, -clip, clip))
+            z = load(V, g + j)
+            out = (1.0 - z) * new + z * load(V, h + j)
+            store(h + j, out)
+            write(y, at, j, hidden, out)
+
+    def body(
+        projected, r, bias, lengths, h0, y, y_h, state, error, step, seq, batch, hidden, panels, dirs, reverse, clip,
+        linear_before_reset, part, parts,
+    ):  # fmt: skip
+        gate_row, state_row = panels * WIDTH + SLACK, (hidden + WIDTH - 1) // WIDTH * WIDTH + SLACK
+        for d in range(dirs * part // parts, dirs * (part + 1) // parts):
+            gates = state + d * (2 * batch * gate_row + 3 * batch * state_row)
+            # the sums of the candidate's columns stay where gate_step does not write
+            made, candidates = gates, gates + batch * gate_row
+            if linear_before_reset:
+                made, candidates = candidates, gates
+            h = gates + 2 * batch * gate_row
+            reset_h = h + batch * state_row
+            start = d * batch * hidden
+            set_state(h, h0 if is_null(h0) else h0 + start, batch, hidden, state_row)
+            own_bias = bias if is_null(bias) else bias + ((2 * d + 1) * 3 * hidden + 2 * hidden)
+            backwards = reverse or d == 1
+            for s in range(seq):
+                for q in range(panels):
+                    panel = r + (d * panels + q) * hidden * WIDTH
+                    multiply(h, state_row, panel, gates + q * WIDTH, gate_row, batch, hidden)
+                for b in range(batch):
+                    length = length_of(lengths, b, seq, error, step)
+                    t = min(max(length - 1 - s, 0), seq - 1) if backwards else s
+                    p = projected + ((d * seq + t) * batch + b) * panels * WIDTH
+                    gate_step(
+                        p, gates + b * gate_row, made + b * gate_row, h + b * state_row, reset_h + b * state_row,
+                        hidden, clip,
+                    )  # fmt: skip
+                if not linear_before_reset:
+                    for q in range(2 * hidden // WIDTH, panels):
+                        panel = r + (d * panels + q) * hidden * WIDTH
+                        multiply(reset_h, state_row, panel, candidates + q * WIDTH, gate_row, batch, hidden)
+                for b in range(batch):
+                    length = length_of(lengths, b, seq, error, step)
+                    if s < length:
+                        t = length - 1 - s if backwards else s
+                        p = projected + ((d * seq + t) * batch + b) * panels * WIDTH
+                        at = ((t * dirs + d) * batch + b) * hidden
+                        output_step(
+                            p, made + b * gate_row, candidates + b * gate_row, h + b * state_row, y, at, hidden, clip,
+                            own_bias, linear_before_reset,
+                        )  # fmt: skip
+                    else:
+                        clear(y if is_null(y) else y + ((s * dirs + d) * batch + b) * hidden, hidden)
+            get_state(y_h if is_null(y_h) else y_h + start, h, batch, hidden, state_row)
+
+    return body
