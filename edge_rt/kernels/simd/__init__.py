@@ -17,6 +17,7 @@ from edge_rt.kernels.simd._core import (
     number,
     pack,
     primitive,
+    primitive_type,
     repeat,
     shuffle,
     suffix,
@@ -91,7 +92,7 @@ __all__ = [
     "dot_pairs", "dot_signs", "elementwise", "extract", "fence", "fma", "futex_wait", "futex_wake", "gather",
     "interleave", "iota", "is_null", "join", "kind", "lane", "largest", "ldexp", "load", "load_first", "load_half",
     "machine", "mask", "maximum", "minimum", "nan_maximum", "nan_minimum", "new", "number", "pack", "part", "pause",
-    "permutation", "pointer", "prefetch", "primitive", "repeat", "reverse", "round_even", "saturate", "select",
-    "shuffle", "smallest", "splat", "spread", "store", "store_first", "store_half", "suffix", "tile", "total",
-    "transpose", "unpack", "yield_processor",
+    "permutation", "pointer", "prefetch", "primitive", "primitive_type", "repeat", "reverse", "round_even",
+    "saturate", "select", "shuffle", "smallest", "splat", "spread", "store", "store_first", "store_half", "suffix",
+    "tile", "total", "transpose", "unpack", "yield_processor",
 ]  # fmt: skip

@@ -47,6 +47,23 @@ class VecModel(models.PrimitiveModel):
 
 
 ANY = [(types.VarArg(types.Any),)]
+RESULTS = {}
+"""For each function that is a primitive, the rules that give its result type."""
+
+
+def primitive_type(function, args):
+    """The signature of a primitive for arguments of these types, some of them tiles or pointers; None if it is none.
+
+    Finds what Numba would, without trying its own operators on our types, which is most of the time it takes to compile.
+    """
+    if not any(isinstance(a, (Vec, types.CPointer)) for a in args):
+        return None
+    for given in (tuple(map(types.unliteral, args)), tuple(args)):
+        for rule in RESULTS.get(function, ()):
+            made = rule(*given)
+            if made:
+                return signature(made, *given)
+    return None
 
 
 def primitive(result, *functions, patterns=ANY):
@@ -60,6 +77,7 @@ def primitive(result, *functions, patterns=ANY):
 
     def decorate(emit):
         for f in functions or (emit,):
+            RESULTS.setdefault(f, []).append(result)
             infer_global(f, types.Function(type("Template", (Template,), {"key": f})))
             for pattern in patterns:
                 lower_builtin(f, *pattern)(emit)
