@@ -296,6 +296,12 @@ def test_metadata_has_a_depth_limit() -> None:
     refused(lying(LARGE, deep), BundleLimitError, "metadata.a[0]", "nesting must be at most 16")
 
 
+def test_paths_in_errors_stay_short() -> None:
+    """A long key in front of many values must not be copied for each of them."""
+    refused(lying(LARGE, put("metadata.k", {"a" * 10**6: [[]] * 60_000})), BundleLimitError, "metadata.k: key: length")
+    read(lying(LARGE, put("metadata.k", {"a" * 1000: [[]] * 60_000})))
+
+
 def test_a_damaged_source_section_matters_to_those_who_read_it() -> None:
     header = msgpack.unpackb(LARGE.header)
     _, _, offset, nbytes, _, _ = header["tensors"][header["source"]]

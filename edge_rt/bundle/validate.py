@@ -154,7 +154,8 @@ class GraphsCheck:
             if name in seen:
                 refuse(f"variables[{i}].name", "different from the others", name)
             seen.add(name)
-        names(self.header["metadata"], "metadata")
+        if type(self.header["metadata"]) is not dict:
+            refuse("metadata", "a map", self.header["metadata"])
         _metadata(self.header["metadata"], "metadata", 0)
         names(self.header["signatures"], "signatures")
         if not self.header["signatures"]:
@@ -327,16 +328,20 @@ def check_sizes(shape: Sequence[Any], path: str) -> None:
         refuse(path, f"of at most {MAX_SIZE} elements", size, BundleLimitError)
 
 
+_SCALARS = frozenset({type(None), bool, int, float, str})
+
+
 def _metadata(raw: Any, path: str, nesting: int) -> None:
-    if raw is None or type(raw) in (bool, int, float, str):
-        return
     check_limit(path, "nesting", nesting, MAX_METADATA_NESTING)
     if type(raw) is list:
         for i, value in enumerate(raw):
-            _metadata(value, f"{path}[{i}]", nesting + 1)
+            if type(value) not in _SCALARS:
+                _metadata(value, f"{path}[{i}]", nesting + 1)
     elif type(raw) is dict:
         for key, value in raw.items():
-            _metadata(value, f"{path}.{key}", nesting + 1)
+            check_name(key, f"{path}: key", empty=True)
+            if type(value) not in _SCALARS:
+                _metadata(value, f"{path}.{key}", nesting + 1)
     else:
         refuse(path, "nil, a boolean, a number, a string, a list or a map", raw)
 
