@@ -28,7 +28,9 @@ from exporter.passes.merge_reshapes import merge_reshapes
 from exporter.passes.merge_transposes import merge_transposes
 from exporter.passes.narrow_captures import narrow_captures
 from exporter.passes.pack_matmul import pack_matmul
+from exporter.passes.pack_recurrent import pack_recurrent
 from exporter.passes.permute_flattened_weights import permute_flattened_weights
+from exporter.passes.recognize_attention import recognize_attention
 from exporter.passes.recognize_gelu import recognize_gelu
 from exporter.passes.recognize_layer_norm import recognize_layer_norm
 from exporter.passes.recognize_swish import recognize_swish
@@ -56,6 +58,7 @@ PIPELINE: tuple[Stage, ...] = (
         recognize_layer_norm,
         recognize_gelu,
         recognize_swish,
+        recognize_attention,
         expand_gemm,
         expand_batch_norm,
         expand_global_pool,
@@ -63,7 +66,7 @@ PIPELINE: tuple[Stage, ...] = (
         fold_scale_and_shift,
     ),
     (channels_last_conv, channels_last_pool, channels_last_resize, *CLEAN, sink_transposes, permute_flattened_weights),
-    (pack_matmul, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
+    (pack_matmul, pack_recurrent, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
     (reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),
 )

@@ -110,13 +110,19 @@ def _slice(graph: Graph, node: Node) -> int | None:
 
 
 def _takes_all(node: Node) -> bool:
-    """Whether a Slice starts at 0, steps by 1 and ends beyond any size, so that unknown sizes stay as they are."""
-    if node.op.name != "Slice":
+    """Whether a Slice takes each axis from 0 in steps of 1 to its end, also where that size is not known."""
+    x = node.inputs[0]
+    if node.op.name != "Slice" or x is None or x.type.shape is None:
         return False
-    starts, ends, steps = integers(node.inputs[1]), integers(node.inputs[2]), integers(input_at(node, 4))
-    if starts is None or ends is None or (input_at(node, 4) is not None and steps is None):
+    starts, ends = integers(node.inputs[1]), integers(node.inputs[2])
+    axes, steps = integers(input_at(node, 3)), integers(input_at(node, 4))
+    if starts is None or ends is None or any(starts):
         return False
-    return not any(starts) and min(ends, default=0) >= ENDLESS and all(s == 1 for s in steps or [])
+    if (input_at(node, 3) is not None and axes is None) or (input_at(node, 4) is not None and steps is None):
+        return False
+    sizes = [x.type.shape[axis] for axis in (range(len(ends)) if axes is None else axes)]
+    reach = all(end >= ENDLESS or (type(size) is int and end >= size) for size, end in zip(sizes, ends))
+    return reach and all(step == 1 for step in steps or [])
 
 
 def _clip(graph: Graph, node: Node) -> int | None:
