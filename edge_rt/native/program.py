@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ class Program:
     threads may run programs at the same time, also with one team; two may not run the same one, since it is one arena.
     """
 
-    __slots__ = ("_calls", "_library", "_run", "_table", "steps")
+    __slots__ = ("_calls", "_library", "_table", "steps")
 
     def __init__(self, steps: Sequence[tuple[int, int, int]], library: Library | None = None) -> None:
         """library: whose executor to run with; by default that of the process. Raises ValueError for parts < 1."""
@@ -35,29 +36,25 @@ class Program:
         self.steps = tuple(steps)
         self._table = np.array(steps, np.int64).reshape(-1, 3)
         self._library = library
-        self._run: Callable[[ctypes.c_void_p], None] | None = None
-        self._calls: dict[tuple[int, int | None, Team | None], tuple[ctypes.c_void_p, np.ndarray[Any, Any]]] = {}
+        self._calls: dict[tuple[int, int | None, Team | None], Callable[[], None]] = {}
 
     def run(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> None:
         """Runs steps start..stop (to the end, if None), with the helpers of `team` where that pays."""
-        call = self._calls.get((start, stop, team))
-        if call is None:
-            call = self._prepare(start, stop, team)
-        self._run(call[0])  # type: ignore[misc]
+        (self._calls.get((start, stop, team)) or self.call(start, stop, team))()
 
-    def _prepare(self, start: int, stop: int | None, team: Team | None) -> tuple[ctypes.c_void_p, np.ndarray[Any, Any]]:
-        """The argument words of the executor for such a run, made once."""
+    def call(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> Callable[[], None]:
+        """What `run` does with these arguments, prepared: nothing but the native call is left. Good on its own."""
         end = len(self.steps) if stop is None else stop
         if not 0 <= start <= end <= len(self.steps):
             raise ValueError(f"steps {start}..{end} are not among the program's {len(self.steps)}")
-        if self._run is None:
-            self._run = _ENTRY((self._library or library()).address(RUN_PROGRAM.symbol))
         shares = any(parts > 1 for _, _, parts in self.steps[start:end])
         memory = team.memory if team is not None and team.threads > 1 and shares else 0
         words = np.array([self._table.ctypes.data, start, end, memory], np.int64)
-        call = ctypes.c_void_p(words.ctypes.data), words
-        self._calls[start, stop, team] = call
-        return call
+        argument: Any = ctypes.c_void_p(words.ctypes.data)
+        argument.keeps = words, self._table, team
+        entry = _ENTRY((self._library or library()).address(RUN_PROGRAM.symbol))
+        self._calls[start, stop, team] = prepared = functools.partial(entry, argument)
+        return prepared
 
     def __len__(self) -> int:
         return len(self.steps)

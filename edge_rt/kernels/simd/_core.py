@@ -54,7 +54,7 @@ RESULTS = {}
 def primitive_type(function, args):
     """The signature of a primitive for arguments of these types, some of them tiles or pointers; None if it is none.
 
-    Finds what Numba would, without trying its own operators on our types, which is most of the time it takes to compile.
+    Finds what Numba would, without trying its own operators on our types, which takes most of its time.
     """
     if not any(isinstance(a, (Vec, types.CPointer)) for a in args):
         return None
