@@ -477,6 +477,7 @@ def test_sparse_tensors_with_indices_outside() -> None:
     ("text", "message"),
     [
         ("net (float[2] x) => (y) { y = Relu(z) \n z = Relu(x) }", "Relu 'y': input 'z' is not computed before it"),
+        ("net (float[2] x) => (y) { y = Relu(x) \n y = Neg(x) }", "Neg 'y': there is a 'y' already"),
         ("net (float[2] x) => (z) { y = Relu(x) }", "output 'z': input 'z' is not computed"),
         ("net (float[2] x) => () { y = Relu(x) }", "net: the model has no outputs"),
         ("net (float[2] x, float[3] z) => (y) { y = Add(x, z) }", "net: Add 'y': "),

@@ -12,8 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_rt.interpreter import evaluate
-from edge_rt.ops import is_known
+from edge_rt.ops import get, is_known, names
 from exporter.importers.onnx import import_onnx
+from exporter.importers.onnx._build import field_value
+from exporter.importers.onnx._functions import schema
+from exporter.importers.onnx._proto import read_attribute
 from tests.cases._case import normal
 
 Array = np.ndarray[Any, Any]
@@ -181,6 +184,20 @@ def test_opset(row: Row, opset: int) -> None:
 
 def test_rows_name_known_operators() -> None:
     assert {r.op for r in ROWS if not is_known(r.op)} == {"Upsample", "Scatter"}
+
+
+@pytest.mark.parametrize("op", [n for n in names() if schema(n) is not None])
+def test_records_have_the_attributes_of_the_newest_schema(op: str) -> None:
+    """What an importer hands over by name alone. Defaults that ONNX stores as float32 count as equal."""
+    declared, fields = schema(op).attributes, get(op).attrs.fields
+    assert set(declared) <= set(fields)
+    for name, attribute in declared.items():
+        if attribute.default_value.name and not fields[name].required:
+            default = read_attribute(attribute.default_value, None, op)
+            if isinstance(default, float):
+                assert fields[name].default == pytest.approx(default, rel=1e-6)
+            elif not isinstance(default, tuple):
+                assert fields[name].default == field_value(fields[name], default)
 
 
 def test_batch_normalization_per_position() -> None:

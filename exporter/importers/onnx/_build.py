@@ -71,6 +71,9 @@ class Builder:
         label = scope.prefix + (node.name or next(filter(None, node.output), "") or op)
         place = f"{op} '{label}'"
         inputs = [scope.lookup(name, place) for name in node.input]
+        twice = next((name for name in node.output if name and name in scope.names), None)
+        if twice is not None:
+            raise ImporterError(f"{place}: there is a '{twice}' already")
         try:
             attributes = self._attributes(node, scope, place)
             if op == "Constant":
@@ -154,14 +157,14 @@ def _record(spec: OpSpec, call: Call) -> Attrs:
             if value != _onnx_default(call.op, name):
                 raise Refused(f"attribute '{name}' = {value!r}")
             continue
-        values[name] = _field_value(field, value)
+        values[name] = field_value(field, value)
     try:
         return spec.attrs(**values)
     except GraphError as error:
         raise Refused(str(error)) from None
 
 
-def _field_value(field: fields.Field[Any], value: Any) -> Any:
+def field_value(field: fields.Field[Any], value: Any) -> Any:
     """An ONNX attribute's value as this field of a record takes it."""
     if isinstance(field, (fields.ElementType, fields.OptionalElementType)) and isinstance(value, int):
         optional = isinstance(field, fields.OptionalElementType)
