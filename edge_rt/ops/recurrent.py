@@ -63,7 +63,7 @@ ACTIVATIONS: dict[str, tuple[float | None, float | None, Callable[[Array, Any, A
 
 
 def activations(attrs: RecurrentAttrs, defaults: Sequence[str]) -> list[list[Function]]:
-    """The activation functions of each direction, clipped as `clip` says.
+    """The activation functions of each direction. `clip` bounds what goes into the gates: the first two of each.
 
     A list of alphas (betas) as long as the list of activations goes by position; a shorter one holds only those of the
     activations that take one. Raises GraphError for an unknown name or a wrong count.
@@ -85,7 +85,8 @@ def activations(attrs: RecurrentAttrs, defaults: Sequence[str]) -> list[list[Fun
                 chosen.append(default)
             else:
                 chosen.append(numbers[i] if len(numbers) == count else numbers.pop(0))
-        functions.append(_bound(function, chosen[0], chosen[1], attrs.clip))
+        is_gate = i % len(defaults) < 2
+        functions.append(_bound(function, chosen[0], chosen[1], attrs.clip if is_gate else None))
     return [functions[i : i + len(defaults)] for i in range(0, count, len(defaults))]
 
 

@@ -310,10 +310,9 @@ def _old_classifier(attrs: Any, x: Array) -> tuple[Array, Array]:
     labels = class_labels(attrs.classlabels_int64s, attrs.classlabels_strings)
     weights = _either(attrs.class_weights, attrs.class_weights_as_tensor, "class_weights")
     scores = _old_scores(attrs, x, "class", weights, len(labels), "SUM")
-    if len(labels) == 2 and len(set(attrs.class_ids.tolist())) == 1:
-        # One score stands for both classes.
-        column = int(attrs.class_ids[0])
-        score = scores[:, column : column + 1]
+    if len(labels) == 2 and not attrs.class_ids.any():
+        # One score stands for both classes: it is that of the second.
+        score = scores[:, :1]
         positive = bool((weights >= 0).all())
         chosen = labels[(score[:, 0] > (0.5 if positive else 0.0)).astype(np.int64)]
         return chosen, second_score(score, attrs.post_transform, symmetric=not positive).astype(np.float32)
