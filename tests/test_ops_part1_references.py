@@ -250,7 +250,8 @@ def test_draws_follow_their_probabilities() -> None:
     drawn = run("Bernoulli", np.full(4000, 0.25, "f4"), dtype="bool", seed=1.0)
     assert drawn.dtype == np.bool_
     assert abs(drawn.mean() - 0.25) < 0.03
-    classes = run("Multinomial", array([[math.log(0.1), -np.inf, math.log(0.9)]], "f4"), sample_size=4000, dtype="int64", seed=1.0)
+    logarithms = array([[math.log(0.1), -np.inf, math.log(0.9)]], "f4")
+    classes = run("Multinomial", logarithms, sample_size=4000, dtype="int64", seed=1.0)
     assert classes.dtype == np.int64
     np.testing.assert_allclose(np.bincount(classes[0], minlength=3) / 4000, [0.1, 0, 0.9], atol=0.03)
 
