@@ -28,7 +28,7 @@ from edge_rt.errors import (
     BundleVersionError,
     InferenceError,
 )
-from edge_rt.graph import Graph
+from edge_rt.graph import Graph, Value
 from edge_rt.types import DType, TensorType
 from tests import bundles
 from tests.fuzz_bundle import Target, ordered
@@ -277,13 +277,29 @@ def test_graphs_within_graphs_have_a_limit() -> None:
     def nested(depth: int) -> Graph:
         graph = Graph("g")
         flag = graph.input("flag", TensorType(DType.BOOL, ()))
-        inner = nested(depth - 1) if depth else None
-        graph.output(graph.add("If", flag, flag, then_branch=inner, else_branch=inner) if inner else flag, "y")
+        branches = {"then_branch": nested(depth - 1), "else_branch": nested(0)} if depth else None
+        graph.output(graph.add("If", flag, flag, **branches) if branches else flag, "y")
         return graph
 
     read(to_bytes(Bundle({"main": nested(5)})))
     with pytest.raises(BundleLimitError, match="nesting of graphs must be at most 5, got 6"):
         to_bytes(Bundle({"main": nested(6)}))
+
+
+def test_graphs_have_a_limit_in_all() -> None:
+    graph = Graph()
+    graph.inputs = [Value(f"x{i}", bundles.f32(1)) for i in range(2048)]
+    graph.outputs, graph.output_names = list(graph.inputs), [f"y{i}" for i in range(2048)]
+    target = Target(to_bytes(Bundle({"s": graph})))
+
+    def multiply(header: Any) -> None:
+        header["signatures"] = {f"s{i}": header["signatures"]["s"] for i in range(17)}
+
+    says = "signatures.s9: weighted number of nodes and ports so far must be at most 65536, got 69632"
+    refused(lying(target, multiply), BundleLimitError, says)
+    graph.output(graph.inputs[0], "one more")
+    with pytest.raises(BundleLimitError, match=r"signatures.s.outputs: length must be at most 2048, got 2049"):
+        to_bytes(Bundle({"s": graph}))
 
 
 def test_metadata_has_a_depth_limit() -> None:
@@ -344,17 +360,17 @@ def test_loops_within_loops_end_soon() -> None:
         body = Graph("body")
         body.input("i", TensorType(DType.INT64, ()))
         go = body.input("go", TensorType(DType.BOOL, ()))
-        carried = [body.input(f"c{i}", TensorType(DType.FLOAT32, None)) for i in range(20)]
+        carried = [body.input(f"c{i}", TensorType(DType.FLOAT32, None)) for i in range(16)]
         if depth:
-            carried = list(body.add("Loop", None, go, *carried, body=loop(depth - 1), carried=20))
+            carried = list(body.add("Loop", None, go, *carried, body=loop(depth - 1), carried=16))
         body.output(go, "go")
         for i, value in enumerate([carried[-1], *carried[:-1]]):
             body.output(value, f"c{i}")
         return body
 
     graph = Graph()
-    inputs = [graph.input(f"x{i}", bundles.f32(i + 1)) for i in range(20)]
-    outputs = graph.add("Loop", graph.constant(np.int64(3)), None, *inputs, body=loop(4), carried=20)
+    inputs = [graph.input(f"x{i}", bundles.f32(i + 1)) for i in range(16)]
+    outputs = graph.add("Loop", graph.constant(np.int64(3)), None, *inputs, body=loop(4), carried=16)
     for i, value in enumerate(outputs):
         graph.output(value, f"y{i}")
     read(to_bytes(Bundle({"main": graph})))

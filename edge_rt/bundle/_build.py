@@ -12,7 +12,7 @@ from edge_rt.bundle._attributes import codec_of
 from edge_rt.bundle._types import decode_type
 from edge_rt.bundle.validate import check_sizes
 from edge_rt.errors import BundleOpError, BundleSchemaError, DataError, GraphError
-from edge_rt.graph import Graph, Node, Value
+from edge_rt.graph import Graph, Node, Value, Variable
 from edge_rt.ops._spec import OpSpec
 from edge_rt.types import TensorType
 
@@ -56,11 +56,14 @@ class Builder:
         return self._graph(raw, path)
 
     def _graph(self, raw: dict[str, Any], path: str) -> Graph:
+        # Names are known to be unique: Graph.input and the like would look for each among all others again.
         graph = Graph(raw["name"])
-        values = [graph.input(name, decode_type(type_)) for name, type_ in raw["inputs"]]
+        graph.inputs = [Value(name, decode_type(type_)) for name, type_ in raw["inputs"]]
         for index, _ in raw.get("variables", ()):
             name, tensor = self._header["variables"][index]
-            values.append(graph.variable(name, self._tensors[tensor]).value)
+            initial = self._tensors[tensor]
+            graph.variables.append(Variable(name, initial, Value(name, TensorType.of(initial))))
+        values = [*graph.inputs, *(variable.value for variable in graph.variables)]
         for index in raw["constants"]:
             name, tensor = self._header["constants"][index]
             values.append(graph.constant(self._tensors[tensor], name))
@@ -72,7 +75,8 @@ class Builder:
                 declared = decode_type(entry[2])
                 if value.type != declared:
                     raise BundleSchemaError(f"{path}.outputs[{i}].type must be {value.type}, got {declared}")
-            graph.output(value, entry[0])
+            graph.outputs.append(value)
+            graph.output_names.append(entry[0])
         for variable, (_, update) in zip(graph.variables, raw.get("variables", ())):
             if update is not None:
                 variable.update = values[update]

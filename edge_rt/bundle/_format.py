@@ -29,14 +29,14 @@ MAX_RANK = 32
 MAX_DIM = 1 << 40
 MAX_SIZE = 1 << 40
 """Elements of a tensor whose shape is known."""
-MAX_PORTS = 4096
+MAX_PORTS = 2048
 """Inputs, outputs or variables of a graph."""
 MAX_NESTING = 5
 """Graphs within graphs."""
-MAX_NODES = 1 << 16
+MAX_WORK = 1 << 16
+"""Nodes, inputs, outputs and variables of all graphs together."""
 NESTING_WEIGHT = 4
-"""A node counts that many times more towards MAX_NODES with each graph around its own, since the types of a loop's body
-are inferred several times."""
+"""With each graph around their own they count that many times more, since a loop's body is inferred several times."""
 MAX_METADATA_NESTING = 16
 MAX_TERMS = 64
 """Terms of a symbolic size, and atoms of a term."""

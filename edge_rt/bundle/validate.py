@@ -18,10 +18,10 @@ from edge_rt.bundle._format import (
     MAX_METADATA_NESTING,
     MAX_NAME,
     MAX_NESTING,
-    MAX_NODES,
-    MAX_PORTS,
+        MAX_PORTS,
     MAX_RANK,
     MAX_SIZE,
+    MAX_WORK,
     NESTING_WEIGHT,
     aligned,
     brief,
@@ -138,12 +138,12 @@ def check_list(raw: Any, path: str, limit: int = MAX_LENGTH) -> None:
 class GraphsCheck:
     """Checks the part of a header that the file itself and its source section have alike."""
 
-    __slots__ = ("constants", "header", "nodes", "ops", "tensors", "variables")
+    __slots__ = ("constants", "header", "ops", "tensors", "variables", "work")
 
     def __init__(self, header: dict[str, Any], tensors: list[Any]) -> None:
         self.header, self.tensors = header, tensors
         self.ops: list[OpSpec] = []
-        self.nodes = 0
+        self.work = 0
 
     def run(self) -> None:
         self._operators(self.header["requires"])
@@ -213,6 +213,10 @@ class GraphsCheck:
     def _graph(self, raw: Any, path: str, nesting: int) -> None:
         check_keys(raw, path, SIGNATURE_KEYS if nesting == 0 else GRAPH_KEYS)
         check_name(raw["name"], f"{path}.name")
+        for key in ("inputs", "nodes", "outputs", *(("variables",) if nesting == 0 else ())):
+            check_list(raw[key], f"{path}.{key}", MAX_LENGTH if key == "nodes" else MAX_PORTS)
+            self.work += len(raw[key]) * NESTING_WEIGHT**nesting
+        check_limit(path, "weighted number of nodes and ports so far", self.work, MAX_WORK)
         self._inputs(raw["inputs"], f"{path}.inputs")
         check_list(raw["constants"], f"{path}.constants")
         for i, index in enumerate(raw["constants"]):
@@ -229,7 +233,6 @@ class GraphsCheck:
                     check_index(update, f"{path}.variables[{i}].update", count, "values")
 
     def _inputs(self, raw: Any, path: str) -> None:
-        check_list(raw, path, MAX_PORTS)
         seen: set[str] = set()
         for i, entry in enumerate(raw):
             if type(entry) is not list or len(entry) != 2:
@@ -241,7 +244,6 @@ class GraphsCheck:
             check_type(entry[1], f"{path}[{i}].type")
 
     def _variables(self, raw: Any, path: str) -> None:
-        check_list(raw, path, MAX_PORTS)
         seen: set[int] = set()
         for i, entry in enumerate(raw):
             if type(entry) is not list or len(entry) != 2:
@@ -253,9 +255,6 @@ class GraphsCheck:
 
     def _nodes(self, raw: Any, path: str, count: int, nesting: int) -> int:
         """Checks the nodes of a graph that has `count` values before them; the number of values behind them."""
-        check_list(raw, path)
-        self.nodes += len(raw) * NESTING_WEIGHT**nesting
-        check_limit(path, "number of nodes so far", self.nodes, MAX_NODES)
         known, seen = len(self.ops), set()
         for i, node in enumerate(raw):
             if type(node) is not list or len(node) != 5:
@@ -298,7 +297,6 @@ class GraphsCheck:
             codec_of(field).check(value, f"{path}.{name}", self, nesting)
 
     def _outputs(self, raw: Any, path: str, count: int, nesting: int) -> None:
-        check_list(raw, path, MAX_PORTS)
         seen: set[str] = set()
         for i, entry in enumerate(raw):
             if type(entry) is not list or len(entry) != (3 if nesting == 0 else 2):
