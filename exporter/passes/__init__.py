@@ -22,6 +22,7 @@ from exporter.passes.fold_shapes import fold_shapes
 from exporter.passes.fuse_elementwise import fuse_elementwise
 from exporter.passes.fuse_epilogues import fuse_epilogues
 from exporter.passes.gather_before_decoding import gather_before_decoding
+from exporter.passes.hoist_scale import hoist_scale
 from exporter.passes.inline_if import inline_if
 from exporter.passes.merge_common_subexpressions import merge_common_subexpressions
 from exporter.passes.merge_reshapes import merge_reshapes
@@ -63,6 +64,7 @@ PIPELINE: tuple[Stage, ...] = (
         expand_batch_norm,
         expand_global_pool,
         fold_pad,
+        hoist_scale,
         fold_scale_and_shift,
     ),
     (channels_last_conv, channels_last_pool, channels_last_resize, *CLEAN, sink_transposes, permute_flattened_weights),
