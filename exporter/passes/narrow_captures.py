@@ -31,6 +31,8 @@ def _captures(node: Node) -> int:
         return len(node.inputs) - 1
     if node.op.name == "Loop":
         return len(node.inputs) - 2 - int(node.attrs.carried)
+    if node.op.name == "Scan":
+        return len(node.inputs) - int(node.attrs.carried) - int(node.attrs.num_scan_inputs)
     return 0
 
 

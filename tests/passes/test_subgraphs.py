@@ -93,3 +93,13 @@ def test_a_constant_that_a_loop_captures_moves_in():
     g.output(g.add("Loop", trips, g.constant(np.bool_(True)), g.x(2), g.w(2), body=body, carried=1), "y")
     fires(narrow_captures, g, times=1)
     assert len(node(g, "Loop").inputs) == 3
+
+
+def test_a_constant_that_a_scan_captures_moves_in():
+    body = Net()
+    total, row, capture = body.x(2, name="total"), body.x(2, name="row"), body.x(2, name="capture")
+    body.output(body.add("Add", total, body.add("Mul", row, capture)), "total")
+    g = Net()
+    g.output(g.add("Scan", g.x(2), g.x(5, 2, name="rows"), g.w(2), body=body, carried=1, num_scan_inputs=1), "y")
+    fires(narrow_captures, g, times=1)
+    assert len(node(g, "Scan").inputs) == 2
