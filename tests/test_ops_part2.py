@@ -10,6 +10,7 @@ import pytest
 from onnx import helper
 
 from edge_rt import ops
+from edge_rt.ops import _rational
 from edge_rt.types import TensorType
 from tests.cases._case import integers, normal
 
@@ -109,8 +110,8 @@ CASES = [
          activation_params=[0.3]),
     case("com.microsoft.DynamicQuantizeMatMul", normal(3, 16), WEIGHTS, np.float32([0.01]), np.int8([7]),
          normal(5)),
-    case("com.microsoft.MatMulIntegerToFloat", BYTES, WEIGHTS, np.float32([0.1]), np.abs(normal(5)), np.uint8([7]), None,
-         normal(5)),
+    case("com.microsoft.MatMulIntegerToFloat", BYTES, WEIGHTS, np.float32([0.1]), np.abs(normal(5)), np.uint8([7]),
+         None, normal(5)),
     *(case(ML + "LinearClassifier", normal(5, 3), outputs=2, coefficients=[1.0, -2.0, 0.5], intercepts=[0.1],
            classlabels_ints=[4, 7], post_transform=p) for p in ("NONE", "LOGISTIC")),
     *(case(ML + "LinearClassifier", normal(5, 3, scale=0.1), outputs=2, coefficients=[0.1, -0.2, 0.05] * 3,
@@ -135,6 +136,13 @@ CASES = [
                    post_transform=p))
       for p in ("NONE", "SOFTMAX")),
 ]  # fmt: skip
+
+
+def test_rational_approximations_round_as_those_of_onnxruntime() -> None:
+    x = np.linspace(-20, 20, 100001, dtype=np.float32)
+    for op, function in (("Tanh", _rational.tanh), ("Sigmoid", _rational.logistic)):
+        (wanted,) = by_onnxruntime(case(op, x))
+        np.testing.assert_allclose(function(x), wanted, rtol=2e-7, strict=True)
 
 
 def by_onnxruntime(c: Case) -> list[Array]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.errors import GraphError
+from edge_rt.ops import _rational
 from edge_rt.ops._attrs import Floats, Str
 from edge_rt.ops._rules import has, shape_of, widened
 from edge_rt.ops._spec import SUMS, Accuracy, Array, Types, Values, define
@@ -16,6 +17,7 @@ from edge_rt.ops.quantize import BYTES, centred, dynamic_quantize, matmul_shape
 from edge_rt.ops.recurrent import (
     ACTIVATIONS,
     LSTM_ACTIVATIONS,
+    Activations,
     LstmAttrs,
     activations,
     check_recurrent,
@@ -127,6 +129,13 @@ def _dynamic_lstm_shapes(attrs: Any, types: Types, values: Values) -> Any:
     return [y, state, state]
 
 
+ROUNDING_ALIKE: Activations = {
+    **ACTIVATIONS,
+    "sigmoid": (None, None, lambda x, a, b: _rational.logistic(x)),
+    "tanh": (None, None, lambda x, a, b: _rational.tanh(x)),
+}
+
+
 def _quantised_product(weights: Array, scale: Array, zero_point: Array) -> Any:
     """Multiplication of rows with weights [in, out] after quantising them, all with one scale, to uint8."""
     centred_weights = centred(weights, zero_point, -1)
@@ -145,7 +154,7 @@ def _dynamic_lstm(
     data = x.swapaxes(0, 1) if attrs.layout == 1 else x
     dirs, _, gates = w.shape
     both = np.zeros((dirs, gates), np.float32) if bias is None else bias.reshape(dirs, 2, gates).sum(axis=1)
-    functions = activations(attrs, LSTM_ACTIVATIONS)
+    functions = activations(attrs, LSTM_ACTIVATIONS, ROUNDING_ALIKE)
     rows = data.reshape(-1, data.shape[2])
     inputs = [
         _quantised_product(w[d], w_scale[d], w_zero[d])(rows).reshape(*data.shape[:2], gates) for d in range(dirs)

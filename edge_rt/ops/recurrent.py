@@ -46,7 +46,9 @@ def sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x >= 0, 1, e) / (1 + e))
 
 
-ACTIVATIONS: dict[str, tuple[float | None, float | None, Callable[[Array, Any, Any], Array]]] = {
+Activations = dict[str, "tuple[float | None, float | None, Callable[[Array, Any, Any], Array]]"]
+
+ACTIVATIONS: Activations = {
     "affine": (1.0, 0.0, lambda x, a, b: a * x + b),
     "elu": (1.0, None, lambda x, a, b: np.where(x < 0, a * np.expm1(np.minimum(x, 0)), x)),
     "hardsigmoid": (0.2, 0.5, lambda x, a, b: np.clip(a * x + b, 0, 1)),
@@ -62,7 +64,9 @@ ACTIVATIONS: dict[str, tuple[float | None, float | None, Callable[[Array, Any, A
 """Lower-case name -> default alpha and beta (None where it takes none) and the function of (x, alpha, beta)."""
 
 
-def activations(attrs: RecurrentAttrs, defaults: Sequence[str]) -> list[list[Function]]:
+def activations(
+    attrs: RecurrentAttrs, defaults: Sequence[str], table: Activations = ACTIVATIONS
+) -> list[list[Function]]:
     """The activation functions of each direction. `clip` bounds what goes into the gates: the first two of each.
 
     A list of alphas (betas) as long as the list of activations goes by position; a shorter one holds only those of the
@@ -72,13 +76,13 @@ def activations(attrs: RecurrentAttrs, defaults: Sequence[str]) -> list[list[Fun
     names = [n.lower() for n in attrs.activations] or [n.lower() for n in defaults] * directions(attrs)
     if len(names) != count:
         raise GraphError(f"activations must be {count} names, got {len(names)}")
-    unknown = [n for n in names if n not in ACTIVATIONS]
+    unknown = [n for n in names if n not in table]
     if unknown:
-        raise GraphError(f"activations must be among {', '.join(ACTIVATIONS)}, got {', '.join(unknown)}")
+        raise GraphError(f"activations must be among {', '.join(table)}, got {', '.join(unknown)}")
     given = [list(attrs.activation_alpha), list(attrs.activation_beta)]
     functions = []
     for i, name in enumerate(names):
-        *defaults_of, function = ACTIVATIONS[name]
+        *defaults_of, function = table[name]
         chosen: list[Any] = []
         for default, numbers in zip(defaults_of, given):
             if default is None or not numbers:
