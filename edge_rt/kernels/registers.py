@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.simd import Vec, pack, primitive, unpack
+from edge_rt.kernels.simd import Vec, new, number, pack, primitive, repeat, unpack
 
 
 @primitive(
@@ -33,3 +33,28 @@ def turn(context, builder, sig, args):
     cd_low, cd_high = mix(c, d, [0, 4, 1, 5]), mix(c, d, [2, 6, 3, 7])
     rows = [mix(low, high, lanes) for low, high in ((ab_low, cd_low), (ab_high, cd_high)) for lanes in ([0, 1, 4, 5], [2, 3, 6, 7])]
     return pack(builder, sig.return_type, rows)
+
+
+@primitive(lambda x: x)
+def hide(context, builder, sig, args):
+    """hide(x): the integer x, about which LLVM then knows nothing."""
+    whole = ir.IntType(64)
+    return builder.asm(ir.FunctionType(whole, [whole]), "", "=r,0", [args[0]], False)
+
+
+@primitive(new)
+def spread_rows(context, builder, sig, args):
+    """spread_rows(V, p, stride, three): spread(V, p, stride), where `three` is hide(3 * stride).
+
+    Every third row starts from an address of its own, and the next two are reached through the stride: x86 has addressing
+    modes for that, while LLVM would compute each address from the one before.
+    """
+    vec, (_, p, stride, three) = sig.return_type, args
+    element = number(vec.dtype)
+    vectors = []
+    for row in range(vec.shape[0]):
+        if row and row % 3 == 0:
+            p = builder.gep(p, [three])
+        at = builder.gep(p, [builder.mul(stride, ir.IntType(64)(row % 3))])
+        vectors.append(repeat(builder, vec, builder.load(builder.bitcast(at, element.as_pointer()), align=4)))
+    return pack(builder, vec, vectors)
