@@ -22,8 +22,9 @@ VOCABULARY = {
 
 
 def corpus_inputs(model: str, shapes: Mapping[str, tuple[int, ...]], dtypes: Mapping[str, Any]) -> dict[str, Array]:
-    """Seeded inputs: pages of glyphs for text recognition, other images and features in [0, 1), audio in [-1, 1),
-    tokens below the vocabulary, masks of ones."""
+    """Seeded inputs that reach all of a model: pages of glyphs for text recognition, embeddings as the wake words' own
+    network makes them, audio and spectrograms in [-1, 1), other images and features in [0, 1), tokens below the
+    vocabulary, masks of ones."""
     rng = np.random.default_rng(sum(map(ord, model)))
     return {name: _input(rng, model, name, shape, np.dtype(dtypes[name])) for name, shape in shapes.items()}
 
@@ -39,6 +40,10 @@ def _input(rng: np.random.Generator, model: str, name: str, shape: tuple[int, ..
         return rng.integers(0, VOCABULARY[model], shape).astype(dtype)
     if model.startswith("ppocr"):
         return _page(rng, shape).astype(dtype)
+    if model.startswith("oww_") and shape[-1] == 96:
+        return rng.normal(0, 15, shape).astype(dtype)
+    if model == "dnsmos_p808.onnx":
+        return rng.uniform(-1, 1, shape).astype(dtype)
     if len(shape) == 2 and shape[1] > 500:
         return rng.uniform(-1, 1, shape).astype(dtype)
     return np.asarray(rng.random(shape)).astype(dtype)
