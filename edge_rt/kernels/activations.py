@@ -38,9 +38,9 @@ def softsign(x):
 
 
 FUNCTIONS = {
-    "Sigmoid": sigmoid, "Tanh": tanh, "HardSigmoid": hard_sigmoid, "HardSwish": hard_swish, "Swish": swish, "Gelu": gelu,
-    "Erf": erf, "Exp": exp, "Softplus": softplus, "Mish": mish, "Elu": elu, "Selu": selu, "LeakyRelu": leaky_relu,
-    "Softsign": softsign,
+    "Sigmoid": sigmoid, "Tanh": tanh, "HardSigmoid": hard_sigmoid, "HardSwish": hard_swish, "Swish": swish, "Gelu":
+    gelu, "Erf": erf, "Exp": exp, "Softplus": softplus, "Mish": mish, "Elu": elu, "Selu": selu, "LeakyRelu":
+    leaky_relu, "Softsign": softsign,
 }  # fmt: skip
 
 

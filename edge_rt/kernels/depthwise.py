@@ -15,7 +15,7 @@ from edge_rt.lowering.conv import DEPTHWISE_F32
 
 
 def unrolled_taps(kernel_w, stride, outputs, lanes):
-    """row(acc, x, c, w): adds one kernel row to `outputs` neighbours, whose loads overlap. x, w: from the first tap on."""
+    """row(acc, x, c, w): adds one kernel row, from the first tap on, to `outputs` neighbours, whose loads overlap."""
     SEEN, TAP = Vec(F32, lanes, ((outputs - 1) * stride + kernel_w,)), Vec(F32, lanes, (1,))
 
     def make(tap):
@@ -82,7 +82,8 @@ def loop_of(outputs, lanes):
     ACC, ONE = Vec(F32, lanes, (outputs,)), Vec(F32, lanes, (1,))
 
     def loop(
-        x, x_row, x_step, stride, c, w, w_row, taps, first, last, start, start_step, y, residual, has_residual, lo, hi, channels
+        x, x_row, x_step, stride, c, w, w_row, taps, first, last, start, start_step, y, residual, has_residual, lo, hi,
+        channels,
     ):  # fmt: skip
         q = 0
         while q < channels:
@@ -196,46 +197,55 @@ def depthwise_f32(target):
                     step = outputs
                     if dilation_w == 1 and kernel_w == 5 and stride_w == 1 and i + many <= inner_last:
                         five_many(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                         step = many
                     elif dilation_w == 1 and kernel_w == 7 and stride_w == 1 and i + many <= inner_last:
                         seven_many(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                         step = many
                     elif dilation_w == 1 and kernel_w == 3 and stride_w == 1 and taps == 3:
                         square_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     elif dilation_w == 1 and kernel_w == 3 and stride_w == 2 and taps == 3:
                         square_2(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     elif dilation_w == 1 and kernel_w == 3 and stride_w == 1:
                         three_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     elif dilation_w == 1 and kernel_w == 3 and stride_w == 2:
                         three_2(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     elif dilation_w == 1 and kernel_w == 5 and stride_w == 1:
                         five_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     elif dilation_w == 1 and kernel_w == 5 and stride_w == 2:
                         five_2(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     elif dilation_w == 1 and kernel_w == 7 and stride_w == 1:
                         seven_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi, channels
-                        )
+                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
+                            channels,
+                        )  # fmt: skip
                     else:
                         several(
-                            here, x_row, x_step, stride, c, weights, w_row, taps, 0, kernel_w, start, start_step, there, add,
-                            has_residual, lo, hi, channels,
+                            here, x_row, x_step, stride, c, weights, w_row, taps, 0, kernel_w, start, start_step, there,
+                            add, has_residual, lo, hi, channels,
                         )  # fmt: skip
                     i += step
                 else:
@@ -244,13 +254,13 @@ def depthwise_f32(target):
                     last = min(kernel_w, (width - 1 - left) // dilation_w + 1 if left < width else 0)
                     if channels >= lanes:
                         pixel(
-                            here, x_row, x_step, c, weights, w_row, taps, first, last, start, start_step, there, add,
-                            has_residual, lo, hi, channels,
+                            here, x_row, x_step, c, weights, w_row, taps, first, last, start, start_step, there,
+                            add, has_residual, lo, hi, channels,
                         )  # fmt: skip
                     else:
                         few(
-                            here, x_row, x_step, c, weights, w_row, taps, first, last, start, there, add, has_residual, lo, hi,
-                            channels,
+                            here, x_row, x_step, c, weights, w_row, taps, first, last, start, there, add, has_residual,
+                            lo, hi, channels,
                         )  # fmt: skip
                     i += 1
             if activation:

@@ -52,8 +52,9 @@ def gemm_f32(target):
                 if gathers:
                     rows, rows_stride = patches + part * (row_block * k_block + SLACK), k_block
                     gather(
-                        a_batch, a_size - batches[4 * index], geometry, rows, k_block, first_row, last_row, k_first, k_last
-                    )
+                        a_batch, a_size - batches[4 * index], geometry, rows, k_block, first_row, last_row, k_first,
+                        k_last,
+                    )  # fmt: skip
                 else:
                     rows, rows_stride = a_batch + (first_row * a_row + k_first), a_row
                 j = first_panel
@@ -66,7 +67,8 @@ def gemm_f32(target):
                     if k_first > 0 or not has_bias or not whole:
                         start = padded
                         for q in range(wide * WIDTH):
-                            padded[q] = bias[bias_at + j * WIDTH + q] if k_first == 0 and has_bias and q < columns else F32(0)
+                            given = k_first == 0 and has_bias and q < columns
+                            padded[q] = bias[bias_at + j * WIDTH + q] if given else F32(0)
                     i = 0
                     for tile in range(count):
                         height = short + (1 if tile < longer else 0)
@@ -79,8 +81,9 @@ def gemm_f32(target):
                         # What is cut off on the right goes through a buffer.
                         run(
                             height, wide, start, rows + i * rows_stride, rows_stride,
-                            b_batch + (j * b_panel + k_first * WIDTH), b_panel, k_last - k_first, addend, adds and whole,
-                            low if whole else -INF, high if whole else INF, y + at if whole else tail, y_row if whole else wide * WIDTH,
+                            b_batch + (j * b_panel + k_first * WIDTH), b_panel, k_last - k_first,
+                            addend, adds and whole, low if whole else -INF, high if whole else INF,
+                            y + at if whole else tail, y_row if whole else wide * WIDTH,
                         )  # fmt: skip
                         if not whole:
                             for p in range(height):

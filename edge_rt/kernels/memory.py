@@ -13,9 +13,9 @@ STEP = 16
 """Numbers that `copy` and `fill` move at once: up to STEP - 1 numbers behind what they write may change, too."""
 
 
-@primitive(lambda dtype, count: types.CPointer(dtype.instance_type) if isinstance(count, types.IntegerLiteral) else None)
+@primitive(lambda dtype, n: types.CPointer(dtype.instance_type) if isinstance(n, types.IntegerLiteral) else None)
 def stack(context, builder, sig, args):
-    """stack(dtype, count): `count` (a constant) numbers of the function's stack frame, not initialised."""
+    """stack(dtype, n): n (a constant) numbers of the function's stack frame, not initialised."""
     element = context.get_value_type(sig.return_type.dtype)
     size = sig.args[1].literal_value
     return cgutils.alloca_once(builder, element, size=ir.IntType(64)(size))

@@ -51,7 +51,8 @@ def pool(target, averages):
         images, h, w, c = geometry[0], geometry[1], geometry[2], geometry[3]
         kernel_h, kernel_w, stride_h, stride_w = geometry[4], geometry[5], geometry[6], geometry[7]
         pad_top, pad_left, pad_bottom, pad_right = geometry[8], geometry[9], geometry[10], geometry[11]
-        dilation_h, dilation_w, out_h, out_w, counts_pads = geometry[12], geometry[13], geometry[14], geometry[15], geometry[16]
+        dilation_h, dilation_w, out_h, out_w = geometry[12], geometry[13], geometry[14], geometry[15]
+        counts_pads = geometry[16]
         lines = images * out_h
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             image = line // out_h

@@ -31,8 +31,9 @@ def turn(context, builder, sig, args):
 
     ab_low, ab_high = mix(a, b, [0, 4, 1, 5]), mix(a, b, [2, 6, 3, 7])
     cd_low, cd_high = mix(c, d, [0, 4, 1, 5]), mix(c, d, [2, 6, 3, 7])
-    rows = [mix(low, high, lanes) for low, high in ((ab_low, cd_low), (ab_high, cd_high)) for lanes in ([0, 1, 4, 5], [2, 3, 6, 7])]
-    return pack(builder, sig.return_type, rows)
+    first, second = [0, 1, 4, 5], [2, 3, 6, 7]
+    halves = ((ab_low, cd_low, first), (ab_low, cd_low, second), (ab_high, cd_high, first), (ab_high, cd_high, second))
+    return pack(builder, sig.return_type, [mix(*half) for half in halves])
 
 
 @primitive(lambda x: x)
@@ -46,8 +47,8 @@ def hide(context, builder, sig, args):
 def spread_rows(context, builder, sig, args):
     """spread_rows(V, p, stride, three): spread(V, p, stride), where `three` is hide(3 * stride).
 
-    Every third row starts from an address of its own, and the next two are reached through the stride: x86 has addressing
-    modes for that, while LLVM would compute each address from the one before.
+    Every third row starts from an address of its own, and the next two are reached through the stride: x86 has
+    addressing modes for that, while LLVM would compute each address from the one before.
     """
     vec, (_, p, stride, three) = sig.return_type, args
     element = number(vec.dtype)

@@ -14,11 +14,14 @@ def resize_f32(target):
     FOUR, ONE = Vec(F32, lanes, (4,)), Vec(F32, lanes, (1,))
     wide, narrow = 4 * lanes, lanes
 
-    def body(x, y, rows, row_weights, columns, column_weights, n, h, w, c, out_h, out_w, row_taps, column_taps, part, parts):
+    def body(
+        x, y, rows, row_weights, columns, column_weights, n, h, w, c, out_h, out_w, row_taps, column_taps, part, parts
+    ):
         lines = n * out_h
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             image = line // out_h
-            row_at, weight_at = rows + (line - image * out_h) * row_taps, row_weights + (line - image * out_h) * row_taps
+            row = line - image * out_h
+            row_at, weight_at = rows + row * row_taps, row_weights + row * row_taps
             for i in range(out_w):
                 to = y + (line * out_w + i) * c
                 column_at, share_at = columns + i * column_taps, column_weights + i * column_taps
@@ -38,10 +41,10 @@ def resize_f32(target):
                     one = splat(ONE, 0)
                     for r in range(row_taps):
                         source = x + ((image * h + row_at[r]) * w * c + q)
-                        part_of_row = splat(ONE, 0)
+                        across = splat(ONE, 0)
                         for k in range(column_taps):
-                            part_of_row = fma(load_first(ONE, source + column_at[k] * c, count), share_at[k], part_of_row)
-                        one = fma(part_of_row, weight_at[r], one)
+                            across = fma(load_first(ONE, source + column_at[k] * c, count), share_at[k], across)
+                        one = fma(across, weight_at[r], one)
                     store_first(to + q, one, count)
                     q += count
 

@@ -1,8 +1,8 @@
 """Gathers the patches of a convolution into rows of a matrix, a block at a time, so that GEMM tiles can run over them.
 
-Geometry (int64): h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w, channels of a
-group, pixels of a run. A run is what lies together in x: one pixel's channels, or (without dilation and groups) a whole
-kernel row. Padding becomes zeros.
+Geometry (int64): h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w,
+channels of a group, pixels of a run. A run is what lies together in x: one pixel's channels, or (without dilation and
+groups) a whole kernel row. Padding becomes zeros.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """GEMM microkernels: tiles of y = a @ panels that live in registers, and the choice among them.
 
-A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row, and the
-addend (if `adds`) lies like y. Every number is one chain of fused multiply-adds over k in ascending order, whatever tile
-computes it: results depend neither on the tile's shape nor on how the work is shared.
+A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row,
+and the addend (if `adds`) lies like y. Every number is one chain of fused multiply-adds over k in ascending order,
+whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class TileSet:
 
 
 def _chain_run(tiles):
-    """run(rows, panels, ...): comparisons, the largest tile first, four to a function (Numba's time goes by functions)."""
+    """run(rows, panels, ...): comparisons, the largest tile first, four to a function, since each costs Numba time."""
     # A tile that stands here twice is found the first time: LLVM drops the other one.
     (r0, p0, t0), (r1, p1, t1), (r2, p2, t2), (r3, p3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
 

@@ -1,4 +1,4 @@
-"""Convolutions: patches are gathered block by block for the panel GEMM kernel; depthwise ones have a kernel of their own."""
+"""Convolutions: patches are gathered block by block for the panel GEMM kernel; depthwise ones have their own kernel."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs
 
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
-    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* channel_block:i64 lo:f32 hi:f32 activation:i64",
+    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* channel_block:i64 lo:f32 hi:f32 "
+    "activation:i64",
 )
 """y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
 
 geometry: int64[14], n, h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w.
-zeros: 16 of them. Work is shared by output rows and by blocks of `channel_block` channels (16 or more; the last block takes
-the rest too). bias and residual may be null.
+zeros: 16 of them. Work is shared by output rows and by blocks of `channel_block` channels (16 or more; the last block
+takes the rest too). bias and residual may be null.
 """
 
 _CHANNEL_BLOCK = 128
-"""Channels that a depthwise convolution takes through all rows before the next ones: three of their rows fit the caches."""
+"""Channels that a depthwise convolution takes through all rows before the next ones: three rows of them fit caches."""
 
 _GATHER_PARTS = 16
 """Most parts of a convolution that gathers patches: each has a buffer for them."""
@@ -83,8 +84,8 @@ def depthwise(node: BoundNode) -> Lowered:
     geometry = [*shape, *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out]
     return [
         DEPTHWISE_F32(
-            x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0), zeros=Table(np.zeros(16), np.float32),
-            geometry=Table(geometry), channel_block=channel_block, lo=attrs.lo, hi=attrs.hi,
-            activation=ACTIVATIONS[attrs.activation], parts=parts, flops=work,
+            x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0),
+            zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), channel_block=channel_block,
+            lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation], parts=parts, flops=work,
         )
     ]  # fmt: skip

@@ -1,5 +1,5 @@
-"""Transposed convolutions: all products by GEMM, then every output gathers its own. Rows are done in strips, which bounds
-the memory for the products."""
+"""Transposed convolutions: all products by GEMM, then every output gathers its own. Rows are done in strips, which
+bounds the memory for the products."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ GATHER_PRODUCTS_F32 = KernelSpec(
     "products:f32* bias:f32* y:f32* geometry:i64* first_in:i64 rows_in:i64 first_out:i64 rows_out:i64 lo:f32 hi:f32 "
     "activation:i64",
 )
-"""Rows first_out.. of y [n, oh, ow, group * columns] from products [n, rows_in, w, group, kernel h, kernel w, columns], which belong
-to input rows first_in... geometry: int64[15], n, h, w, group, columns, kernel h and w, strides h and w, top and left pad, dilations h
-and w, output h and w. Work is shared by output rows. bias may be null."""
+"""Rows first_out.. of y [n, oh, ow, group * columns] from products [n, rows_in, w, group, kernel h, kernel w,
+columns], which belong to input rows first_in... geometry: int64[15], n, h, w, group, columns, kernel h and w, strides
+h and w, top and left pad, dilations h and w, output h and w. Work is shared by output rows. bias may be null."""
 
 _STRIP = 1 << 20
 """Bytes of products that a strip should not exceed."""
@@ -45,7 +45,10 @@ def conv_transpose(node: BoundNode) -> Lowered:
         rows_in = last_in - first_in
         if rows_in and w:
             offsets = [
-                [(image * h + first_in) * w * c + i * channels, i * weights, 0, (image * rows_in * w * group + i) * width]
+                [
+                    (image * h + first_in) * w * c + i * channels, i * weights,
+                    0, (image * rows_in * w * group + i) * width,
+                ]
                 for image in range(n)
                 for i in range(group)
             ]
@@ -58,9 +61,9 @@ def conv_transpose(node: BoundNode) -> Lowered:
         work = n * rows_out * g.out[1] * attrs.n * math.prod(g.kernel)
         calls.append(
             GATHER_PRODUCTS_F32(
-                products=Scratch(0), bias=node.optional(2), y=Out(0), geometry=geometry, first_in=first_in, rows_in=rows_in,
-                first_out=first_out, rows_out=rows_out, lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation],
-                parts=parts_for(work, n * rows_out), scratch=(4,), flops=work,
+                products=Scratch(0), bias=node.optional(2), y=Out(0), geometry=geometry, first_in=first_in,
+                rows_in=rows_in, first_out=first_out, rows_out=rows_out, lo=attrs.lo, hi=attrs.hi,
+                activation=ACTIVATIONS[attrs.activation], parts=parts_for(work, n * rows_out), scratch=(4,), flops=work,
             )
         )  # fmt: skip
     return calls

@@ -21,12 +21,13 @@ GEMM_F32 = KernelSpec(
     "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 lo:f32 hi:f32 activation:i64",
     in_place=(("residual", "y"),),
 )
-"""y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j], lo, hi)) for each of `batch` matrices.
+"""y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j])) for each of `batch` matrices.
 
-batches: int64[batch, 4], offsets in numbers: of a, of b's panels, of bias, of y and residual. Rows of a lie a_row apart, those of y
-and residual y_row. With `geometry` (see kernels/rows.py) a is an NHWC image of a_size numbers, and its patches are the rows.
-Work is shared by blocks of row_block rows and col_block panels; k_block numbers of k are summed before moving on.
-patches: `gather_bytes` for each part, where there is a geometry. residual, bias and geometry may be null.
+batches: int64[batch, 4], offsets in numbers: of a, of b's panels, of bias, of y and residual. Rows of a lie a_row
+apart, those of y and residual y_row. With `geometry` (see kernels/rows.py) a is an NHWC image of a_size numbers, and
+its patches are the rows. Work is shared by blocks of row_block rows and col_block panels; k_block numbers of k are
+summed before moving on. patches: `gather_bytes` for each part, where there is a geometry. residual, bias and geometry
+may be null.
 """
 
 PACK_F32 = KernelSpec("pack_panels_f32", "b:f32* panels:f32* batch:i64 k:i64 n:i64 transposed:i64 scale:f32")
@@ -89,16 +90,19 @@ def gemm_call(
 
 
 def batch_offsets(a: Sequence[int], b: Sequence[int], y: Sequence[int], sizes: tuple[int, int, int]) -> list[list[int]]:
-    """Offsets [batch, 4] of matrices whose batch shapes a and b broadcast to y; sizes: numbers in a matrix of a, b, y."""
+    """Offsets [batch, 4] of matrices whose batch shapes a and b broadcast to y; sizes: numbers in one of a, b, y."""
     columns = []
     for shape, size in ((a, sizes[0]), (b, sizes[1])):
         index = np.arange(math.prod(shape)).reshape([1] * (len(y) - len(shape)) + list(shape))
         columns.append(np.broadcast_to(index, y).reshape(-1) * size)
     count = math.prod(y)
-    return np.stack([*columns, np.zeros(count, int), np.arange(count) * sizes[2]], 1).tolist()  # type: ignore[no-any-return]
+    offsets: list[list[int]] = np.stack([*columns, np.zeros(count, int), np.arange(count) * sizes[2]], 1).tolist()
+    return offsets
 
 
-def pack_call(b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool, scale: float = 1.0, **more: Any) -> Call:
+def pack_call(
+    b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool, scale: float = 1.0, **more: Any
+) -> Call:
     units = batch * ceil_div(n, WIDTH)
     parts = parts_for(batch * k * n, units)
     return PACK_F32(
@@ -107,8 +111,8 @@ def pack_call(b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool,
 
 
 def product_calls(
-    a_shape: Sequence[int], b_shape: Sequence[int], y_shape: Sequence[int], *, turn_a: bool = False, turn_b: bool = False,
-    scale: float = 1.0, bias: Arg = 0, residual: Arg = 0,
+    a_shape: Sequence[int], b_shape: Sequence[int], y_shape: Sequence[int], *, turn_a: bool = False,
+    turn_b: bool = False, scale: float = 1.0, bias: Arg = 0, residual: Arg = 0,
 ) -> list[Call]:  # fmt: skip
     """y = scale * a @ b + bias + residual of inputs 0 and 1 (matrices in the last two axes, turned where said)."""
     k, n = b_shape[-2:] if not turn_b else b_shape[-1:-3:-1]

@@ -17,13 +17,13 @@ from edge_rt.ops.resize import resized_axes, taps
 
 MAX_POOL_F32 = KernelSpec("max_pool_f32", "x:f32* y:f32* geometry:i64*")
 AVERAGE_POOL_F32 = KernelSpec("average_pool_f32", "x:f32* y:f32* geometry:i64*")
-"""Of x [n, h, w, c]. geometry: int64[17], n, h, w, c, kernel h and w, strides h and w, pads (top, left, bottom, right), dilations
-h and w, output h and w, whether an average counts padding. Work is shared by output rows."""
+"""Of x [n, h, w, c]. geometry: int64[17], n, h, w, c, kernel h and w, strides h and w, pads (top, left, bottom,
+right), dilations h and w, output h and w, whether an average counts padding. Work is shared by output rows."""
 
 RESIZE_F32 = KernelSpec(
     "resize_f32",
-    "x:f32* y:f32* rows:i64* row_weights:f32* columns:i64* column_weights:f32* n:i64 h:i64 w:i64 c:i64 out_h:i64 out_w:i64 "
-    "row_taps:i64 column_taps:i64",
+    "x:f32* y:f32* rows:i64* row_weights:f32* columns:i64* column_weights:f32* n:i64 h:i64 w:i64 c:i64 out_h:i64 "
+    "out_w:i64 row_taps:i64 column_taps:i64",
 )
 """y [n, out_h, out_w, c]: weighted sums of x at rows [out_h, row_taps] and columns [out_w, column_taps]."""
 
@@ -53,7 +53,8 @@ def _pool(node: BoundNode, spec: KernelSpec, counts_pads: bool) -> Lowered:
     if not node.outputs[0].size:
         return []
     shape = node.type(0).static_shape
-    return [pool_call(spec, In(0), Out(0), shape, window_geometry(node.attrs, shape[1:3], node.attrs.ceil_mode), counts_pads)]
+    g = window_geometry(node.attrs, shape[1:3], node.attrs.ceil_mode)
+    return [pool_call(spec, In(0), Out(0), shape, g, counts_pads)]
 
 
 @lowers("MaxPool", "AveragePool", "GlobalMaxPool", "GlobalAveragePool")

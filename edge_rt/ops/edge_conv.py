@@ -86,7 +86,8 @@ def _conv_shapes(attrs: ConvAttrs, types: Types, values: Values) -> Any:
     g = window_geometry(attrs, (h, w))
     channels = check_groups(attrs, c)
     kernel = g.kernel[0] * g.kernel[1]
-    require("panels", shape_of(types, 1), [attrs.group, ceil_div(attrs.n // attrs.group, WIDTH), kernel * channels, WIDTH])
+    panels = [attrs.group, ceil_div(attrs.n // attrs.group, WIDTH), kernel * channels, WIDTH]
+    require("panels", shape_of(types, 1), panels)
     y = [n, *g.out, attrs.n]
     check_epilogue(types, 2, attrs.n, y)
     return [y]

@@ -121,7 +121,7 @@ def _gemm_shapes(attrs: GemmAttrs, types: Types, values: Values) -> Any:
     if len(panels) < 3:
         raise GraphError(f"panels must have rank 3 or more, got {shown(panels)}")
     require("panels", panels, [*[None] * (len(panels) - 3), ceil_div(attrs.n, WIDTH), a[-1], WIDTH])
-    y = [*a[:-1], attrs.n]
+    y: list[Any] = [*a[:-1], attrs.n]
     if len(panels) > 3:
         if len(a) < 2:
             raise GraphError(f"a must have rank 2 or more for batched panels, got {shown(a)}")

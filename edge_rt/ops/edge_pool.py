@@ -102,5 +102,6 @@ def _resize(attrs: EdgeResizeAttrs, x: Array) -> Array:
 
 
 RESIZE_LAST = define(
-    "edge.Resize", "x:float32 -> y:float32", attrs=EdgeResizeAttrs, shapes=_resize_shapes, reference=_resize, accuracy=SUMS
-)
+    "edge.Resize", "x:float32 -> y:float32", attrs=EdgeResizeAttrs, shapes=_resize_shapes, reference=_resize,
+    accuracy=SUMS,
+)  # fmt: skip

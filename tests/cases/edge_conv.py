@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-
 from edge_rt.ops.edge_conv import pack_conv, pack_conv_transpose
 from tests.cases._case import Case, normal
 
@@ -27,7 +26,9 @@ def conv(
     )  # fmt: skip
 
 
-def depthwise(shape: tuple[int, int, int, int], kernel: tuple[int, int], *, residual: bool = False, **attributes: Any) -> Case:
+def depthwise(
+    shape: tuple[int, int, int, int], kernel: tuple[int, int], *, residual: bool = False, **attributes: Any
+) -> Case:
     extra = [normal(shape[3], seed=2), normal(*shape, seed=3)] if residual else []
     name = "-".join(map(str, (*shape, *kernel, *attributes.values(), "residual" * residual))).replace(" ", "")
     weights = normal(*kernel, shape[3], seed=1)
@@ -37,13 +38,14 @@ def depthwise(shape: tuple[int, int, int, int], kernel: tuple[int, int], *, resi
 
 
 def transposed(
-    shape: tuple[int, int, int, int], n: int, kernel: tuple[int, int], *, group: int = 1, bias: bool = False, **attributes: Any
-) -> Case:
+    shape: tuple[int, int, int, int], n: int, kernel: tuple[int, int], *, group: int = 1, bias: bool = False,
+    **attributes: Any,
+) -> Case:  # fmt: skip
     weights = normal(shape[3], n // group, *kernel, seed=1, scale=shape[3] ** -0.5)
     name = "-".join(map(str, (*shape, n, *kernel, group, *attributes.values(), "bias" * bias))).replace(" ", "")
     return Case(
-        "edge.ConvTranspose", normal(*shape), pack_conv_transpose(weights, group), normal(n, seed=2) if bias else None, n=n,
-        kernel=kernel, group=group, native=True, name=name, **attributes,
+        "edge.ConvTranspose", normal(*shape), pack_conv_transpose(weights, group), normal(n, seed=2) if bias else None,
+        n=n, kernel=kernel, group=group, native=True, name=name, **attributes,
     )  # fmt: skip
 
 

@@ -16,7 +16,10 @@ WINDOWS = (
 )
 
 CASES = [
-    *(Case("edge.MaxPool", normal(*shape), native=True, name=f"{i}", **window) for i, (shape, window) in enumerate(WINDOWS)),
+    *(
+        Case("edge.MaxPool", normal(*shape), native=True, name=f"{i}", **window)
+        for i, (shape, window) in enumerate(WINDOWS)
+    ),
     *(
         Case(
             "edge.AveragePool", normal(*shape), native=True, count_include_pad=counts, name=f"{i}-{counts}", **window
