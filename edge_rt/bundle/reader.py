@@ -7,7 +7,7 @@ import mmap as _mmap
 import os
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, Literal, Union
+from typing import Any, Union
 
 import numpy as np
 
@@ -29,10 +29,9 @@ from edge_rt.errors import (
 Array = np.ndarray[Any, Any]
 Path = Union[str, "os.PathLike[str]"]
 Bytes = Union[bytes, bytearray, memoryview]
-Verify = Literal["header", "all"]
 
 
-def read(source: Path | Bytes, *, mmap: bool = True, verify: Verify = "header") -> Bundle:
+def read(source: Path | Bytes, *, mmap: bool = True, verify: str = "header") -> Bundle:
     """The bundle in a file or in a buffer.
 
     Constants, variables and test vectors are read-only views, 64-byte aligned, on the file's map (mmap=True), on the
@@ -50,7 +49,7 @@ def read_header(source: Path | Bytes) -> tuple[dict[str, Any], int]:
     return header, len(data)
 
 
-def _read(data: memoryview, verify: Verify) -> Bundle:
+def _read(data: memoryview, verify: str) -> Bundle:
     if verify not in ("header", "all"):
         raise ValueError(f"verify must be 'header' or 'all', got {verify!r}")
     header, start = _header(data)
