@@ -11,7 +11,7 @@ import numpy as np
 from edge_rt.binding import CONTROL, Binding, Place, Step
 from edge_rt.errors import DataError
 from edge_rt.lowering._spec import Arg, ErrorWord, Out, Scratch, StepNumber, Table
-from edge_rt.native.library import Library
+from edge_rt.native.host import AnyLibrary
 from edge_rt.native.program import NO_ERROR, Program, describe_error
 from edge_rt.native.team import Team
 
@@ -73,8 +73,8 @@ class PythonStep:
 class Instance:
     """One session's copy of a binding.
 
-    run(arrays of the live slots) gives the arrays of the binding's `alive` slots; most are views over the arena, which the
-    next run overwrites.
+    run(arrays of the live slots) gives the arrays of the binding's `alive` slots; most are views over the arena, which
+    the next run overwrites.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Instance:
         binding: Binding,
         arena: Array,
         state: Sequence[Array],
-        library: Library | None,
+        library: AnyLibrary | None,
         team: Team | None,
         control: Control,
     ) -> None:
@@ -145,18 +145,24 @@ class Instance:
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
-    def _build(self, library: Library | None, control: Control) -> Program:
+    def _build(self, library: AnyLibrary | None, control: Control) -> Program:
         steps = self.binding.steps
         words: list[int] = []
         table: list[tuple[int, int, int]] = []
         arena = address_of(self._arena)
+        symbols = {call.spec.symbol for step in steps for call in step.calls or ()}
+        addresses: dict[str, int] = {}
+        if symbols:
+            assert library is not None
+            library.prepare(symbols)
+            addresses = {symbol: library.address(symbol) for symbol in symbols}
         for index, step in enumerate(steps):
             if step.calls is None:
                 self._steps.append(self._python_step(step, index, control))
                 continue
             first = len(table)
             for call in step.calls:
-                table.append((library.address(call.spec.symbol), len(words), call.parts))
+                table.append((addresses[call.spec.symbol], len(words), call.parts))
                 for arg in call.args:
                     words.append(self._word(arg, step, index, arena, len(words)))
             self._steps.append((first, len(table)))

@@ -11,7 +11,7 @@ import numpy as np
 from edge_rt.binding import Binding, Stage, Step, bind
 from edge_rt.errors import MemoryLimitError
 from edge_rt.instance import Instance, aligned_bytes
-from edge_rt.native.library import Library
+from edge_rt.native.host import AnyLibrary
 from edge_rt.native.team import Team
 from edge_rt.plan import Plan
 from edge_rt.types import TensorType
@@ -53,7 +53,7 @@ class Runner:
     def __init__(
         self,
         plan: Plan,
-        library: Library | None,
+        library: AnyLibrary | None,
         team: Team | None,
         state: Sequence[Array] = (),
         max_bytes: float = float("inf"),

@@ -7,21 +7,23 @@ import struct
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
+from edge_rt import codegen
 from edge_rt.codegen import build_image
 from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.lowering.executor import RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
-from edge_rt.native.image import CODE_OFFSET, read_header, write_image
+from edge_rt.native.host import AnyLibrary, library
+from edge_rt.native.image import CODE_OFFSET
 from edge_rt.native.library import Library
 from edge_rt.targets import TARGETS
 
+host_module = sys.modules["edge_rt.native.host"]
 library_module = sys.modules["edge_rt.native.library"]
 HOST = choose_target(cpu_features())[0]
 
@@ -74,9 +76,9 @@ def test_a_damaged_image_is_refused(kind: str, image: bytes, tmp_path: Path) -> 
 def test_an_image_runs_from_a_file_and_from_memory(image: bytes, tmp_path: Path) -> None:
     path = tmp_path / "good.image"
     path.write_bytes(image)
-    for library in (Library.open(path), Library.of_bytes(image, "memory")):
-        assert library.target == HOST.name
-        assert library.address("run_program") % 16 == 0
+    for opened in (Library.open(path), Library.of_bytes(image, "memory")):
+        assert opened.target == HOST.name
+        assert opened.address("run_program") % 16 == 0
         with pytest.raises(CodeImageError, match="has no kernel missing"):
             library.address("missing")
 
@@ -141,63 +143,74 @@ def test_a_target_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def empty_cache(image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A host without packs and cache; the list gets the target of each compilation."""
+def empty_cache(image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A host without packs and cache; the list gets the symbols of each compilation."""
     compiled: list[str] = []
 
-    def compile_(target: Any) -> bytes:
-        compiled.append(target.name)
-        header = read_header(image, "image")
-        return write_image(
-            target.name, target.requires, header.symbols, image[CODE_OFFSET:], library_module.source_fingerprint()
-        )
+    def build(target: Any, symbols: list[str]) -> dict[str, bytes]:
+        compiled.append(" ".join(symbols))
+        return {symbol: with_header(image, sources=host_module.source_fingerprint()) for symbol in symbols}
 
     monkeypatch.setenv("EDGE_RT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(library_module, "PACKS", tmp_path / "packs")
-    monkeypatch.setattr(library_module, "_compile", compile_)
-    library_module._load.cache_clear()
-    yield compiled
-    library_module._load.cache_clear()
+    monkeypatch.setattr(codegen, "build_kernels", build)
+    monkeypatch.setattr(host_module, "_process", [])
+    return compiled
 
 
-def load_again() -> Library:
-    library_module._load.cache_clear()
-    return library_module.library()
+def load_again() -> AnyLibrary:
+    host_module._process.clear()
+    return library()
 
 
-def test_the_host_compiles_once(empty_cache: list[str]) -> None:
+def cached(tmp_path: Path) -> Path:
+    (path,) = (tmp_path / "cache").rglob("*.image")
+    return path
+
+
+def test_the_host_compiles_a_kernel_once(empty_cache: list[str]) -> None:
     first = load_again()
-    assert library_module.library() is first
-    assert load_again() is not first
-    assert empty_cache == [HOST.name]
+    assert library() is first
+    assert empty_cache == []
+    first.address("run_program")
+    first.address("run_program")
+    again = load_again()
+    assert again is not first
+    again.address("run_program")
+    assert empty_cache == ["run_program"]
+    again.prepare(["run_program", "stop_team"])
+    assert empty_cache == ["run_program", "stop_team"]
 
 
 @pytest.mark.parametrize("kind", DAMAGE)
 def test_a_damaged_file_in_the_cache_is_rebuilt(kind: str, empty_cache: list[str], tmp_path: Path) -> None:
-    load_again()
-    (path,) = (tmp_path / "cache").glob("*.image")
+    load_again().address("run_program")
+    path = cached(tmp_path)
     good = path.read_bytes()
     path.write_bytes(DAMAGE[kind][0](good))
-    assert load_again().has("run_program")
+    load_again().address("run_program")
     assert path.read_bytes() == good
     assert len(empty_cache) == 2
 
 
 def test_a_foreign_image_in_the_cache_is_rebuilt(empty_cache: list[str], tmp_path: Path) -> None:
-    load_again()
-    (path,) = (tmp_path / "cache").glob("*.image")
-    for changes in ({"target": "armv8-a"}, {"sources": "other"}, {"requires": []}):
+    load_again().address("run_program")
+    for changes in ({"target": "armv8-a"}, {"sources": "other"}, {"requires": []}, {"symbols": {"other": 0}}):
+        path = cached(tmp_path)
         path.write_bytes(with_header(path.read_bytes(), **changes))
-        load_again()
-    assert len(empty_cache) == 4
+        load_again().address("run_program")
+    assert len(empty_cache) == 5
 
 
 def test_a_pack_comes_first_unless_the_sources_changed(empty_cache: list[str], image: bytes, tmp_path: Path) -> None:
     packs = tmp_path / "packs"
     packs.mkdir()
-    (packs / f"{HOST.name}.image").write_bytes(with_header(image, sources=library_module.source_fingerprint()))
+    (packs / f"{HOST.name}.image").write_bytes(with_header(image, sources=host_module.source_fingerprint()))
     assert load_again().origin.startswith(str(packs))
+    load_again().address("run_program")
     assert empty_cache == []
+    with pytest.raises(CodeImageError, match="has no kernel"):
+        load_again().prepare(["run_program", "other"])
     (packs / f"{HOST.name}.image").write_bytes(with_header(image, sources="older"))
     assert load_again().origin.startswith(str(tmp_path / "cache"))
     (packs / f"{HOST.name}.image").write_bytes(image[:-1])
@@ -208,7 +221,7 @@ def test_a_pack_comes_first_unless_the_sources_changed(empty_cache: list[str], i
 def test_without_numba_and_packs_the_error_says_what_to_install(
     empty_cache: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(library_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(host_module.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TargetError, match=r"Install the wheel of edge-rt, .* pip install 'edge-rt\[jit\]'"):
         load_again()
 
@@ -219,18 +232,19 @@ def test_processes_that_start_together_compile_once(image: bytes, tmp_path: Path
     script = f"""
 import os, time
 from pathlib import Path
-import sys, edge_rt.native
+from edge_rt import codegen, native
+from edge_rt.native.cache import source_fingerprint
 from edge_rt.native.image import CODE_OFFSET, read_header, write_image
-module = sys.modules["edge_rt.native.library"]
 folder = Path({str(tmp_path)!r})
 image = (folder / "code.image").read_bytes()
-def compile_(target):
+def build(target, symbols):
     (folder / f"compiled-{{os.getpid()}}").touch()
     time.sleep(0.5)
-    symbols = read_header(image, "image").symbols
-    return write_image(target.name, target.requires, symbols, image[CODE_OFFSET:], module.source_fingerprint())
-module.PACKS, module._compile = folder / "packs", compile_
-assert module.library().has("run_program")
+    found = read_header(image, "image").symbols
+    made = write_image(target.name, target.requires, found, image[CODE_OFFSET:], source_fingerprint())
+    return {{symbol: made for symbol in symbols}}
+codegen.build_kernels = build
+assert native.library().address("run_program")
 """
     environment = {"EDGE_RT_CACHE": str(tmp_path / "cache"), "PATH": ""}
     processes = [subprocess.Popen([sys.executable, "-c", script], env=environment) for _ in range(4)]
@@ -248,7 +262,7 @@ def test_a_pack_in_a_zip_is_run_from_memory(image: bytes, tmp_path: Path) -> Non
     script = (
         "import importlib.util as u; find = u.find_spec;"
         "u.find_spec = lambda name: None if name == 'numba' else find(name);"
-        "import edge_rt.native as n; library = n.library(); print(n.__file__, library.has('run_program'))"
+        "import edge_rt.native as n; library = n.library(); print(n.__file__, library.address('run_program') > 0)"
     )
     environment = {"PYTHONPATH": str(archive)}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, cwd=tmp_path)

@@ -50,7 +50,7 @@ def doctor(options: argparse.Namespace) -> int:
         target, why = choose_target(features)
         report.update(target=target.name, why=why)
         library = native.library()
-        report.update(code=library.origin, kernels=len(library.header.symbols), problem=None)
+        report.update(code=library.origin, problem=None)
     except TargetError as error:
         report["problem"] = str(error)
     if options.json:

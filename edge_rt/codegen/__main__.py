@@ -1,4 +1,4 @@
-"""python -m edge_rt.codegen build --target NAME --out FILE | --all [--out FOLDER]"""
+"""python -m edge_rt.codegen build --target NAME --out FILE | build --all [--out FOLDER] | host"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from edge_rt.codegen.objects import compile_unclaimed
 from edge_rt.errors import CodegenError
 from edge_rt.kernels import load_all
 from edge_rt.native.cache import write_atomic
+from edge_rt.native.host import library
 from edge_rt.native.image import read_header
 from edge_rt.native.library import PACKS
 from edge_rt.targets import TARGETS
@@ -27,13 +28,17 @@ def main(arguments: list[str] | None = None) -> int:
     build.add_argument(
         "--out", type=Path, help=f"file to write (with --all: folder); default: {PACKS.name}/ inside the package"
     )
+    build.set_defaults(function=_build)
+    host = commands.add_parser("host", help="compile all kernels for this machine into its cache")
+    host.set_defaults(function=_host)
     objects = commands.add_parser("objects", help="fill the cache of objects (what `build` does in further processes)")
     objects.add_argument("--target", choices=sorted(TARGETS), required=True)
     objects.add_argument("--claims", type=Path, required=True, help="folder in which processes claim kernels")
     objects.add_argument("kernels", nargs="+", help="symbols")
+    objects.set_defaults(function=_objects)
     given = parser.parse_args(arguments)
     try:
-        return _objects(given) if "kernels" in given else _build(given)
+        return int(given.function(given))
     except CodegenError as error:
         print(error, file=sys.stderr)
         return 1
@@ -42,6 +47,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _objects(given: argparse.Namespace) -> int:
     kernels = load_all()
     compile_unclaimed({symbol: kernels[symbol] for symbol in given.kernels}, TARGETS[given.target], given.claims)
+    return 0
+
+
+def _host(given: argparse.Namespace) -> int:
+    start = time.perf_counter()
+    kernels = library()
+    kernels.prepare(load_all())
+    print(f"{kernels!r}: {len(load_all())} kernels ready, {time.perf_counter() - start:.1f} s")
     return 0
 
 

@@ -17,6 +17,18 @@ MAX_SYMBOLS, MAX_CODE = 300, 1 << 20
 """Limits of an image: a closed, small manifest."""
 
 
+def build_kernels(target: Target, symbols: Iterable[str] | None = None) -> dict[str, bytes]:
+    """A code image for each of these kernels alone (None: for all), by symbol. Raises CodegenError."""
+    kernels = load_all()
+    chosen = {symbol: kernels[symbol] for symbol in (kernels if symbols is None else symbols)}
+    compile_together(chosen, target)
+    images = {}
+    for symbol, (spec, factory) in chosen.items():
+        code, found = link({symbol: kernel_object(spec, factory, target)})
+        images[symbol] = write_image(target.name, target.requires, found, code, source_fingerprint(), PRODUCER)
+    return images
+
+
 def build_image(
     target: Target, specs: Iterable[KernelSpec] | None = None, progress: Callable[[str], None] | None = None
 ) -> bytes:

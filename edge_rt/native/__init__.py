@@ -5,22 +5,23 @@ from __future__ import annotations
 import threading
 import weakref
 
-from edge_rt.native.library import Library, library
+from edge_rt.native.host import AnyLibrary, library
+from edge_rt.native.library import Library
 from edge_rt.native.team import Team, default_threads
 
-__all__ = ["Library", "Team", "library", "team"]
+__all__ = ["AnyLibrary", "Library", "Team", "library", "team"]
 
 _teams: weakref.WeakValueDictionary[tuple[int, int], Team] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 
-def team(library: Library, threads: int | None = None) -> Team:
+def team(library: AnyLibrary, threads: int | None = None) -> Team:
     """The process's thread team of this size, which all models that want one share; by default as large as the process
     has cores to use. It lasts as long as somebody holds it.
     """
     count = default_threads() if threads is None else threads
     with _lock:
-        found = _teams.get((library.base, count))
+        found = _teams.get((id(library), count))
         if found is None:
-            found = _teams[library.base, count] = Team(library, count)
+            found = _teams[id(library), count] = Team(library, count)
         return found

@@ -1,18 +1,14 @@
-"""The code image of this process: found, or compiled once for this host, and mapped."""
+"""Machine code that was compiled beforehand: one mapped code image with all kernels."""
 
 from __future__ import annotations
 
-import functools
-import importlib
-import importlib.util
 import pkgutil
-import threading
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
-from edge_rt.errors import CodeImageError, TargetError
-from edge_rt.native.cache import PACKAGE, cache_folder, locked, source_fingerprint, write_atomic
-from edge_rt.native.features import choose_target, cpu_features, require
+from edge_rt.errors import CodeImageError
+from edge_rt.native.cache import PACKAGE
+from edge_rt.native.features import cpu_features, require
 from edge_rt.native.image import Header
 from edge_rt.native.mapping import map_bytes, map_file
 from edge_rt.targets import Target
@@ -40,8 +36,10 @@ class Library:
     def target(self) -> str:
         return self.header.target
 
-    def has(self, symbol: str) -> bool:
-        return symbol in self.header.symbols
+    def prepare(self, symbols: Iterable[str]) -> None:
+        """Raises CodeImageError unless the image has all these kernels."""
+        for symbol in symbols:
+            self.address(symbol)
 
     def address(self, symbol: str) -> int:
         """The address of a kernel. Raises CodeImageError if the image lacks it."""
@@ -64,37 +62,7 @@ class Library:
         return f"Library({self.target} from {self.origin}, {len(self.header.symbols)} kernels)"
 
 
-_lock = threading.Lock()
-
-
-def library() -> Library:
-    """The library of this process, for the target that fits this CPU best.
-
-    It is the pack that ships with the package, or an image from the host's cache, or, where numba is installed, one
-    that is compiled now. Raises TargetError where there is none of them.
-    """
-    with _lock:
-        return _load()
-
-
-@functools.cache
-def _load() -> Library:
-    features = cpu_features()
-    target, _ = choose_target(features)
-    can_compile = importlib.util.find_spec("numba") is not None
-    sources = source_fingerprint() if can_compile else None
-    pack = _pack(target, features)
-    if pack is not None and sources in (None, pack.header.sources):
-        return pack
-    if sources is None:
-        raise TargetError(
-            f"no code image for {target.name}: this installation has no {PACKS / (target.name + '.image')}. Install "
-            "the wheel of edge-rt, which carries it, or numba, to compile for this machine: pip install 'edge-rt[jit]'"
-        )
-    return _cached(target, features, sources)
-
-
-def _pack(target: Target, features: frozenset[str]) -> Library | None:
+def find_pack(target: Target, features: frozenset[str]) -> Library | None:
     """The image that ships with the package. A damaged one is an error, since nobody may have changed it."""
     path = PACKS / f"{target.name}.image"
     try:
@@ -106,34 +74,3 @@ def _pack(target: Target, features: frozenset[str]) -> Library | None:
     except OSError:
         return None
     return None if data is None else Library(*map_bytes(data, str(path)), str(path), features)
-
-
-def _cached(target: Target, features: frozenset[str], sources: str) -> Library:
-    from importlib.metadata import version
-
-    producer = f"numba-{version('numba')}-llvmlite-{version('llvmlite')}"
-    path = cache_folder() / f"{target.name}-{sources}-{producer}.image"
-    found = _open_cached(path, target, features, sources)
-    if found is not None:
-        return found
-    with locked(path.with_suffix(".lock")):
-        found = _open_cached(path, target, features, sources)  # another process may have compiled it meanwhile
-        if found is None:
-            write_atomic(path, _compile(target))
-            found = Library(*map_file(path), str(path), features)
-        return found
-
-
-def _open_cached(path: Path, target: Target, features: frozenset[str], sources: str) -> Library | None:
-    """The image in the cache; None if there is none, or one that is damaged or is not what its name says."""
-    try:
-        found = Library(*map_file(path), str(path), features)
-    except (FileNotFoundError, CodeImageError):
-        return None
-    same = found.header.target == target.name and found.header.sources == sources
-    return found if same and found.header.requires == target.requires else None
-
-
-def _compile(target: Target) -> bytes:
-    build: Callable[[Target], bytes] = importlib.import_module("edge_rt.codegen").build_image
-    return build(target)

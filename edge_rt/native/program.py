@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_rt.lowering._errors import NO_ERROR, describe_error
 from edge_rt.lowering.executor import MAX_PARTS, RUN_PROGRAM
-from edge_rt.native.library import Library, library
+from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.team import Team
 
 __all__ = ["NO_ERROR", "Program", "describe_error"]
@@ -28,7 +28,7 @@ class Program:
 
     __slots__ = ("_calls", "_library", "_table", "steps")
 
-    def __init__(self, steps: Sequence[tuple[int, int, int]], library: Library | None = None) -> None:
+    def __init__(self, steps: Sequence[tuple[int, int, int]], library: AnyLibrary | None = None) -> None:
         """library: whose executor to run with; by default that of the process. Raises ValueError for parts < 1."""
         for address, _, parts in steps:
             if not 1 <= parts <= MAX_PARTS or not address:

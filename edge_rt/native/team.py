@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_rt.lowering.executor import HELP_TEAM, STOP_TEAM, TEAM_WORDS
-from edge_rt.native.library import Library
+from edge_rt.native.host import AnyLibrary
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -28,7 +28,7 @@ class Team:
 
     __slots__ = ("__weakref__", "_crew", "_finalizer", "_help", "_stop", "threads")
 
-    def __init__(self, library: Library, threads: int) -> None:
+    def __init__(self, library: AnyLibrary, threads: int) -> None:
         if threads < 1:
             raise ValueError(f"a team needs at least 1 thread, got {threads}")
         self.threads = threads
