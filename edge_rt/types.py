@@ -71,7 +71,7 @@ class DType(enum.Enum):
             raise GraphError(f"dtype must be one of {', '.join(t.value for t in DType)}, got {name}") from None
 
     def __repr__(self) -> str:
-        return self.value
+        return str(self.value)
 
 
 _BY_NUMPY = {t.numpy: t for t in DType}

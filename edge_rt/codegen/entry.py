@@ -22,7 +22,7 @@ _SCALARS = {"i64": ("i64", types.int64), "f32": ("float", types.float32)}
 
 def argument_types(spec: KernelSpec) -> tuple[Any, ...]:
     """Numba types of the body's parameters, with those of `part` and `parts`."""
-    given = [types.CPointer(POINTEES[p.type]) if p.is_pointer else _SCALARS[p.type][1] for p in spec.params]
+    given = [types.CPointer(POINTEES[p.type]) if p.is_pointer else _SCALARS[p.type][1] for p in spec.params]  # type: ignore[attr-defined]
     return (*given, types.int64, types.int64)
 
 

@@ -34,6 +34,9 @@ class Field(Generic[T]):
 
     __slots__ = ("default", "index", "name")
 
+    index: int
+    name: str
+
     kind = "field"
     """What error messages call the values of this field."""
 
