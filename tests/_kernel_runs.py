@@ -12,13 +12,15 @@ from edge_rt.lowering._errors import NO_ERROR
 from edge_rt.lowering._spec import Call, ErrorWord, In, Out, Scratch, StepNumber, Table
 
 Array = np.ndarray[Any, Any]
-_DTYPES = {"f16*": np.float16, "f32*": np.float32, "i8*": np.int8, "u8*": np.uint8, "i32*": np.int32, "i64*": np.int64}
+_DTYPES = {
+    "f16*": np.float16, "f32*": np.float32, "i8*": np.int8, "u8*": np.uint8, "i32*": np.int32, "i64*": np.int64,
+}  # fmt: skip
 
 
 def run_calls(
     calls: Sequence[Call], inputs: Sequence[Array | None], outputs: Sequence[Array], parts: int | None = None
 ) -> int:
-    """Runs the calls of a node over its inputs into `outputs`; returns the error word. parts: instead of the calls' own."""
+    """Runs the calls of a node over its inputs into `outputs`; gives the error word. parts: instead of their own."""
     sizes: list[int] = []
     for c in calls:
         for i, n in enumerate(c.scratch):

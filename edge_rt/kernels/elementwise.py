@@ -1,4 +1,4 @@
-"""f32 elementwise programs: interprets a program once per block, each instruction being a vector loop over the block."""
+"""f32 elementwise programs: interprets a program once per block; an instruction is a vector loop over the block."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def lstm_f32(target):
             q = 3 * hidden + j
             new = vmath.tanh(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
             cell = f * load(V, c + j) + i * new
-            out = o * vmath.tanh(vmath.clamp(cell, -clip, clip))
+            out = o * vmath.tanh(cell)
             store(c + j, cell)
             store(h + j, out)
             write(y, at, j, hidden, out)

@@ -1,4 +1,4 @@
-"""Reductions of [outer, size, inner] over the middle axis. The order of additions depends on `size` and the target only."""
+"""Reductions of [outer, size, inner] over the middle axis, whose order depends on the sizes and the target only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from edge_rt.kernels.simd import (
     largest,
     load,
     load_first,
-    part as vector_of,
     select,
     smallest,
     splat,
     store,
     store_first,
     total,
+)
+from edge_rt.kernels.simd import (
+    part as vector_of,
 )
 from edge_rt.kernels.strided import choose
 from edge_rt.kernels.vbits import absolute, square_root

@@ -26,8 +26,8 @@ def sink(values, indices, stride, at, count, smallest):
         if child >= count:
             break
         if child + 1 < count and precedes(
-            values[child * stride], indices[child * stride], values[(child + 1) * stride], indices[(child + 1) * stride],
-            smallest,
+            values[child * stride], indices[child * stride],
+            values[(child + 1) * stride], indices[(child + 1) * stride], smallest,
         ):  # fmt: skip
             child += 1
         v, i = values[at * stride], indices[at * stride]
@@ -47,7 +47,8 @@ def _register_top_k(spec):
             for unit in range(units * part // parts, units * (part + 1) // parts):
                 row = unit // inner
                 j = unit - row * inner
-                column, best, places = x + (row * size * inner + j), values + (row * k * inner + j), indices + (row * k * inner + j)
+                column, first = x + (row * size * inner + j), row * k * inner + j
+                best, places = values + first, indices + first
                 for i in range(k):
                     best[i * inner] = column[i * inner]
                     places[i * inner] = i

@@ -1,7 +1,7 @@
 """Elementary functions of f32 vectors, without libm: the same bits on every lane count, for any Vec tile.
 
 Every function takes and gives f32 tiles, follows C's rules for infinities, NaN and signed zeros where the docstring
-does not say otherwise, and keeps denormals. `ulp` in a docstring is the largest error that tests/test_vmath.py found over
+does not say otherwise, and keeps denormals. `ulp` in a docstring bounds the error that tests/test_vmath.py finds over
 all magnitudes. The polynomials are minimax fits of our own (iteratively reweighted least squares on Chebyshev nodes);
 the range reductions are the classic ones (Cody & Waite 1980; Muller, Elementary Functions, 2016; Payne & Hanek 1983).
 """
@@ -210,7 +210,10 @@ def gelu(x):
 
 
 def gelu_tanh(x):
-    """x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))), as x * sigmoid of twice the argument; error 5e-8 + 2e-6 relative."""
+    """x / 2 * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x**3))), as x * sigmoid.
+
+    Error 5e-8 + 2e-6 relative.
+    """
     u = 1.5957691216057308 * fma(0.044715 * x * x, x, x)
     return select(x == -INF, 0.0, x * sigmoid(u))
 

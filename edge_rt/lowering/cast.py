@@ -6,10 +6,10 @@ from edge_rt.lowering._spec import Alias, BoundNode, In, KernelSpec, Lowered, Ou
 from edge_rt.types import DType
 
 CAST = KernelSpec("cast", "x:u8* out:u8* code:i64 n:i64")
-"""out[0:n] = x[0:n] in another type; code: position of the source in SOURCES * len(TARGETS) + that of the target in TARGETS.
+"""out[0:n] = x[0:n] in another type; code: the pair, by its positions in SOURCES and TARGETS.
 
-Floats are rounded toward zero to integers; beyond the range they become the nearest one, NaN 0. Integers that do not fit
-keep their low bits. Whatever is not 0 is true; beyond f16 is infinity. Rounding to floats is to even.
+Floats are rounded toward zero to integers; beyond the range they become the nearest one, NaN 0. Integers that do not
+fit keep their low bits. Whatever is not 0 is true; beyond f16 is infinity. Rounding to floats is to even.
 """
 SOURCES = (DType.FLOAT32, DType.FLOAT16, DType.INT8, DType.UINT8, DType.INT32, DType.INT64)
 TARGETS = (*SOURCES, DType.BOOL)

@@ -11,7 +11,7 @@ import numpy as np
 from edge_rt.lowering._layout import MAX_DIMS, broadcast_strides, dense_strides, front_padded, merge
 from edge_rt.lowering._spec import Alias, Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
 from edge_rt.ops.arrange import padding_source
-from edge_rt.ops.move import equal_parts, sliced
+from edge_rt.ops.move import sliced
 
 COPY = {
     size: KernelSpec(f"copy_{size}", f"x:{t}* out:{t}* table:i64*")
@@ -19,9 +19,9 @@ COPY = {
 }
 """out[dst . i] = x[src . i] for all i of a box, by element size.
 
-table: mode, offset in x, offset in out, pieces, size of a piece, MAX_DIMS dims, strides in x, strides in out (in elements).
-ROWS: work is shared by rows along the last dim, each cut into pieces. TILES: the last dim lies densely in out, the one before
-it in x (a transpose); work is shared by blocks of TILE of the latter.
+table: mode, offset in x, offset in out, pieces, size of a piece, MAX_DIMS dims, strides in x, strides in out.
+ROWS: work is shared by rows along the last dim, each cut into pieces. TILES: the last dim lies densely in out, the one
+before it in x (a transpose); work is shared by blocks of TILE of the latter.
 """
 ROWS, TILES = 0, 1
 HEADER, TILE = 5, 64
@@ -151,16 +151,13 @@ def concat(node: BoundNode) -> Lowered:
 def split(node: BoundNode) -> Lowered:
     shape = node.type(0).static_shape
     axis, at = node.attrs.axis % len(shape), 0
-    sizes = equal_parts(shape[axis], node.attrs.num_outputs)
-    if node.has(1):
-        sizes = [t.static_shape[axis] for t in node.outputs]
     strides, calls = dense_strides(shape), []
     for i, out in enumerate(node.outputs):
         own = out.static_shape
-        if node.used[i] and math.prod(own):
+        if node.used[i] and out.size:
             offset = at * strides[axis]
             calls.append(copy_call(In(0), Out(i), out.dtype.itemsize, own, strides, dense_strides(own), offset))
-        at += int(sizes[i])
+        at += own[axis]
     return _all(calls)
 
 
@@ -178,7 +175,7 @@ def slice_(node: BoundNode) -> Lowered:
         step = 1 if steps is None else int(steps.reshape(-1)[i])
         found = sliced(shape[axis], int(starts.reshape(-1)[i]), int(ends.reshape(-1)[i]), step)
         assert found is not None
-        offset += int(found[0]) * strides[axis]  # type: ignore[call-overload]
+        offset += int(found[0]) * strides[axis]
         src[axis] = strides[axis] * step
     if target == shape and src == strides:
         return Alias(0)
@@ -208,14 +205,15 @@ def segments(source: Sequence[int]) -> Iterator[Segment]:
 
 def _box(node: BoundNode, source: Arg, axes: Sequence[Segment], src: Sequence[int]) -> Call | None:
     dst = dense_strides(node.outputs[0].static_shape)
+    steps = [s[3] * t for s, t in zip(axes, src)]
     return copy_call(
-        source, Out(0), node.outputs[0].dtype.itemsize, [s[1] for s in axes], [s[3] * t for s, t in zip(axes, src)], dst,
+        source, Out(0), node.outputs[0].dtype.itemsize, [s[1] for s in axes], steps, dst,
         sum(s[2] * t for s, t in zip(axes, src)), sum(s[0] * t for s, t in zip(axes, dst)),
     )  # fmt: skip
 
 
 def _filled_around(node: BoundNode, value: Arg, before: Sequence[int]) -> Lowered:
-    """The input at `before` (negative: cropped) in a tensor of `value`: fills a border of at most two boxes per axis."""
+    """The input at `before` (negative: cropped) in a tensor of `value`: fills a border of two boxes per axis."""
     shape, target = node.type(0).static_shape, node.outputs[0].static_shape
     first = [min(max(0, b), t) for b, t in zip(before, target)]
     last = [max(f, min(t, b + d)) for f, b, d, t in zip(first, before, shape, target)]
@@ -251,9 +249,8 @@ def pad(node: BoundNode) -> Lowered:
         return _filled_around(node, In(2) if node.has(2) else Table(np.zeros(1, dtype), dtype), before)
     if not node.outputs[0].size:
         return []
-    stretches = [
-        list(segments(padding_source(d, b, a, node.attrs.mode).tolist())) for d, b, a in zip(shape, before, after)
-    ]
+    sources = [padding_source(d, b, a, node.attrs.mode) for d, b, a in zip(shape, before, after)]
+    stretches = [list(segments(source.tolist())) for source in sources]
     if math.prod(map(len, stretches)) > 81:
         return None
     return _all([_box(node, In(0), box, dense_strides(shape)) for box in itertools.product(*stretches)])

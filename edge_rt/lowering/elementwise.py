@@ -1,4 +1,4 @@
-"""f32 elementwise operators: all of them are programs of one kernel, which runs a block at a time so that it stays in L1."""
+"""f32 elementwise operators: all are programs of one kernel, which runs a block at a time so that it stays in L1."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ELEMENTWISE_F32 = KernelSpec(
     + " ".join(f"b{i}:f32*" for i in range(MAX_INPUTS)) + " out:f32* program:i64* registers:f32* n:i64",
     in_place=tuple((f"x{i}", "out") for i in range(MAX_INPUTS)),
 )  # fmt: skip
-"""out[0:n] by the program. x0...: operands as large as out, each perhaps the very same address; b0...: those that broadcast.
+"""out[0:n] by the program. x0...: operands as large as out, which may be out itself; b0...: those that broadcast.
 
 program: inputs, instructions, block, numbers of registers per part, MAX_DIMS dims; then for each input
 (kind, pointer or bits, register, MAX_DIMS strides), for each instruction (code, a, b, c, register or -1 for out).
@@ -28,7 +28,29 @@ FULL, BROADCAST, SCALAR, CONSTANT = range(4)
 HEADER, INPUT_WORDS, INSTRUCTION_WORDS = 4 + MAX_DIMS, 3 + MAX_DIMS, 5
 CODES = {name: code for code, name in enumerate(INSTRUCTIONS)}
 COSTS = {"Pow": 40, "Mod": 30, "Sin": 20, "Cos": 20, "Tan": 24} | dict.fromkeys(
-    ["Exp", "Log", "Sigmoid", "Tanh", "Erf", "Gelu", "GeluTanh", "Softplus", "Mish", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh", "Elu", "Celu", "Selu", "Swish"],
+    [
+        "Exp",
+        "Log",
+        "Sigmoid",
+        "Tanh",
+        "Erf",
+        "Gelu",
+        "GeluTanh",
+        "Softplus",
+        "Mish",
+        "Asin",
+        "Acos",
+        "Atan",
+        "Sinh",
+        "Cosh",
+        "Asinh",
+        "Acosh",
+        "Atanh",
+        "Elu",
+        "Celu",
+        "Selu",
+        "Swish",
+    ],
     12,
 )
 """Work of an instruction per element, where that is not 1."""
@@ -55,17 +77,18 @@ class _Registers:
 
 
 def program_call(
-    program: Sequence[str], operands: Sequence[Operand], shape: Sequence[int], out: Arg = Out(0), scratch: int = 0,
+    program: Sequence[str], operands: Sequence[Operand], shape: Sequence[int], out: Arg | None = None, scratch: int = 0,
     scratch_before: Sequence[int] = (),
 ) -> Call | None:  # fmt: skip
     """A call that runs the program over operands that broadcast to `shape`; None if they need too many dimensions.
 
-    scratch: index of the scratch buffer for registers; scratch_before: bytes of the node's buffers before that one.
+    out: the first output by default; scratch: index of the scratch buffer for registers; scratch_before: bytes of the
+    node's buffers before that one.
     """
     n = 1
     for d in shape:
         n *= d
-    pointers: dict[str, Arg] = {f"{kind}{i}": 0 for kind in "xb" for i in range(MAX_INPUTS)}
+    pointers: dict[str, Any] = {f"{kind}{i}": 0 for kind in "xb" for i in range(MAX_INPUTS)}
     inputs: list[list[Any]] = []
     strided: list[list[int]] = []
     for operand in operands:
@@ -110,7 +133,8 @@ def program_call(
     parts = parts_for(work // 4, -(-n // block))
     sizes = [*scratch_before, 4 * parts * registers.count * block] if registers.count else []
     return ELEMENTWISE_F32(
-        **pointers, out=out, program=Table(table + code), registers=Scratch(scratch) if registers.count else 0, n=n,
+        **pointers, out=Out(0) if out is None else out, program=Table(table + code),
+        registers=Scratch(scratch) if registers.count else 0, n=n,
         parts=parts, scratch=sizes, flops=work,
     )  # fmt: skip
 
@@ -138,9 +162,9 @@ def elementwise(node: BoundNode) -> Lowered:
 
 
 @lowers(
-    "Abs", "Neg", "Sign", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Relu", "Exp", "Log", "Sigmoid", "Tanh", "Erf",
-    "Softplus", "Softsign", "Mish", "HardSwish", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh",
-    "Acosh", "Atanh",
+    "Abs", "Neg", "Sign", "Floor", "Ceil", "Round", "Sqrt", "Reciprocal", "Relu", "Exp", "Log", "Sigmoid", "Tanh",
+    "Erf", "Softplus", "Softsign", "Mish", "HardSwish", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh",
+    "Asinh", "Acosh", "Atanh",
 )  # fmt: skip
 def unary(node: BoundNode) -> Lowered:
     if not _is_f32(node):

@@ -27,9 +27,9 @@ OFFSETS = {
     t: KernelSpec(f"offsets_{n}", f"indices:{n}* out:i64* table:i64* error:i64* step:i64 n:i64")
     for t, n in {DType.INT32: "i32", DType.INT64: "i64"}.items()
 }
-"""out[i] = base(i) + sum over d of indices[i, d] * strides[d]; negative indices count from the end, others out of range are
-reported and clamped. base(i): walks with its strides over dims of product n. table: depth, MAX_DIMS dims, strides of base,
-sizes[depth], strides[depth].
+"""out[i] = base(i) + sum over d of indices[i, d] * strides[d]; negative indices count from the end, others out of range
+are reported and clamped. base(i): walks with its strides over dims of product n. table: depth, MAX_DIMS dims, strides
+of base, sizes[depth], strides[depth].
 """
 _BY_SIZE = {1: "u8", 2: "f16", 4: "i32", 8: "i64"}
 TAKE = {
@@ -38,7 +38,8 @@ TAKE = {
 }
 """out[o, c, :inner] = x[o * x_outer + offsets[c] :][:inner]."""
 PUT = {
-    size: KernelSpec(f"put_{size}", f"updates:{t}* offsets:i64* out:{t}* count:i64 inner:i64") for size, t in _BY_SIZE.items()
+    size: KernelSpec(f"put_{size}", f"updates:{t}* offsets:i64* out:{t}* count:i64 inner:i64")
+    for size, t in _BY_SIZE.items()
 }
 """out[offsets[c] :][:inner] = updates[c, :inner], in order of c."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -46,8 +47,9 @@ INTEGER = {t: _arithmetic(t.value.replace("uint", "u").replace("int", "i")) for 
            (DType.INT8, DType.UINT8, DType.INT32, DType.INT64)}  # fmt: skip
 """out[0:n] = operator(a or p, b or q). a and b are as large as out and may be the very same; p and q broadcast.
 
-table: code, 1 where the first operand is p, 1 where the second is q, MAX_DIMS dims, strides of p and of q. Results wrap; the
-smallest integer / -1 is itself; a division by zero gives 0 and is reported; a shift by the width or more gives 0.
+table: code, 1 where the first operand is p, 1 where the second is q, MAX_DIMS dims, strides of p and of q. Results
+wrap; the smallest integer / -1 is itself; a division by zero gives 0 and is reported; a shift by the width or more
+gives 0.
 """
 COMPARE = {
     t: _compare(name)
@@ -57,7 +59,7 @@ COMPARE = {
 }  # fmt: skip
 """out[0:n] = 1 where the comparison holds, else 0; operands and table as in INTEGER."""
 WHERE = {1: _choose(1, "u8"), 2: _choose(2, "f16"), 4: _choose(4, "i32"), 8: _choose(8, "i64")}
-"""out = a where mask, else b, by element size. table: code 0, then as in INTEGER, 1 where the mask is m, strides of m."""
+"""out = a where mask, else b, by element size. table: as in INTEGER (code 0), 1 where the mask is m, its strides."""
 
 OPERATORS = (
     "Add", "Sub", "Mul", "Div", "Mod", "Fmod", "Min", "Max", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "ShiftLeft",
@@ -98,7 +100,7 @@ def _call(spec: KernelSpec, code: int, operands: Sequence[Operand], names: Seque
     table = [code, *map(int, flags[:2]), *front_padded(dims, MAX_DIMS, 1), *rows[0], *rows[1]]
     if len(operands) == 3:
         table += [int(flags[2]), *rows[2]]
-    pointers: dict[str, Arg] = {p: 0 for pair in names for p in pair}
+    pointers: dict[str, Any] = {p: 0 for pair in names for p in pair}
     for (address, _), flag, pair in zip(operands, flags, names):
         pointers[pair[flag]] = address
     return spec(

@@ -10,7 +10,7 @@ QUANTIZE = {
     t: KernelSpec(f"quantize_{n}", f"x:f32* scale:f32* zero:{n}* out:{n}* outer:i64 channels:i64 inner:i64")
     for t, n in {DType.INT8: "i8", DType.UINT8: "u8"}.items()
 }
-"""out[o, c, i] = round(x / scale[c]) + zero[c], saturated; ties to even; NaN gives the zero point, which may be null for 0."""
+"""out[o, c, i] = round(x / scale[c]) + zero[c], saturated; ties to even; NaN gives the zero point (null: 0)."""
 DEQUANTIZE = {
     t: KernelSpec(f"dequantize_{n}", f"x:{n}* scale:f32* zero:{n}* out:f32* outer:i64 channels:i64 inner:i64")
     for t, n in {DType.INT8: "i8", DType.UINT8: "u8", DType.INT32: "i32"}.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from edge_rt.lowering._spec import (
     Arg,
@@ -38,7 +39,7 @@ LSTM_F32 = KernelSpec(
 """All steps of each direction; `reverse`: the only direction runs backwards. lengths, h0, c0, y, y_h, y_c may be null.
 
 projected: what PROJECT_F32 gives, with SLACK readable numbers behind; r: f32[dirs, panels, hidden, 16].
-state: lstm_numbers(...) per direction. Lengths out of range are clamped and reported.
+state: state_numbers(...) per direction. Lengths out of range are clamped and reported.
 """
 GRU_F32 = KernelSpec(
     "gru_f32",
@@ -54,7 +55,7 @@ def _panels(columns: int) -> int:
 
 
 def state_numbers(batch: int, hidden: int, panels: int) -> int:
-    """f32 numbers of `state` per direction: gates twice, and three hidden vectors, each with room for a vector behind."""
+    """f32 numbers of `state` per direction: gates twice, three hidden vectors, each with room for a vector behind."""
     return 2 * batch * (16 * panels + SLACK) + 3 * batch * (16 * _panels(hidden) + SLACK)
 
 
@@ -76,7 +77,7 @@ def _calls(
         columns=columns, both=both, parts=parts_for(work // 4, dirs * panels), scratch=sizes, flops=2 * work,
     )  # fmt: skip
     outs = [Out(i) if i < len(node.used) and node.used[i] else 0 for i in range(3)]
-    shared = {
+    shared: dict[str, Any] = {
         "projected": Scratch(scratch), "r": r, "lengths": node.optional(4), "h0": node.optional(5), "y": outs[0],
         "y_h": outs[1], "state": Scratch(scratch + 1), "error": ErrorWord(), "step": StepNumber(), "seq": seq,
         "batch": batch, "hidden": hidden, "panels": panels, "dirs": dirs, "reverse": int(attrs.direction == "reverse"),

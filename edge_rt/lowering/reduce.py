@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from edge_rt.lowering._layout import around, dense_strides
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, lowers, parts_for
@@ -24,7 +25,7 @@ ARG = {
     t: KernelSpec(f"arg_{n}", f"x:{n}* out:i64* outer:i64 size:i64 inner:i64 smallest:i64 last:i64")
     for t, n in {DType.FLOAT32: "f32", DType.INT32: "i32", DType.INT64: "i64"}.items()
 }
-"""Position along the middle axis of the largest (smallest) number, the last one if `last`; the first NaN counts as such."""
+"""Position along the middle axis of the largest (smallest) number, the last if `last`; NaN is beyond all numbers."""
 COLUMNS = 64
 """Columns that one share of the work covers at least."""
 
@@ -37,7 +38,7 @@ def reduce_call(
     name: str, dtype: DType, outer: int, size: int, inner: int, source: Arg, target: Arg, scratch: Sequence[int] = ()
 ) -> Call | None:
     """A reduction of [outer, size, inner] over the middle axis; None if there is no kernel for this dtype."""
-    args = {"x": source, "out": target, "outer": outer, "size": size, "inner": inner}
+    args: dict[str, Any] = {"x": source, "out": target, "outer": outer, "size": size, "inner": inner}
     parts = _parts(outer, size, inner, 8 if name == "ReduceLogSumExp" else 1)
     if dtype is DType.FLOAT32:
         return REDUCE_F32(**args, code=REDUCTIONS.index(name), parts=parts, scratch=scratch)

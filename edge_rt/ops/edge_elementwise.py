@@ -24,7 +24,7 @@ MAX_INPUTS, MAX_INSTRUCTIONS = 8, 32
 _erf = np.frompyfunc(math.erf, 1, 1)
 
 
-def _sigmoid(x: Array) -> Array:
+def _sigmoid(x: Array) -> Any:
     return np.exp(np.minimum(x, 0)) / (1 + np.exp(-np.abs(x)))
 
 
@@ -87,7 +87,7 @@ INSTRUCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "Selu": (3, lambda x, alpha, gamma: gamma * np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))),
     "Shrink": (3, lambda x, bias, lambd: np.where(x < -lambd, x + bias, np.where(x > lambd, x - bias, 0))),
 }
-"""Name -> (number of operands, NumPy function). Mod is C's fmod; Round takes ties to even; PRelu and LeakyRelu differ in name."""
+"""Name -> (number of operands, NumPy function). Mod is C's fmod; Round takes ties to even."""
 
 
 class ElementwiseAttrs(Attrs):

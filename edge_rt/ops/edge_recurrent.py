@@ -46,8 +46,8 @@ def _shapes(gates: int) -> Any:
         panels = ceil_div(gates * hidden, WIDTH)
         state = [dirs, batch, hidden]
         expected = [
-            ("w", [dirs, panels, size, WIDTH]), ("r", [dirs, panels, hidden, WIDTH]), ("bias", [dirs, 2, gates * hidden]),
-            ("lengths", [batch]), ("h0", state), ("c0", state),
+            ("w", [dirs, panels, size, WIDTH]), ("r", [dirs, panels, hidden, WIDTH]),
+            ("bias", [dirs, 2, gates * hidden]), ("lengths", [batch]), ("h0", state), ("c0", state),
         ]  # fmt: skip
         for i, (name, shape) in enumerate(expected, 1):
             if has(types, i):

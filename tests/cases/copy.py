@@ -25,7 +25,8 @@ CASES = [
     Case("Squeeze", _X[:1], _ints(0), native=True),
     *(Case("Transpose", _X.astype(t), perm=p, native=True, name=f"{t.__name__}-{p}")
       for t in _TYPES for p in ((0, 2, 3, 1), (3, 2, 1, 0), (0, 1, 3, 2), (1, 0, 2, 3), (2, 3, 0, 1))),
-    *(Case("Transpose", normal(*s), native=True) for s in ((1, 7), (67, 130), (8, 8), (16, 5), (5, 16), (0, 3), (4, 4), (3,))),
+    *(Case("Transpose", normal(*s), native=True)
+      for s in ((1, 7), (67, 130), (8, 8), (16, 5), (5, 16), (0, 3), (4, 4), (3,))),
     Case("Transpose", normal(2, 33, 70), perm=(0, 2, 1), native=True, name="batched"),
     Case("Transpose", normal(2, 3, 2, 3, 2, 3), perm=(5, 3, 1, 4, 2, 0), native=True, name="6-d"),
     Case("Transpose", np.array(3.0, np.float32), native=True, name="scalar"),

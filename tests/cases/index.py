@@ -15,7 +15,9 @@ def _ints(*values: int) -> Any:
 
 
 _TYPES = (np.float32, np.float16, np.int8, np.uint8, np.int32, np.int64, np.bool_)
-_WIDE = np.array([np.nan, np.inf, -np.inf, 300, -300, 3e9, -3e9, 1e19, -1e19, 0.9, -0.9, 127.5, 255.9, 65519, 65520, 0], np.float32)
+_WIDE = np.array(
+    [np.nan, np.inf, -np.inf, 300, -300, 3e9, -3e9, 1e19, -1e19, 0.9, -0.9, 127.5, 255.9, 65519, 65520, 0], np.float32
+)
 _X = normal(4, 5, 6)
 
 
@@ -31,10 +33,12 @@ def _numbers(dtype: Any) -> Any:
 
 
 CASES = [
-    *(Case("Cast", _numbers(s), to=DType(np.dtype(t).name), native=True, name=f"{s.__name__}-{t.__name__}") for s in _TYPES for t in _TYPES),
+    *(Case("Cast", _numbers(s), to=DType(np.dtype(t).name), native=True, name=f"{s.__name__}-{t.__name__}")
+      for s in _TYPES for t in _TYPES),
     Case("CastLike", _X, np.zeros(1, np.int32), native=True),
     Case("Cast", normal(0), to=DType.INT32, native=True, name="empty"),
-    *(Case("Gather", _X.astype(t), integers(2, 3, low=-4, high=4, dtype=i), axis=a, native=True, name=f"{t.__name__}-{i.__name__}-{a}")
+    *(Case("Gather", _X.astype(t), integers(2, 3, low=-4, high=4, dtype=i), axis=a, native=True,
+           name=f"{t.__name__}-{i.__name__}-{a}")
       for t in (np.float32, np.float16, np.int8, np.int64) for i in (np.int32, np.int64) for a in (0, 1, -1)),
     Case("Gather", _X, np.array(2), axis=1, native=True, name="scalar"),
     Case("Gather", _X, np.zeros((0,), np.int64), native=True, name="none"),
@@ -52,12 +56,14 @@ CASES = [
       for x in (_X, integers(4, 5, 6, high=4), integers(4, 5, 6, high=4, dtype=np.int32))
       for k, a in ((0, 0), (1, 1), (3, 2), (6, 2), (4, 0)) for big in (0, 1)),
     Case("TopK", np.array([1, np.nan, 3, np.nan, 2], np.float32), _ints(3), native=True, name="nan"),
-    Case("TopK", np.array([1, np.nan, 3, np.nan, 2], np.float32), _ints(5), largest=0, native=True, name="nan-smallest"),
-    *(Case(op, x, np.array(a), exclusive=e, reverse=r, native=True, name=f"{x.dtype}-{a}-{e}{r}")
+    Case("TopK", np.array([1, np.nan, 3, np.nan, 2], np.float32), _ints(5), largest=0, native=True,
+         name="nan-smallest"),
+    *(Case(op, x, np.array(a), exclusive=e, reverse=r, native=True, constants=(1,), name=f"{x.dtype}-{a}-{e}{r}")
       for op in ("CumSum", "CumProd") for x in (_X, integers(4, 5, 6), integers(4, 5, 6, dtype=np.int32))
       for a, e, r in ((0, 0, 0), (1, 1, 0), (-1, 0, 1), (2, 1, 1))),
-    *(Case("Trilu", _X.astype(t), np.array(k), upper=u, native=True, name=f"{t.__name__}-{k}-{u}")
+    *(Case("Trilu", _X.astype(t), np.array(k), upper=u, native=True, constants=(1,), name=f"{t.__name__}-{k}-{u}")
       for t in (np.float32, np.int8, np.int64, np.float16) for k in (0, 2, -1, 9) for u in (0, 1)),
-    *(Case("OneHot", integers(3, 4, low=-7, high=7), np.array(5), np.array([0.5, 2], t), axis=a, native=True, name=f"{t.__name__}-{a}")
+    *(Case("OneHot", integers(3, 4, low=-7, high=7), np.array(5), np.array([0.5, 2], t), axis=a, native=True,
+           name=f"{t.__name__}-{a}")
       for t in (np.float32, np.int64, np.int8) for a in (-1, 0, 1)),
 ]  # fmt: skip

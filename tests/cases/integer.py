@@ -36,7 +36,10 @@ CASES = [
         for t in _TYPES
         for b in (_divisors(t, 3, 700), _divisors(t, 3, 1), _divisors(t, 2)[:1].reshape(()))
     ),
-    *(Case("Mod", _extreme(t, 3, 70), _divisors(t, 3, 70), fmod=1, native=True, name=f"fmod-{t.__name__}") for t in _TYPES),
+    *(
+        Case("Mod", _extreme(t, 3, 70), _divisors(t, 3, 70), fmod=1, native=True, name=f"fmod-{t.__name__}")
+        for t in _TYPES
+    ),
     *(Case(op, _extreme(t, 700), native=True) for op in ("Abs", "Sign", "BitwiseNot") for t in _TYPES),
     *(Case(op, _extreme(t, 700), native=True) for op in ("Neg", "Relu") for t in (np.int8, np.int32, np.int64)),
     *(Case("Add", _extreme(np.int64, 4)[:n], _divisors(np.int64, 4)[:n], native=True) for n in (0, 1, 3)),

@@ -29,13 +29,16 @@ CASES = [
     *(Case("BatchNormalization", normal(*s), *_channels(c), native=True)
       for s, c in (((3, 6, 5, 7), 6), ((4, 6), 6), ((2, 3, 100), 3), ((5,), 1))),
     *(Case("LRN", _X, size=n, native=True, name=str(n)) for n in (1, 2, 3, 5)),
-    *(Case("QuantizeLinear", x, np.float32(s) * np.ones((), np.float32), np.array(z, t), native=True, name=f"{t.__name__}-{i}")
-      for i, x in enumerate((_UNEVEN, normal(5000, scale=50.0), normal(0))) for s, z, t in ((1, 3, np.uint8), (0.7, -3, np.int8))),
+    *(Case("QuantizeLinear", x, np.array(s, np.float32), np.array(z, t), native=True, name=f"{t.__name__}-{i}")
+      for i, x in enumerate((_UNEVEN, normal(5000, scale=50.0), normal(0)))
+      for s, z, t in ((1, 3, np.uint8), (0.7, -3, np.int8))),
     Case("QuantizeLinear", _X, np.abs(normal(6)) / 50, integers(6, high=200, dtype=np.uint8), native=True, name="axis"),
     Case("QuantizeLinear", _X, np.abs(normal(7)) / 50, axis=-1, native=True, name="last-axis"),
-    *(Case("DequantizeLinear", integers(3, 6, 70, low=-5, dtype=t) if t is not np.uint8 else integers(3, 6, 70, dtype=t),
-           normal(6), integers(6, dtype=t), native=True, name=t.__name__) for t in (np.int8, np.uint8, np.int32)),
-    Case("DequantizeLinear", integers(1000, high=255, dtype=np.uint8), np.array(0.1, np.float32), native=True, name="tensor"),
+    *(Case("DequantizeLinear", integers(3, 6, 70, low=0 if t is np.uint8 else -5, dtype=t), normal(6),
+           integers(6, dtype=t),
+           native=True, name=t.__name__) for t in (np.int8, np.uint8, np.int32)),
+    Case("DequantizeLinear", integers(1000, high=255, dtype=np.uint8), np.array(0.1, np.float32), native=True,
+         name="tensor"),
     *(Case("DynamicQuantizeLinear", x, native=True)
       for x in (normal(1000), np.abs(normal(30)), -np.abs(normal(17)), np.zeros(5, np.float32), normal(20_000))),
     Case("QuantizeLinear", normal(9), np.array(0.1, np.float32), output_dtype=DType.INT8, native=True, name="dtype"),

@@ -14,7 +14,17 @@ def _axes(*values: int) -> Any:
 
 
 _X = normal(4, 3, 5, 70)
-_FLOAT = "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSumExp".split()
+_FLOAT = [
+    "ReduceSum",
+    "ReduceMean",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceSumSquare",
+    "ReduceLogSumExp",
+]
 _SPECIAL = np.array([[1, np.nan, 2], [np.inf, 1, 2], [-np.inf, -np.inf, -np.inf], [-0.0, 0.0, -1]], np.float32)
 
 CASES = [
