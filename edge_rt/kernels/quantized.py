@@ -56,7 +56,7 @@ def _register_quantize(dtype, spec):
         def step(x, out, scale, zero):
             y = round_even(load(V, x) / scale) + F32(zero)
             y = vmath.clamp(select(y == y, y, F32(zero)), LOW, HIGH)
-            store(out, convert(MADE, saturate(WIDE, y)))
+            store(out, convert(MADE, convert(WIDE, y)))
 
         return step
 
