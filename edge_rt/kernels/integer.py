@@ -120,13 +120,12 @@ def blocks(number, cases, divisor=None):
         for block in range(count * part // parts, count * (part + 1) // parts):
             start = block * BLOCK
             size = min(BLOCK, n - start)
-            left, right = a + start, b + start
-            if table[1]:
-                read(p_buffer, p, dims, dims + MAX_DIMS, start, size)
-                left = p_buffer
-            if table[2]:
-                read(q_buffer, q, dims, dims + 2 * MAX_DIMS, start, size)
-                right = q_buffer
+            for i in range(2):
+                if table[1 + i]:
+                    buffer, source = (q_buffer, q) if i else (p_buffer, p)
+                    read(buffer, source, dims, dims + (1 + i) * MAX_DIMS, start, size)
+            left = p_buffer if table[1] else a + start
+            right = q_buffer if table[2] else b + start
             check(table[0], right, size, error, step)
             calculate(table[0], left, right, right, out + start, size)
 
@@ -163,13 +162,13 @@ def _register_choice(size, spec):
             for block in range(count * part // parts, count * (part + 1) // parts):
                 start = block * BLOCK
                 size = min(BLOCK, n - start)
-                left, right, chosen, made = a + start, b + start, mask + start, out + start
-                if table[1]:
-                    read(p_buffer, p, dims, dims + MAX_DIMS, start, size)
-                    left = p_buffer
-                if table[2]:
-                    read(q_buffer, q, dims, dims + 2 * MAX_DIMS, start, size)
-                    right = q_buffer
+                for i in range(2):
+                    if table[1 + i]:
+                        buffer, source = (q_buffer, q) if i else (p_buffer, p)
+                        read(buffer, source, dims, dims + (1 + i) * MAX_DIMS, start, size)
+                left = p_buffer if table[1] else a + start
+                right = q_buffer if table[2] else b + start
+                chosen, made = mask + start, out + start
                 if table[3 + 3 * MAX_DIMS]:
                     read_mask(m_buffer, m, dims, dims + (3 * MAX_DIMS + 1), start, size)
                     chosen = m_buffer
