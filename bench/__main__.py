@@ -1,0 +1,97 @@
+"""python -m bench run | report | layers"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.layers import layers
+from bench.models import find, names
+from bench.peers import OURS, PEERS, backend
+from bench.report import markdown
+from bench.results import Record, machine, versions
+from bench.runner import Effort, Result, measure
+from edge_rt.errors import EdgeError
+from tests.corpus.fetch import Unavailable
+
+UNMEASURABLE = (EdgeError, Unavailable)
+"""What may keep a model from being measured; the others are measured all the same, and the report tells."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    done: int = options.function(options)
+    return done
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measures edge-rt side by side with other runtimes.",
+        epilog=f"models: {', '.join(names())}",
+    )  # fmt: skip
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    usual = Effort()
+    run = commands.add_parser("run", help="take times", description="Measures models on runtimes that take turns.")
+    run.add_argument("--models", nargs="+", default=["digits"], metavar="NAME", help="default: digits")
+    run.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS), help="default: all")
+    run.add_argument("--threads", default="1", metavar="N[,N]", help="numbers of threads (default: 1)")
+    run.add_argument("--rounds", type=int, default=usual.rounds, help=f"turns of each (default: {usual.rounds})")
+    run.add_argument("--turn-ms", type=float, default=usual.turn_ms, help=f"length of one (default: {usual.turn_ms:g})")
+    run.add_argument("--seed", type=int, default=usual.seed, help="of the order (default: 0)")
+    run.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, for report")
+    run.set_defaults(function=_run)
+    report = commands.add_parser("report", help="figures as Markdown", description="Prints figures as Markdown.")
+    report.add_argument("json", type=Path, help="what run --json wrote")
+    report.set_defaults(function=_report)
+    table = commands.add_parser(
+        "layers", help="time per step", description="Times each step, against the machine's peak."
+    )
+    table.add_argument("model", metavar="MODEL")
+    table.add_argument("--runs", type=int, default=20, help="timed runs (default: 20)")
+    table.add_argument("--top", type=int, metavar="N", help="only the N slowest steps")
+    table.set_defaults(function=_layers)
+    return parser
+
+
+def _run(options: argparse.Namespace) -> int:
+    effort = Effort(options.rounds, options.turn_ms, options.seed)
+    results: list[Result] = []
+    failures: dict[str, str] = {}
+    for name in (OURS, *options.peers):
+        backend(name)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in options.models:
+            try:
+                model = find(name, Path(folder))
+                for threads in map(int, options.threads.split(",")):
+                    results.append(measure(model, options.peers, threads, Path(folder), effort))
+                    print(_line(results[-1]), file=sys.stderr, flush=True)
+            except UNMEASURABLE as error:
+                failures[name] = f"{type(error).__name__}: {error}"
+                print(f"{name}: {failures[name]}", file=sys.stderr, flush=True)
+    record = Record(machine(), versions(options.peers), effort, tuple(results), failures)
+    if options.json:
+        record.write(options.json)
+    print(markdown(record))
+    return int(bool(failures))
+
+
+def _line(result: Result) -> str:
+    return f"{result.model}, {result.threads} threads: {result.ratio:.2f} ({result.fastest_peer})"
+
+
+def _report(options: argparse.Namespace) -> int:
+    print(markdown(Record.read(options.json)))
+    return 0
+
+
+def _layers(options: argparse.Namespace) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        print(layers(find(options.model, Path(folder)), Path(folder), options.runs).table(options.top))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

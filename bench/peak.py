@@ -1,0 +1,60 @@
+"""The machine's peak: how many multiply-adds one core can do per second."""
+
+from __future__ import annotations
+
+import functools
+import time
+from typing import Any
+
+import numpy as np
+
+from edge_rt.lowering._spec import SPECS, KernelSpec
+from edge_rt.targets import Target
+
+CHAINS = 12
+"""Independent sums, enough to hide the latency of two fused multiply-add units on every core in use."""
+STEPS = 20_000
+
+
+def _factory(target: Target) -> Any:
+    from numba import types
+
+    from edge_rt.kernels import simd
+
+    vec: Any = simd.Vec
+    fma: Any = simd.fma
+    load, store = simd.load, simd.store
+    TILE, ONE = vec(types.float32, target.lanes, (CHAINS,)), vec(types.float32, target.lanes, (1,))
+
+    def body(data: Any, n: Any, part: Any, parts: Any) -> None:
+        acc, factor = load(TILE, data), load(ONE, data)
+        for _ in range(n):
+            acc = fma(factor, acc, acc)
+        store(data, acc)
+
+    return body
+
+
+@functools.cache
+def _entry() -> tuple[Any, int]:
+    """The compiled loop, and its multiply-adds per step."""
+    from edge_rt.codegen.testing import entry_of
+    from edge_rt.native.features import choose_target, cpu_features
+
+    target, _ = choose_target(cpu_features())
+    spec = KernelSpec("bench_peak", "data:f32* n:i64")
+    del SPECS[spec.symbol]  # it measures this machine, and is not in any code image
+    return entry_of(spec, target, _factory), CHAINS * target.lanes
+
+
+def peak_gflops(seconds: float = 0.2) -> float:
+    """GFLOP/s of one thread at the best moment within `seconds`; a multiply-add counts as two. Needs numba."""
+    entry, width = _entry()
+    data = np.zeros(4096, np.float32)
+    words = np.array([data.ctypes.data, STEPS], np.int64)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        begin = time.perf_counter_ns()
+        entry(words.ctypes.data, 0, 1)
+        best = min(best, time.perf_counter_ns() - begin)
+    return 2 * STEPS * width / best

@@ -1,0 +1,49 @@
+"""The runtimes that can be measured, one module each.
+
+A module offers `FORMAT` (which of a model's files it takes), `version()`, and `open_model(path, threads)`, which gives
+an Engine. Add a peer by adding its module, and its name to PEERS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+OURS = "edge-rt"
+PEERS = {"onnxruntime": "bench.peers.onnx_runtime"}
+_MODULES = {OURS: "bench.peers.edge", **PEERS}
+
+
+class Engine(Protocol):
+    """A model that one runtime has loaded."""
+
+    def run(self, inputs: Mapping[str, Array]) -> Any:
+        """What is timed: NumPy arrays in, NumPy arrays out, in whatever container the runtime gives them."""
+
+    def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The same as arrays by the source model's names, for comparison."""
+
+
+class Backend(Protocol):
+    """A module of this package. FORMAT: "onnx", or "edge" for a bundle exported from it."""
+
+    FORMAT: str
+
+    def version(self) -> str: ...
+
+    def open_model(self, path: Path, threads: int) -> Engine: ...
+
+
+def backend(name: str) -> Backend:
+    """The module of a runtime. Raises ValueError for an unknown name, ModuleNotFoundError if it is not installed."""
+    if name not in _MODULES:
+        raise ValueError(f"no peer is named '{name}', there are {', '.join(PEERS)}")
+    module: Any = import_module(_MODULES[name])
+    found: Backend = module
+    return found

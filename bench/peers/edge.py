@@ -1,0 +1,33 @@
+"""edge-rt itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edge_rt
+
+Array = np.ndarray[Any, Any]
+FORMAT = "edge"
+
+
+def version() -> str:
+    return f"{edge_rt.__version__} ({edge_rt.native.library().target})"
+
+
+class Engine:
+    """A loaded bundle."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        self._model = edge_rt.load(path, threads=threads)
+        self.run = self._model.run
+
+    def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        return self._model.run(inputs)
+
+
+def open_model(path: Path, threads: int) -> Engine:
+    return Engine(path, threads)
