@@ -80,7 +80,7 @@ def test_an_image_runs_from_a_file_and_from_memory(image: bytes, tmp_path: Path)
         assert opened.target == HOST.name
         assert opened.address("run_program") % 16 == 0
         with pytest.raises(CodeImageError, match="has no kernel missing"):
-            library.address("missing")
+            opened.address("missing")
 
 
 def test_code_is_never_writable(image: bytes) -> None:

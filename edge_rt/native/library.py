@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import pkgutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from edge_rt.errors import CodeImageError
 from edge_rt.native.cache import PACKAGE
@@ -69,8 +70,9 @@ def find_pack(target: Target, features: frozenset[str]) -> Library | None:
         return Library(*map_file(path), str(path), features)
     except (FileNotFoundError, NotADirectoryError):
         pass
+    loader: Any = sys.modules["edge_rt"].__loader__
     try:
-        data = pkgutil.get_data("edge_rt", f"packs/{target.name}.image")
-    except OSError:
+        data = loader.get_data(str(path))  # of a zip, if the package is in one
+    except (AttributeError, OSError):
         return None
-    return None if data is None else Library(*map_bytes(data, str(path)), str(path), features)
+    return Library(*map_bytes(data, str(path)), str(path), features)
