@@ -163,6 +163,17 @@ def maximum(a: IntLike, b: IntLike) -> IntLike:
     return _extremum("max", a, b)
 
 
+def is_limited(a: IntLike, b: IntLike) -> bool:
+    """Whether `a` is min(b, c) with a number c > 1. Of two such sizes either both are 1 or none is."""
+    text = str(a)
+    if not text.startswith("min(") or is_known(b):
+        return False
+    for limit in (text.removeprefix("min(").removesuffix(f",{b})"), text.removeprefix(f"min({b},").removesuffix(")")):
+        if limit.isdecimal() and int(limit) > 1:
+            return True
+    return False
+
+
 def product(dims: Iterable[IntLike]) -> IntLike:
     """Product of sizes; 1 for none."""
     result: IntLike = 1

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_rt.dims import Sym, ceil_div, floor_div, maximum, minimum, product, symbol
+from edge_rt.dims import Sym, ceil_div, floor_div, is_limited, maximum, minimum, product, symbol
 from edge_rt.errors import SymbolicDimError
+from edge_rt.ops._rules import joined
 
 H, W = symbol("h"), symbol("w")
 
@@ -59,3 +60,13 @@ def test_what_cannot_be_divided_is_an_atom() -> None:
 def test_deciding_on_an_unknown_size_is_an_error(decide: Any) -> None:
     with pytest.raises(SymbolicDimError, match="the size h is not known yet"):
         decide(H)
+
+
+@pytest.mark.parametrize("size", [H, 2 * W, H * W + 1], ids=str)
+def test_a_size_and_its_minimum_with_a_number_broadcast_to_the_size(size: Any) -> None:
+    assert is_limited(minimum(512, size), size)
+    assert joined(minimum(512, size), size) == joined(size, minimum(512, size)) == size
+    for other in (minimum(1, size), minimum(size, symbol("limit")), minimum(512, size) + 1, maximum(512, size), 512):
+        assert not is_limited(other, size)
+        if not isinstance(other, int):
+            assert joined(other, size) is None

@@ -16,36 +16,39 @@ BLOCK = Vec(F32, 4, (4,))
 def pack_panels_f32(target):
     ROW = Vec(F32, target.lanes, (WIDTH // target.lanes,))
 
-    def body(b, panels, batch, k, n, transposed, scale, part, parts):
+    def body(b, panels, batch, heads, k, n, transposed, scale, part, parts):
         count = (n + WIDTH - 1) // WIDTH
-        total = batch * count
+        total = batch * heads * count
+        row = heads * (k if transposed else n)
         for unit in range(total * part // parts, total * (part + 1) // parts):
             matrix = unit // count
             column = (unit - matrix * count) * WIDTH
             columns = min(WIDTH, n - column)
+            index = matrix // heads
+            head = matrix - index * heads
             to = panels + unit * k * WIDTH
             if not transposed:
-                source = b + (matrix * k * n + column)
+                source = b + ((index * k * heads + head) * n + column)
                 i = 0
                 if columns == WIDTH:
                     while i < k:
-                        store(to + i * WIDTH, load(ROW, source + i * n) * scale)
+                        store(to + i * WIDTH, load(ROW, source + i * row) * scale)
                         i += 1
                 while i < k:
                     for q in range(WIDTH):
-                        to[i * WIDTH + q] = source[i * n + q] * scale if q < columns else F32(0)
+                        to[i * WIDTH + q] = source[i * row + q] * scale if q < columns else F32(0)
                     i += 1
             else:
-                source = b + (matrix * n + column) * k
+                source = b + ((index * n + column) * heads + head) * k
                 for q in range(0, WIDTH, 4):
                     i = 0
                     if q + 4 <= columns:
                         while i + 4 <= k:
-                            store(to + (i * WIDTH + q), turn(load(BLOCK, source + (q * k + i), k)) * scale, WIDTH)
+                            store(to + (i * WIDTH + q), turn(load(BLOCK, source + (q * row + i), row)) * scale, WIDTH)
                             i += 4
                     while i < k:
                         for p in range(q, q + 4):
-                            to[i * WIDTH + p] = source[p * k + i] * scale if p < columns else F32(0)
+                            to[i * WIDTH + p] = source[p * row + i] * scale if p < columns else F32(0)
                         i += 1
 
     return body

@@ -15,11 +15,9 @@ F32, I32 = types.float32, types.int32
 INF = float("inf")
 
 
-@kernel(SOFTMAX_F32)
-def softmax_f32(target):
-    LANES, V, ONE, POSITIONS = target.lanes, Vec(F32, target.lanes), Vec(F32, 1), Vec(I32, target.lanes)
-    find_largest = row_folder(target, same, vmath.larger, -INF)
-    sum_exp = row_folder(target, shifted_exp, plus, 0.0)
+def row_normalizer(target):
+    """normalize(x, out, n, top): out = exp(x - top) divided by its sum; out may be x."""
+    LANES, V, POSITIONS = target.lanes, Vec(F32, target.lanes), Vec(I32, target.lanes)
 
     def powers(x, out, n, top):
         """out = exp(x - top); their sum."""
@@ -36,13 +34,23 @@ def softmax_f32(target):
             sums += select(iota(POSITIONS, 0) < n - i, p, 0.0)
         return total(sums)
 
-    def scale_row(out, n, factor):
+    def normalize(x, out, n, top):
+        factor = F32(1.0) / powers(x, out, n, top)
         i = 0
         while i + LANES <= n:
             store(out + i, load(V, out + i) * factor)
             i += LANES
         if i < n:
             store_first(out + i, load_first(V, out + i, n - i) * factor, n - i)
+
+    return normalize
+
+
+@kernel(SOFTMAX_F32)
+def softmax_f32(target):
+    LANES, V, ONE = target.lanes, Vec(F32, target.lanes), Vec(F32, 1)
+    find_largest = row_folder(target, same, vmath.larger, -INF)
+    sum_exp, normalize = row_folder(target, shifted_exp, plus, 0.0), row_normalizer(target)
 
     def shift_row(x, out, n, top, rest):
         i = 0
@@ -78,7 +86,7 @@ def softmax_f32(target):
                     rest = vmath.log(splat(ONE, sum_exp(source, size, top)))
                     shift_row(source, made, size, top, extract(rest, 0))
                 else:
-                    scale_row(made, size, F32(1.0) / powers(source, made, size, top))
+                    normalize(source, made, size, top)
         else:
             blocks = column_units(inner)
             units = outer * blocks

@@ -23,6 +23,7 @@ FAMILIES: dict[str, str] = {
         "ReduceLogSumExp ArgMax ArgMin"
     ),
     "softmax": "Softmax LogSoftmax",
+    "attention": "Attention",
     "cast": "Cast CastLike",
     "gather": "Gather GatherElements GatherND ScatterElements ScatterND",
     "sort": "TopK CumSum CumProd Trilu OneHot",

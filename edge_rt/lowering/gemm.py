@@ -30,8 +30,10 @@ summed before moving on. patches: `gather_bytes` for each part, where there is a
 may be null.
 """
 
-PACK_F32 = KernelSpec("pack_panels_f32", "b:f32* panels:f32* batch:i64 k:i64 n:i64 transposed:i64 scale:f32")
-"""b [batch, k, n] (transposed: [batch, n, k]) times `scale` as panels [batch, ceil(n/16), k, 16]."""
+PACK_F32 = KernelSpec(
+    "pack_panels_f32", "b:f32* panels:f32* batch:i64 heads:i64 k:i64 n:i64 transposed:i64 scale:f32"
+)
+"""scale times b, [batch, k, heads, n] or transposed [batch, n, heads, k], as panels [batch, heads, ceil(n/16), k, 16]."""
 
 TRANSPOSE_F32 = KernelSpec("transpose_f32", "x:f32* y:f32* batch:i64 rows:i64 columns:i64")
 """x [batch, rows, columns] as y [batch, columns, rows]."""
@@ -101,13 +103,14 @@ def batch_offsets(a: Sequence[int], b: Sequence[int], y: Sequence[int], sizes: t
 
 
 def pack_call(
-    b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool, scale: float = 1.0, **more: Any
+    b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool, scale: float = 1.0, heads: int = 1, **more: Any
 ) -> Call:
-    units = batch * ceil_div(n, WIDTH)
-    parts = parts_for(batch * k * n, units)
+    units = batch * heads * ceil_div(n, WIDTH)
+    parts = parts_for(batch * heads * k * n, units)
     return PACK_F32(
-        b=b, panels=panels, batch=batch, k=k, n=n, transposed=int(transposed), scale=scale, parts=parts, **more
-    )
+        b=b, panels=panels, batch=batch, heads=heads, k=k, n=n, transposed=int(transposed), scale=scale, parts=parts,
+        **more,
+    )  # fmt: skip
 
 
 def product_calls(

@@ -19,7 +19,7 @@ from edge_rt.lowering._spec import (
     lowers,
     parts_for,
 )
-from edge_rt.lowering.gemm import PACK_F32
+from edge_rt.lowering.gemm import pack_call
 from edge_rt.types import DType
 
 PROJECT_F32 = KernelSpec(
@@ -109,10 +109,6 @@ def plain(node: BoundNode) -> Lowered:
         return None
     bytes_ = [4 * dirs * _panels(columns) * 16 * k for k in (size, hidden)]
     pack = [
-        PACK_F32(
-            b=In(i + 1), panels=Scratch(i), batch=dirs, k=k, n=columns, transposed=1, scale=1.0, scratch=bytes_,
-            parts=parts_for(dirs * columns * k, dirs * _panels(columns)),
-        )
-        for i, k in enumerate((size, hidden))
-    ]  # fmt: skip
+        pack_call(In(i + 1), Scratch(i), dirs, k, columns, True, scratch=bytes_) for i, k in enumerate((size, hidden))
+    ]
     return _calls(node, gates, hidden, Scratch(0), Scratch(1), pack, 2)

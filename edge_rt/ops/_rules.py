@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.dims import Sym, is_nonnegative, maximum
+from edge_rt.dims import Sym, is_limited, is_nonnegative, maximum
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import Array, Reference, Types, ValueRule, Values
@@ -120,7 +120,11 @@ def joined(a: Dim | None, b: Dim | None) -> Dim | None:
         if isinstance(b, int):
             raise GraphError(f"sizes {a} and {b} do not broadcast")
         return a
-    return b if isinstance(b, int) else None
+    if isinstance(b, int):
+        return b
+    if is_limited(b, a):
+        return a
+    return b if is_limited(a, b) else None
 
 
 def broadcast(*shapes: Sequence[Dim | None]) -> list[Dim | None]:
