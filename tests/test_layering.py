@@ -39,8 +39,8 @@ def test_edge_rt_never_imports_the_exporter(path: Path) -> None:
     assert not [n for n in imports(path) if n.partition(".")[0] == "exporter"]
 
 
-def test_kernels_import_lowering_and_numba_only() -> None:
-    allowed = {"edge_rt.kernels", "edge_rt.lowering", "edge_rt.targets", "edge_rt.types"}
+def test_kernels_import_specs_and_op_tables_only() -> None:
+    allowed = {"edge_rt.kernels", "edge_rt.lowering", "edge_rt.ops", "edge_rt.targets", "edge_rt.types"}
     for path in sorted((ROOT / "edge_rt" / "kernels").rglob("*.py")):
         for name in imports(path):
             if name.startswith("edge_rt"):
@@ -53,15 +53,20 @@ def test_import_needs_no_numba_and_no_exporter() -> None:
     assert not set(ast.literal_eval(out)) & {"numba", "llvmlite", "exporter", "onnx"}
 
 
-def test_import_is_quick() -> None:
-    """<= 15 ms above numpy and msgpack is the aim; the margin is for a busy machine."""
-    code = (
-        "import time, numpy, msgpack, ctypes, threading, json; t = time.perf_counter();"
-        " import edge_rt; print(time.perf_counter() - t)"
-    )
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COV")}
+def test_import_is_quick(tmp_path: Path) -> None:
+    """<= 15 ms above numpy and msgpack is the aim, on a quiet machine and with compiled modules.
+
+    Measured as processor time, in units of importing a part of the standard library, since machines differ.
+    """
+    code = """
+import time, numpy, msgpack
+def cost(name):
+    start = time.process_time(); __import__(name); return time.process_time() - start
+unit = cost("asyncio"); print(cost("edge_rt") / unit)
+"""
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
     runs = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout)
-        for _ in range(5)
+        for _ in range(6)
     ]
-    assert min(runs) < 0.045, runs
+    assert min(runs[1:]) < 1, runs

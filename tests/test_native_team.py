@@ -124,8 +124,13 @@ def test_helpers_that_never_come(library: Library, monkeypatch: pytest.MonkeyPat
     team.close()
 
 
+def helpers() -> set[threading.Thread]:
+    return {t for t in threading.enumerate() if t.name.startswith("edge-rt helper")}
+
+
 def test_helpers_that_leave_at_any_time(library: Library) -> None:
     """The team is closed while programs run, and programs go on."""
+    others = helpers()
     chain = Chain(library, 2000, lambda i: 1 + i % 5)
     for delay in (0, 0.0005, 0.002, 0.005):
         team = Team(library, 3)
@@ -136,7 +141,7 @@ def test_helpers_that_leave_at_any_time(library: Library) -> None:
             chain.check(team)
         closer.join()
         chain.check(team)
-        assert not [t for t in threading.enumerate() if t.name.startswith("edge-rt helper")]
+        assert helpers() <= others
 
 
 def test_two_threads_run_programs_with_one_team(library: Library) -> None:
@@ -170,11 +175,12 @@ def test_an_idle_team_uses_no_cpu(library: Library) -> None:
 
 
 def test_a_team_that_nobody_holds_ends_its_helpers(library: Library) -> None:
+    others = helpers()
     chain = Chain(library, 10, lambda i: 4)
     chain.check(Team(library, 3))
     chain.program._calls.clear()
     deadline = time.monotonic() + 10
-    while [t for t in threading.enumerate() if t.name.startswith("edge-rt helper")]:
+    while helpers() - others:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
