@@ -33,7 +33,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m edge_rt.codegen host
-	$(BIN)/python -m pytest -n auto -m "not models and not boards"
+	$(BIN)/python -m pytest -n auto -m "not boards"
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -45,7 +45,7 @@ conformance: $(VENV)/.dev
 	$(BIN)/python -m tests.conformance
 
 test-models: $(VENV)/.dev
-	$(BIN)/python -m pytest -m models
+	$(BIN)/python -m tests.corpus.check
 
 test-boards: $(VENV)/.dev
 	$(BIN)/python -m pytest -m boards

@@ -1,4 +1,4 @@
-"""Real models equal onnxruntime. A few run always, where they can be had; all of them with `-m models`."""
+"""A few real models equal onnxruntime, where they can be had; `make test-models` tries all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.corpus import ONNX_MODELS, QUICK_MODELS
+from tests.corpus import QUICK_MODELS
 from tests.corpus.check import check
 from tests.corpus.fetch import Unavailable, fetch
 
 DOWNLOAD_SECONDS = 60
-"""How long a run of all tests may wait for one package; `-m models` waits for as long as it takes."""
+"""How long a run of all tests may wait for one package; `make test-models` waits for as long as it takes."""
 
 
 @pytest.mark.parametrize("name", QUICK_MODELS)
@@ -20,10 +20,4 @@ def test_quick_model(name: str, tmp_path: Path) -> None:
         fetch(name, DOWNLOAD_SECONDS)
     except Unavailable as reason:
         pytest.skip(str(reason))
-    check(name, tmp_path)
-
-
-@pytest.mark.models
-@pytest.mark.parametrize("name", ONNX_MODELS)
-def test_model(name: str, tmp_path: Path) -> None:
     check(name, tmp_path)
