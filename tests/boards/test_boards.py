@@ -1,66 +1,167 @@
-"""The op test table on the emulated Raspberry Pi 4 and 5, by machine code made here, without numba there."""
+"""edge-rt as a device has it, on emulated boards: the op test table, models, the command, and which code is chosen."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
-from edge_rt import bundle, ops
+import exporter
+from edge_rt import bundle, ops, verification
+from edge_rt.targets import TARGETS
+from exporter.importers.onnx._runtime import OnnxRuntime
 from tests.boards import emulator
 from tests.cases import all_cases
+from tests.corpus import MODELS
+from tests.corpus.fetch import Unavailable, fetch
+from tests.corpus.inputs import corpus_inputs
 from tests.runtimes import graph_of
 from tests.test_ops import expected
 
 pytestmark = pytest.mark.boards
-CASES = [c for c in all_cases() if c.native]
+Array = np.ndarray[Any, Any]
+CASES = {case.name: case for case in all_cases() if case.native}
+DIGITS = emulator.ROOT / "examples" / "digits.onnx"
+CORPUS = (
+    "atspm_funcnet_pair.onnx",
+    "blazeface_front_128.onnx",
+    "dtln_1.onnx",
+    "oww_hey_jarvis_v0.1.onnx",
+    "silero_vad_16k_op15.onnx",
+)
+"""Small models of different kinds: time series, images, two recurrent ones for audio, a wake word."""
+
+
+class Run(NamedTuple):
+    """What a board made of the bundles in a folder: lines it printed, and arrays by bundle and SIGNATURE:OUTPUT."""
+
+    lines: list[str]
+    outputs: dict[str, dict[str, Array]]
+
+    def told(self, word: str) -> list[str]:
+        return [line for line in self.lines if line.startswith(word)]
+
+
+def run_bundles(board: str, package: Path, folder: Path) -> Run:
+    done = emulator.run(board, package, str(Path(__file__).with_name("run_bundles.py")), str(folder))
+    lines = done.stdout.splitlines()
+    assert done.returncode == 0, f"{board} ended with {done.returncode} after {lines[-1:]}: {done.stderr[-2000:]}"
+    outputs = {}
+    for path in folder.glob("*.outputs.npz"):
+        with np.load(path) as stored:
+            outputs[path.name.removesuffix(".outputs.npz")] = {name: stored[name] for name in stored.files}
+    return Run(lines, outputs)
+
+
+def put_inputs(folder: Path, name: str, inputs: Mapping[str, Array], signature: str = "main") -> None:
+    np.savez(folder / f"{name}.inputs.npz", **{f"{signature}:{k}": a for k, a in inputs.items()})
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return emulator.device_package(tmp_path_factory.mktemp("device"))
-
-
-@pytest.fixture(scope="module", params=sorted(emulator.TARGET_OF))
-def board(request: pytest.FixtureRequest, package: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, str]:
-    """(board, folder with the outputs of all cases, what the board printed)."""
-    folder = tmp_path_factory.mktemp(request.param)
-    for number, case in enumerate(CASES):
-        graph, arrays = graph_of(case)
-        bundle.write(bundle.Bundle(signatures={"main": graph}), folder / f"{number:04}.edge")
-        np.savez(folder / f"{number:04}.inputs.npz", **{v.name: a for v, a in zip(graph.inputs, arrays)})
-    script = Path(__file__).with_name("run_cases.py")
-    done = emulator.run(request.param, package, str(script), str(folder))
-    assert done.returncode == 0, done.stderr
-    return request.param, folder, done.stdout
-
-
-def test_the_pack_that_fits_the_board_is_chosen(board: tuple[str, Path, str]) -> None:
-    name, _, printed = board
-    assert printed.splitlines()[0] == f"target {emulator.TARGET_OF[name]}"
+def table(board: str, package: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The op test table: one bundle, in which each case is a signature."""
+    folder = tmp_path_factory.mktemp(board)
+    graphs, inputs = {}, {}
+    for name, case in CASES.items():
+        graphs[name], arrays = graph_of(case)
+        inputs |= {f"{name}:{v.name}": a for v, a in zip(graphs[name].inputs, arrays)}
+    bundle.write(bundle.Bundle(graphs), folder / "cases.edge")
+    np.savez(folder / "cases.inputs.npz", **inputs)
+    return run_bundles(board, package, folder)
 
 
 @pytest.mark.filterwarnings("ignore:.*encountered in.*:RuntimeWarning")
-def test_all_cases(board: tuple[str, Path, str]) -> None:
-    _, folder, printed = board
-    failures = [line for line in printed.splitlines() if line.startswith("failed")]
-    for number, case in enumerate(CASES):
-        path = folder / f"{number:04}.outputs.npz"
-        if not path.exists():
-            continue
-        with np.load(path) as stored:
-            made = [stored[name] for name in stored.files]
-        for i, (got, want) in enumerate(zip(made, expected(case))):
+def test_all_cases(table: Run) -> None:
+    wrong = table.told("failed")
+    for name, case in CASES.items():
+        for i, want in enumerate(expected(case)):
+            got = table.outputs["cases"].get(f"{name}:out{i}")
+            if got is None:
+                wrong.append(f"{name}: no output {i}")
+                continue
             try:
-                ops.get(case.op).accuracy.check(got, want, f"{case.name}: output {i}")
+                ops.get(case.op).accuracy.check(got, want, f"{name}: output {i}")
             except AssertionError as error:
-                failures.append(str(error))
-    assert not failures, "\n".join(failures)
+                wrong.append(str(error))
+    assert not wrong, f"{len(wrong)} wrong:\n" + "\n".join(wrong)
+
+
+def test_a_team_gives_the_same_bits(table: Run) -> None:
+    assert len(table.told("run")) == len(CASES)
+    assert table.told("differs") == []
+
+
+def test_the_pack_that_fits_the_board_is_chosen(board: str, table: Run) -> None:
+    assert table.told("target") == [f"target {emulator.TARGET_OF[board]}"]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of the demo's model."""
+    path = tmp_path_factory.mktemp("digits") / "digits.edge"
+    exporter.export(DIGITS, path)
+    return path
+
+
+def test_the_demos_model(board: str, package: Path, digits: Path) -> None:
+    images = (load_digits().images[-8:, None] / 16).astype(np.float32)
+    put_inputs(digits.parent, "digits", {"image": images})
+    (want,) = OnnxRuntime(DIGITS).run({"image": images}).values()
+    (got,) = run_bundles(board, package, digits.parent).outputs["digits"].values()
+    assert verification.compare(got, want)[2]
+    assert np.array_equal(got.argmax(1), want.argmax(1))
+
+
+def test_corpus_models(board: str, package: Path, tmp_path: Path) -> None:
+    wanted = {}
+    for name in CORPUS:
+        try:
+            source = fetch(name, timeout=60)
+        except Unavailable:
+            continue
+        oracle = OnnxRuntime(source)
+        graph = exporter.importers.read(source).graph
+        inputs = corpus_inputs(name, MODELS[name].shapes, {v.name: v.type.dtype.numpy for v in graph.inputs})
+        exporter.export(source, tmp_path / f"{name}.edge", test_vectors=False)
+        put_inputs(tmp_path, name, inputs)
+        wanted[name] = oracle.run(inputs)
+    if not wanted:
+        pytest.skip("no corpus model can be had")
+    done = run_bundles(board, package, tmp_path)
+    assert done.told("failed") + done.told("differs") == []
+    for name, outputs in wanted.items():
+        for output, want in outputs.items():
+            largest, relative, is_equal = verification.compare(done.outputs[name][f"main:{output}"], want)
+            assert is_equal, f"{name}: {output} differs by {largest:.3g}, {relative:.3g} of its largest magnitude"
+
+
+def test_edge_rt_doctor(board: str, package: Path) -> None:
+    done = emulator.run(board, package, "-c", emulator.COMMAND, "doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    target = TARGETS[emulator.TARGET_OF[board]]
+    assert (report["architecture"], report["target"], report["problem"]) == ("aarch64", target.name, None)
+    assert target.requires <= set(report["features"])
+    assert report["numba"] is None
+    assert report["code"] == str(package / "edge_rt" / "packs" / f"{target.name}.image")
+
+
+def test_edge_rt_verify(board: str, package: Path, digits: Path) -> None:
+    done = emulator.run(board, package, "-c", emulator.COMMAND, "verify", str(digits), "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report["ok"]
+    assert [d["ok"] for d in report["outputs"]] == [True]
 
 
 def test_a_pack_for_a_better_cpu_is_refused(package: Path) -> None:
-    done = emulator.run("pi4", package, "-c", "from edge_rt import native; native.library()", EDGE_RT_TARGET="armv8.2-a-dotprod")
-    assert done.returncode != 0
+    script = "from edge_rt import native; native.library()"
+    done = emulator.run("pi4", package, "-c", script, EDGE_RT_TARGET="armv8.2-a-dotprod")
+    assert done.returncode == 1
     assert "TargetError" in done.stderr
-    assert "asimddp" in done.stderr
+    assert "needs a CPU with asimddp, asimdhp, fphp, which this one lacks" in done.stderr

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from edge_rt.codegen.objects import kernel_object
 from edge_rt.kernels import kernel_of
 from edge_rt.kernels import simd as s
 from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
-from edge_rt.native.image import write_image
+from edge_rt.native.image import read_header, write_image
 from edge_rt.targets import TARGETS
 from tests._kernels import unlisted
 from tests.boards import emulator
@@ -88,22 +90,25 @@ def make_arrays() -> dict[str, np.ndarray[Any, Any]]:
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("device")
-    (folder / "edge_rt").symlink_to(emulator.ROOT / "edge_rt")
-    for target in ("armv8-a", "armv8.2-a-dotprod"):
-        (folder / f"{target}.image").write_bytes(make_image(TARGETS[target]))
+    """edge_rt for a device, beside images of the kernels above and their arrays."""
+    images = {target: make_image(TARGETS[target]) for target in emulator.TARGET_OF.values()}
+    folder = emulator.device_package(tmp_path_factory.mktemp("device"), images)
     np.savez(folder / "arrays.npz", **make_arrays())
     return folder
 
 
+def run_kernels(board: str, package: Path, image: Path) -> subprocess.CompletedProcess[str]:
+    script = Path(__file__).with_name("run_kernels.py")
+    return emulator.run(board, package, str(script), str(image), str(package / "arrays.npz"), str(package / "out.npz"))
+
+
 @pytest.mark.parametrize(("board", "target"), [("pi4", "armv8-a"), ("pi5", "armv8-a"), ("pi5", "armv8.2-a-dotprod")])
 def test_kernels_and_team_on_a_board(board: str, target: str, package: Path) -> None:
-    script, image, out = Path(__file__).parent / "run_kernels.py", package / f"{target}.image", package / "out.npz"
-    done = emulator.run(board, package, str(script), str(image), str(package / "arrays.npz"), str(out))
+    done = run_kernels(board, package, package / "edge_rt" / "packs" / f"{target}.image")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == target
     before = make_arrays()
-    with np.load(out) as got:
+    with np.load(package / "out.npz") as got:
         for kernel in [*(f"t_dot_{x}_{y}" for x, y in SIGNS), "t_pairs"]:
             x, y, z = (before[f"{kernel}:{i}"].astype(np.int32) for i in range(3))
             x = x << 7 if kernel == "t_pairs" else x
@@ -121,8 +126,17 @@ def test_kernels_and_team_on_a_board(board: str, target: str, package: Path) -> 
 
 
 def test_a_board_refuses_code_for_a_better_one(package: Path) -> None:
-    script, image = Path(__file__).parent / "run_kernels.py", package / "armv8.2-a-dotprod.image"
-    done = emulator.run("pi4", package, str(script), str(image), str(package / "arrays.npz"), "-")
+    done = run_kernels("pi4", package, package / "edge_rt" / "packs" / "armv8.2-a-dotprod.image")
     assert done.returncode == 1
     assert "TargetError" in done.stderr
     assert "needs a CPU with asimddp, asimdhp, fphp, which this one lacks" in done.stderr
+
+
+def test_code_for_a_better_board_would_crash(package: Path) -> None:
+    """The refusal is not idle: the same code that claims to need nothing dies of an illegal instruction."""
+    image = (package / "edge_rt" / "packs" / "armv8.2-a-dotprod.image").read_bytes()
+    header = read_header(image, "dotprod")
+    claim = package / "claim.image"
+    claim.write_bytes(write_image(header.target, frozenset(), header.symbols, image[header.code_offset :]))
+    assert run_kernels("pi4", package, claim).returncode == -signal.SIGILL
+    assert run_kernels("pi5", package, claim).returncode == 0
