@@ -80,6 +80,12 @@ class Step:
     def is_native(self) -> bool:
         return self.calls is not None
 
+    def skips(self, output: int) -> bool:
+        """Whether machine code leaves out this output: it is neither written nor has memory."""
+        return self.calls is not None and not any(
+            type(a) is Out and a.index == output for c in self.calls for a in c.args
+        )
+
 
 class Place:
     """Where a tensor's bytes are: in a `block` of the arena, in constant `data`, in variable number `variable`, or (none of
@@ -300,6 +306,8 @@ def _layout(walk: _Walk, kept: Iterable[int], pinned: bool) -> Binding:
             continue
         shared = _in_place(step, places, last, root, walk.types, index)
         for position, slot in enumerate(step.outputs):
+            if slot not in last and step.skips(position):
+                continue
             until = last.get(slot, index)
             block = shared.get(position)
             if block is None:

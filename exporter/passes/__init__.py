@@ -24,6 +24,7 @@ from exporter.passes.fuse_epilogues import fuse_epilogues
 from exporter.passes.gather_before_decoding import gather_before_decoding
 from exporter.passes.hoist_scale import hoist_scale
 from exporter.passes.inline_if import inline_if
+from exporter.passes.merge_attention_heads import merge_attention_heads
 from exporter.passes.merge_common_subexpressions import merge_common_subexpressions
 from exporter.passes.merge_reshapes import merge_reshapes
 from exporter.passes.merge_transposes import merge_transposes
@@ -39,6 +40,7 @@ from exporter.passes.remove_dead_code import remove_dead_code
 from exporter.passes.reshape_transposes import reshape_transposes
 from exporter.passes.sink_squeezes import sink_squeezes
 from exporter.passes.sink_transposes import sink_transposes
+from exporter.passes.transpose_batches import transpose_batches
 
 CLEAN: Stage = (
     inline_if,
@@ -59,6 +61,7 @@ PIPELINE: tuple[Stage, ...] = (
         recognize_layer_norm,
         recognize_gelu,
         recognize_swish,
+        transpose_batches,
         recognize_attention,
         expand_gemm,
         expand_batch_norm,
@@ -67,7 +70,15 @@ PIPELINE: tuple[Stage, ...] = (
         hoist_scale,
         fold_scale_and_shift,
     ),
-    (channels_last_conv, channels_last_pool, channels_last_resize, *CLEAN, sink_transposes, permute_flattened_weights),
+    (
+        channels_last_conv,
+        channels_last_pool,
+        channels_last_resize,
+        *CLEAN,
+        sink_transposes,
+        merge_attention_heads,
+        permute_flattened_weights,
+    ),
     (pack_matmul, pack_recurrent, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
     (reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),

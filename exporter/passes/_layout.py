@@ -39,8 +39,9 @@ def four(begin: Sequence[int], end: Sequence[int]) -> tuple[int, ...]:
 
 
 def reshaped(graph: Graph, value: Value, shape: Sequence[int], before: Node) -> Value:
-    """The value with another shape; a constant for a constant."""
+    """The value with another shape, in which 0 keeps the size of the same axis; a constant for a constant."""
     if value.data is not None:
-        return graph.constant(value.data.reshape(tuple(shape)), value.name)
+        sizes = [d or value.data.shape[axis] for axis, d in enumerate(shape)]
+        return graph.constant(value.data.reshape(sizes), value.name)
     made: Value = graph.add("Reshape", value, graph.constant(np.array(shape, np.int64)), before=before)
     return made

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
-from edge_rt.lowering._families import FAMILIES
 from exporter.passes._match import (
     contents,
     is_f32,
@@ -20,9 +19,6 @@ from exporter.passes._match import (
     transpose,
     with_number,
 )
-
-HAS_KERNEL = any("Attention" in names.split() for names in FAMILIES.values())
-"""Without a kernel of its own, attention runs faster as the products and the softmax that it was."""
 
 
 class Scores(NamedTuple):
@@ -41,13 +37,13 @@ def recognize_attention(graph: Graph) -> int:
     The scale may be a constant factor of the product, of q or of k. NaNs of the softmax may be replaced by zeros
     (Where(IsNaN(s), 0, s)), which is what Attention gives where a query may see nothing.
 
-    Not without HAS_KERNEL, where a value in between is used elsewhere or is an output, where k is not the result of a
+    Not where a value in between is used elsewhere or is an output, where k is not the result of a
     Transpose, where heads differ, for a scale that is not positive, for other dtypes than float32, or where the mask
     might hide all keys from a query while the program would give NaN: it must be finite, or NaNs be replaced.
     """
     changes = 0
     for node in live(graph):
-        if not HAS_KERNEL or node.op.name != "MatMul" or not is_f32(*node.inputs):
+        if node.op.name != "MatMul" or not is_f32(*node.inputs):
             continue
         found = _weights(graph, node.inputs[0])
         if found is None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from importlib import import_module
-
 import numpy as np
 import pytest
 
@@ -9,14 +7,6 @@ from edge_rt.graph import Value
 from edge_rt.types import DType
 from exporter.passes.recognize_attention import recognize_attention
 from tests.passes._support import Net, fires, node, ops, stays
-
-# The package has the function under the same name.
-module = import_module("exporter.passes.recognize_attention")
-
-
-@pytest.fixture(autouse=True)
-def _kernel(monkeypatch):
-    monkeypatch.setattr(module, "HAS_KERNEL", True)
 
 
 class Parts:
@@ -106,9 +96,3 @@ def test_what_is_not_attention():
     weights = p.g.add("Softmax", scaled(p), axis=2)
     p.g.output(p.g.add("MatMul", weights, p.v), "y")
     stays(recognize_attention, p.g)
-
-
-def test_stays_without_a_kernel(monkeypatch):
-    monkeypatch.setattr(module, "HAS_KERNEL", False)
-    p = Parts()
-    stays(recognize_attention, p.finish(scaled(p)))
