@@ -28,18 +28,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "digits.edge"
         print(f"Exporting {source.name} ({source.stat().st_size / 1e3:.1f} kB)")
-        print(exporter.export(source, bundle, metadata={"task": "handwritten digits, 8x8"}))
+        shapes = {"image": (1, 1, 8, 8)}
+        print(exporter.export(source, bundle, input_shapes=shapes, metadata={"task": "handwritten digits, 8x8"}))
 
         print(f"\nLoading {bundle.name} ({bundle.stat().st_size / 1e3:.1f} kB)")
         started = time.perf_counter()
         model = edge_rt.load(bundle)
         print(f"loaded in {(time.perf_counter() - started) * 1e3:.1f} ms: {model}")
 
+        print("The first run compiles the kernels it needs, once for this machine ...", flush=True)
+        started = time.perf_counter()
+        model(images[:1])
+        print(f"first run after {time.perf_counter() - started:.1f} s")
+
         show(images[0, 0], model(images[:1])[0], int(labels[0]))
         right = sum(int(model(images[i : i + 1]).argmax()) == labels[i] for i in range(HELD_OUT))
         print(f"\n{right} of {HELD_OUT} held-out images right: {right / HELD_OUT:.1%}")
         measure(model, images[:1])
-        print(f"\n{model.plan({'image': (1, 1, 8, 8)})}")
+        print(f"\n{model.plan()}")
 
 
 def show(image: np.ndarray, probabilities: np.ndarray, label: int) -> None:
@@ -57,7 +63,7 @@ def measure(model: edge_rt.Model, image: np.ndarray) -> None:
         started = time.perf_counter()
         model(image)
         times.append((time.perf_counter() - started) * 1e6)
-    memory = model.memory_for({"image": image.shape})
+    memory = model.memory
     print(f"latency: median {np.median(times):.1f} us, 95 % below {np.percentile(times, 95):.1f} us")
     print(f"memory: arena {memory.arena} bytes, weights {memory.weights} bytes, state {memory.state} bytes")
 
