@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_rt import ops
 from edge_rt.errors import GraphError
+from edge_rt.names import Names
 from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import MAX_KNOWN, OpSpec
 from edge_rt.types import TensorType
@@ -106,8 +107,7 @@ class Graph:
         """Public names of the outputs; one value may be given out under several."""
         self.variables: list[Variable] = []
         self.nodes: list[Node] = []
-        self._value_names: dict[str, int] = {}
-        self._node_names: dict[str, int] = {}
+        self.node_names, self.value_names = Names(), Names()
 
     # ---- building ---------------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ class Graph:
         """A new input. Input names are public and must be unique: GraphError otherwise."""
         if any(v.name == name for v in self.inputs):
             raise GraphError(f"graph '{self.name}': two inputs are named '{name}'")
-        value = Value(_unique(self._value_names, name), type)
+        value = Value(self.value_names.unique(name), type)
         value.name = name
         self.inputs.append(value)
         return value
@@ -123,7 +123,7 @@ class Graph:
     def constant(self, data: Any, name: str = "const") -> Value:
         """A value with fixed contents. The array is not copied; do not change it afterwards."""
         array = np.asarray(data)
-        value = Value(_unique(self._value_names, name), TensorType.of(array))
+        value = Value(self.value_names.unique(name), TensorType.of(array))
         value.data = array
         if array.size <= MAX_KNOWN:
             value.known = array
@@ -133,7 +133,7 @@ class Graph:
         """New state of this graph. Set the result's `update` to what the graph leaves behind."""
         if any(v.name == name for v in self.variables):
             raise GraphError(f"graph '{self.name}': two variables are named '{name}'")
-        variable = Variable(name, initial, Value(_unique(self._value_names, name), TensorType.of(initial)))
+        variable = Variable(name, initial, Value(self.value_names.unique(name), TensorType.of(initial)))
         self.variables.append(variable)
         return variable
 
@@ -162,7 +162,7 @@ class Graph:
         Raises GraphError or InferenceError if the operator does not exist or does not accept the inputs.
         """
         spec = ops.get(op) if isinstance(op, str) else op
-        label = _unique(self._node_names, name or spec.name)
+        label = self.node_names.unique(name or spec.name)
         try:
             record = spec.attrs(**attributes) if attrs is None else attrs
         except GraphError as error:
@@ -176,7 +176,7 @@ class Graph:
         for i, (type_, contents) in enumerate(zip(types, known)):
             default = label if len(types) == 1 else f"{label}:{i}"
             wanted = given[i] if i < len(given) and given[i] else default
-            value = Value(_unique(self._value_names, wanted), type_, node)
+            value = Value(self.value_names.unique(wanted), type_, node)
             value.known = contents
             made.append(value)
         node.outputs = tuple(made)
@@ -280,15 +280,6 @@ class Graph:
         lines += [f"  {node!r}" for node in self.nodes]
         outs = (f"{n}=%{v.name}" if n != v.name else f"%{v.name}" for n, v in zip(self.output_names, self.outputs))
         return "\n".join([*lines, f"  return {', '.join(outs)}"])
-
-
-def _unique(taken: dict[str, int], name: str) -> str:
-    """`name`, with a number behind it if it is taken, entered into `taken`."""
-    while count := taken.get(name, 0):
-        taken[name] = count + 1
-        name = f"{name}_{count}"
-    taken[name] = 1
-    return name
 
 
 def _brief(value: Any) -> str:

@@ -120,8 +120,8 @@ def joined(a: Dim | None, b: Dim | None) -> Dim | None:
         if isinstance(b, int):
             raise GraphError(f"sizes {a} and {b} do not broadcast")
         return a
-    if isinstance(b, int):
-        return b
+    if isinstance(b, int) or a is None or b is None:
+        return b if isinstance(b, int) else None
     if is_limited(b, a):
         return a
     return b if is_limited(a, b) else None

@@ -38,6 +38,7 @@ from exporter.passes.recognize_layer_norm import recognize_layer_norm
 from exporter.passes.recognize_swish import recognize_swish
 from exporter.passes.remove_dead_code import remove_dead_code
 from exporter.passes.reshape_transposes import reshape_transposes
+from exporter.passes.restore_names import restore_names
 from exporter.passes.sink_squeezes import sink_squeezes
 from exporter.passes.sink_transposes import sink_transposes
 from exporter.passes.transpose_batches import transpose_batches
@@ -82,6 +83,7 @@ PIPELINE: tuple[Stage, ...] = (
     (pack_matmul, pack_recurrent, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
     (reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),
+    (restore_names,),
 )
 
 

@@ -1,4 +1,4 @@
-"""Between channels first [n, c, h, w] (or [n, c, w]) and channels last [n, h, w, c]."""
+"""Layouts: channels first [n, c, h, w] (or [n, c, w]) and last [n, h, w, c], other shapes, panels."""
 
 from __future__ import annotations
 
@@ -44,4 +44,11 @@ def reshaped(graph: Graph, value: Value, shape: Sequence[int], before: Node) -> 
         sizes = [d or value.data.shape[axis] for axis, d in enumerate(shape)]
         return graph.constant(value.data.reshape(sizes), value.name)
     made: Value = graph.add("Reshape", value, graph.constant(np.array(shape, np.int64)), before=before)
+    return made
+
+
+def packed(graph: Graph, matrices: Value, before: Node, transposed: bool = False) -> Value:
+    """The panels of matrices T[..., K, N] (transposed: [..., N, K]), named after them."""
+    name = f"{matrices.name}.panels"
+    made: Value = graph.add("edge.PackPanels", matrices, transposed=transposed, before=before, name=name)
     return made

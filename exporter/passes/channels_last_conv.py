@@ -9,7 +9,7 @@ from edge_rt.errors import SymbolicDimError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops._windows import Geometry, geometry
 from edge_rt.ops.conv import transpose_geometry
-from exporter.passes._layout import channels_first, channels_last, four, reshaped, two
+from exporter.passes._layout import channels_first, channels_last, four, packed, reshaped, two
 from exporter.passes._match import input_at, is_f32, live, replace, transpose
 
 
@@ -70,10 +70,10 @@ def _conv(graph: Graph, node: Node, image: Value, w: Value, g: Geometry) -> Valu
         return _add(graph, "edge.DepthwiseConv", node, image, taps, bias, **window)
     rows = transpose(graph, w, (0, *range(2, 2 + len(kernel)), 1), node)
     if math.prod(kernel) == 1 and group == 1 and set(g.strides) == {1} and not any((*g.begin, *g.end)):
-        panels = graph.add("edge.PackPanels", reshaped(graph, rows, (n, depth), node), transposed=True, before=node)
+        panels = packed(graph, reshaped(graph, rows, (n, depth), node), node, transposed=True)
         return _add(graph, "edge.Gemm", node, image, panels, bias, n=n)
     rows = reshaped(graph, rows, (group, n // group, depth * math.prod(kernel)), node)
-    panels = graph.add("edge.PackPanels", rows, transposed=True, before=node)
+    panels = packed(graph, rows, node, transposed=True)
     return _add(graph, "edge.Conv", node, image, panels, bias, n=n, group=group, **window)
 
 
@@ -83,7 +83,7 @@ def _conv_transpose(graph: Graph, node: Node, image: Value, w: Value, g: Geometr
     columns = reshaped(graph, w, (group, c // group, depth, math.prod(kernel)), node)
     columns = transpose(graph, columns, (0, 1, 3, 2), node)
     columns = reshaped(graph, columns, (group, c // group, math.prod(kernel) * depth), node)
-    panels = graph.add("edge.PackPanels", columns, before=node)
+    panels = packed(graph, columns, node)
     return _add(
         graph, "edge.ConvTranspose", node, image, panels, input_at(node, 2), n=depth * group, group=group,
         kernel=two(kernel, 1), strides=two(g.strides, 1), pads=four(g.begin, g.end), dilations=two(g.dilations, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
+from exporter.passes._layout import packed
 from exporter.passes._match import is_f32, live, permutation, produced_by, replace
 
 
@@ -45,7 +46,7 @@ def pack_matmul(graph: Graph) -> int:
 def _gemm(graph: Graph, node: Node, a: Value, b: Value, n: int) -> Value:
     swapped = _untransposed(b)
     source = b if swapped is None else swapped
-    panels = graph.add("edge.PackPanels", source, transposed=swapped is not None, before=node)
+    panels = packed(graph, source, node, transposed=swapped is not None)
     made: Value = graph.add("edge.Gemm", a, panels, n=n, before=node, name=node.name)
     return made
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edge_rt.graph import Graph, Node, Value
-from exporter.passes._layout import reshaped
+from exporter.passes._layout import packed, reshaped
 from exporter.passes._match import input_at, is_f32, live, prune, transpose
 
 KINDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
@@ -65,7 +65,7 @@ def _replace(graph: Graph, node: Node) -> None:
         states = [None if s is None else transpose(graph, s, SWAPPED, node) for s in states]
     if bias is not None:
         bias = reshaped(graph, bias, (directions, 2, gates * hidden), node)
-    panels = [graph.add("edge.PackPanels", v, transposed=True, before=node) for v in (w, r)]
+    panels = [packed(graph, v, node, transposed=True) for v in (w, r)]
     kept = ("direction", "clip", "input_forget", "linear_before_reset")
     attributes: dict[str, Any] = {n: v for n, v in node.attrs if n in kept}
     made = graph.add(
