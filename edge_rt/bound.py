@@ -20,8 +20,8 @@ Array = np.ndarray[Any, Any]
 class BoundCall:
     """Fill the arrays in `inputs`, call `run()`, read those in `outputs`: the least a call can cost.
 
-    The views stay the same from run to run, and belong to this object; the state is the session's. `run` leaves the inputs
-    as they are.
+    The views stay the same from run to run, and belong to this object; the state is the session's. `run` leaves the
+    inputs as they are.
     """
 
     def __init__(
@@ -39,25 +39,19 @@ class BoundCall:
         self._instance, whole = self._runner.instance_for(live)
         if not whole or any(s in plan.decisive for s in plan.inputs) or plan.updates.count(None) != len(plan.updates):
             raise InputError(
-                f"signature '{entry.name}': cannot be bound, its sizes depend on contents or it changes state; use run()"
+                f"signature '{entry.name}': cannot be bound, since its sizes depend on contents or it changes state; "
+                "use run()"
             )
-        self._live, self._lock = live, lock
+        self._lock, self._execute, self._live = lock, self._instance.execute, live
         self.inputs: dict[str, Array] = {
             i.name: self._instance.input_view(s) for i, s in zip(entry.inputs, plan.inputs)
         }
-        outputs = self._instance.run(live)
-        binding = self._instance.binding
-        by_slot = dict(zip(binding.alive, outputs))
-        self.outputs: dict[str, Array] = {}
-        for info, slot in zip(entry.outputs, plan.outputs):
-            slot = binding.resolve(slot)
-            data = binding.places[slot].data
-            self.outputs[info.name] = by_slot[slot] if data is None else data
+        self.outputs: dict[str, Array] = dict(zip(entry.graph.output_names, self._instance.run(live)))
 
     def run(self) -> None:
         """Computes the outputs from what the input views hold."""
         with self._lock:
-            self._instance.execute(self._live)
+            self._execute(self._live)
 
 
 def _concrete(name: str, shape: Sequence[int | str] | None, given: Mapping[str, Sequence[int]]) -> tuple[int, ...]:

@@ -73,8 +73,8 @@ class PythonStep:
 class Instance:
     """One session's copy of a binding.
 
-    run(arrays of the live slots) gives the arrays of the binding's `alive` slots; most are views over the arena, which
-    the next run overwrites.
+    run(arrays of the live slots) gives the arrays of the `wanted` slots; most are views over the arena, which the next
+    run overwrites.
     """
 
     def __init__(
@@ -85,25 +85,27 @@ class Instance:
         library: AnyLibrary | None,
         team: Team | None,
         control: Control,
+        wanted: Sequence[int],
     ) -> None:
         self.binding = binding
         self._arena, self._state, self._team = arena, state, team
         self._live = {slot: number for number, slot in enumerate(binding.stage.live)}
         self._keep: list[Any] = [arena, state]
-        self._error = self._view(0, (1,), np.dtype(np.int64))
+        self._error = self._view(0, (1,), np.dtype(np.int64)).data
         self._error[0] = NO_ERROR
-        self._copies: list[tuple[int, Array]] = []
-        for slot, number in self._live.items():
-            block = binding.places[slot].block
-            if block is not None:
-                self._copies.append((number, self._slot_view(slot)))
+        blocks = [binding.places[slot].block for slot in binding.stage.live]
+        self.copies = [None if b is None else self._slot_view(s) for b, s in zip(blocks, binding.stage.live)]
+        """For each live slot the view that its array is copied to; None where the steps read the array itself."""
         self._patches: dict[int, list[int]] = {}
         self._steps: list[tuple[int, int] | PythonStep] = []
         """For each step its range in the program, or what runs it in Python."""
         self._program = self._build(library, control)
-        self._patch_list = sorted(self._patches.items())
-        self._segments = _merge(self._steps)
-        self._results = [self._result(s) for s in binding.alive]
+        self._segments: list[tuple[Callable[..., Any], bool]] = [
+            (s, False) if isinstance(s, PythonStep) else (self._program.call(*s, team), True)
+            for s in _merge(self._steps)
+        ]
+        """What runs, and whether that is machine code."""
+        self._results = [self._result(s) for s in wanted]
 
     def run(self, live: Sequence[Array]) -> list[Array]:
         """Runs all steps on these inputs. Raises DataError where an operator finds contents out of range."""
@@ -113,31 +115,47 @@ class Instance:
 
     def load(self, live: Sequence[Array]) -> None:
         """Brings the inputs where the steps read them."""
-        for number, view in self._copies:
-            view[...] = live[number]
-        for number, positions in self._patch_list:
-            address = address_of(live[number])
-            for p in positions:
-                self._words[p] = address
+        for number, (array, view) in enumerate(zip(live, self.copies)):
+            if view is None:
+                self.refer(number, array)
+            else:
+                view[...] = array
+
+    def refer(self, number: int, array: Array) -> None:
+        """Lets the steps read a live slot in this array, which is C-contiguous and must stay alive while they run."""
+        positions = self._patches.get(number)
+        if positions:
+            self._words[positions] = address_of(array)
+
+    @property
+    def fixed_results(self) -> list[Array] | None:
+        """What `run` gives, if that is always the same views and only `load` looks at the live slots' arrays."""
+        views = [r for r in self._results if isinstance(r, np.ndarray)]
+        steps = [s for s in self._steps if isinstance(s, PythonStep)]
+        looks = any(isinstance(x, LiveInput) for s in steps for x in s.inputs)
+        return None if looks or len(views) < len(self._results) else views
 
     def execute(self, live: Sequence[Array]) -> Sequence[Array]:
         """Runs all steps on what was loaded; gives the outputs of a last step that makes its own arrays."""
         made: Sequence[Array] = ()
-        for segment in self._segments:
-            made = self._execute(segment, live)
+        for segment, is_native in self._segments:
+            if is_native:
+                segment()
+                if self._error[0] != NO_ERROR:
+                    self._raise()
+            else:
+                made = segment(live)
         return made
 
     def execute_step(self, index: int, live: Sequence[Array]) -> None:
         """Runs one step alone."""
-        self._execute(self._steps[index], live)
-
-    def _execute(self, segment: tuple[int, int] | PythonStep, live: Sequence[Array]) -> Sequence[Array]:
-        if isinstance(segment, PythonStep):
-            return segment(live)
-        self._program.run(*segment, self._team)
-        if self._error[0] != NO_ERROR:
-            self._raise()
-        return ()
+        step = self._steps[index]
+        if isinstance(step, PythonStep):
+            step(live)
+        else:
+            self._program.run(*step, self._team)
+            if self._error[0] != NO_ERROR:
+                self._raise()
 
     def input_view(self, slot: int) -> Array:
         """The live slot's place in the arena."""

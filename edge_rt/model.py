@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -42,13 +43,13 @@ def load(
 ) -> Model:
     """Loads a .edge bundle.
 
-    threads: at most so many run one call; by default as many as this process may use. backend: "auto" or "cpu" run machine
-    code, "reference" runs NumPy only (slow, for comparison). max_memory: bytes of arena, weights and state together beyond
-    which MemoryLimitError is raised. mmap: map the file rather than read it. verify: "header", or "all" to check the
-    SHA-256 of every tensor as well.
+    threads: at most so many run one call; by default as many as this process may use. backend: "auto" or "cpu" run
+    machine code, "reference" runs NumPy only (slow, for comparison). max_memory: bytes of arena, weights and state
+    together beyond which MemoryLimitError is raised. mmap: map the file rather than read it. verify: "header", or "all"
+    to check the SHA-256 of every tensor as well.
 
-    Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU, OSError if the file
-    cannot be read.
+    Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU, OSError if the
+    file cannot be read.
     """
     options = {"threads": threads, "backend": backend, "max_memory": max_memory, "mmap": mmap, "verify": verify}
     if backend not in BACKENDS:
@@ -71,10 +72,13 @@ class Model:
         self.assets: Mapping[str, bytes] = bundle.assets
         self.test_vectors = tuple(bundle.test_vectors)
         self.signatures = {name: Signature(name, graph) for name, graph in bundle.signatures.items()}
+        self._by_count = {len(s.inputs): s for s in reversed(self.signatures.values())}
         self.initial_state = {
             s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
         }
-        self._closed = False
+        self.is_closed = False
+        self._lock = threading.Lock()
+        """Guards the making of the default session."""
         self._plans: dict[str, Plan] = {}
         self._library = None if self.backend == "reference" else native.library()
         self._team = None if self._library is None else native.team(self._library, options["threads"])
@@ -139,11 +143,13 @@ class Model:
         out: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         """Runs on the default session: see Session.run."""
-        return self._default().run(inputs, signature=signature, out=out)
+        session = self._session or self._default()
+        return session.run(inputs, signature=signature, out=out)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs with inputs in order or by name; the output, or a tuple of all, in order."""
-        return self._default()(*args, **kwargs)
+        session = self._session or self._default()
+        return session(*args, **kwargs)
 
     def bind(self, signature: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> BoundCall:
         """A call over fixed views: see Session.bind."""
@@ -169,7 +175,8 @@ class Model:
 
     def close(self) -> None:
         """Ends use: later calls raise ClosedError. Arrays already given out stay valid."""
-        self._closed, self._session = True, None
+        with self._lock:
+            self.is_closed, self._session = True, None
 
     def __enter__(self) -> Model:
         return self
@@ -215,12 +222,13 @@ class Model:
         """Positional and named arguments of a call, by input name."""
         if not args:
             return dict(kwargs)
-        counts = {len(s.inputs): s for s in reversed(self.signatures.values())}
-        entry = counts.get(len(args) + len(kwargs))
+        entry = self._by_count.get(len(args) + len(kwargs))
         if entry is None:
-            expected = " or ".join(str(n) for n in sorted(counts))
+            expected = " or ".join(str(n) for n in sorted(self._by_count))
             raise InputError(f"expected {expected} inputs, got {len(args) + len(kwargs)}")
-        named = dict(zip((i.name for i in entry.inputs), args))
+        named = dict(zip(entry.input_names, args))
+        if not kwargs:
+            return named
         twice = set(named) & set(kwargs)
         if twice:
             raise InputError(f"input '{min(twice)}' is given twice")
@@ -269,13 +277,14 @@ class Model:
             raise MemoryLimitError(f"max_memory is {limit} bytes, the model needs {needed}: {memory}")
 
     def _default(self) -> Session:
-        self._require_open()
-        if self._session is None:
-            self._session = Session(self)
-        return self._session
+        with self._lock:
+            self._require_open()
+            if self._session is None:
+                self._session = Session(self)
+            return self._session
 
     def _require_open(self) -> None:
-        if self._closed:
+        if self.is_closed:
             raise ClosedError("the model was closed")
 
 

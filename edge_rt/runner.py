@@ -46,8 +46,8 @@ class Cache:
 class Runner:
     """Executes one plan over an arena and state of its own. Not safe for concurrent use: a session locks.
 
-    state: one array per variable of the plan's graph; the kernels read them in place, `run` writes them when all has gone
-    well. max_bytes: the arena may not grow beyond it (MemoryLimitError).
+    state: one array per variable of the plan's graph; the kernels read them in place, `run` writes them when all has
+    gone well. max_bytes: the arena may not grow beyond it (MemoryLimitError).
     """
 
     def __init__(
@@ -65,28 +65,35 @@ class Runner:
         self._first = Cache(Stage.first(plan))
         self._arena = aligned_bytes(0)
         self._bodies: dict[int, Runner] = {}
+        self.whole: Instance | None = None
+        """The instance that did all of the last `run`, if one did."""
         self._state_types = {s: TensorType.of(a) for s, a in zip(plan.variables, self._state)}
+        self._kept = [*plan.outputs, *(u for u in plan.updates if u is not None)]
+        self._updated = [a for a, u in zip(self._state, plan.updates) if u is not None]
 
     def run(self, inputs: Sequence[Array]) -> list[Array]:
         """Outputs, as fresh arrays. inputs: C-contiguous, of the graph's dtypes, in order.
 
-        Raises InferenceError where a node does not accept these shapes, DataError where one does not accept the contents.
+        Raises InferenceError where a node does not accept these shapes, DataError where one does not accept the
+        contents.
         """
-        arrays: dict[int, Array] = dict(zip(self.plan.inputs, inputs))
-        cache: Cache | None = self._first
-        while cache is not None:
-            live = [arrays[s] for s in cache.stage.live]
-            instance, following = self._instance(cache, live)
-            results = instance.run(live)
-            binding = instance.binding
-            if following is None:
-                arrays.update(zip(binding.alive, results))
-            else:
-                arrays = {s: r.copy() for s, r in zip(binding.alive, results)}
-            cache = following
-        outputs = [self._collect(s, binding, arrays) for s in self.plan.outputs]
-        self._commit(binding, arrays)
-        return outputs
+        live = inputs
+        instance, following = self._instance(self._first, live)
+        self.whole = instance if following is None else None
+        while following is not None:
+            carried = [r.copy() for r in instance.run(live)]
+            arrays = dict(zip(instance.binding.alive, carried))
+            live = [arrays[s] for s in following.stage.live]
+            instance, following = self._instance(following, live)
+        return self.conclude(instance.run(live))
+
+    def conclude(self, results: Sequence[Array]) -> list[Array]:
+        """Commits the state, and gives the outputs as fresh arrays. results: of the last stage."""
+        made = [r.copy() for r in results]  # a variable's new contents may be another's old ones
+        count = len(self.plan.outputs)
+        for state, new in zip(self._updated, made[count:]):
+            state[...] = new
+        return made[:count]
 
     def binding_for(self, types: Sequence[TensorType], contents: Mapping[int, Array]) -> Binding:
         """The binding of the first stage for these input types. contents: of decisive inputs, by slot."""
@@ -112,19 +119,21 @@ class Runner:
         contents = {s: a.copy() for s, a in contents.items()}
         binding = self._bind(stage, {s: TensorType.of(a) for s, a in zip(stage.live, live)}, contents)
         self._reserve(binding.arena)
-        instance = Instance(binding, self._arena, self._state, self._library, self._team, self._control)
         following = None if binding.rest is None else Cache(binding.rest)
+        wanted = binding.alive if following is not None else [binding.resolve(s) for s in self._kept]
+        instance = Instance(binding, self._arena, self._state, self._library, self._team, self._control, wanted)
         cache.add(key, instance, following)
         return instance, following
 
     def _bind(self, stage: Stage, types: dict[int, TensorType], contents: Mapping[int, Array]) -> Binding:
-        kept = [*self.plan.outputs, *(u for u in self.plan.updates if u is not None)]
-        return bind(stage, {**types, **self._state_types}, contents, kept, self._pinned)
+        return bind(stage, {**types, **self._state_types}, contents, self._kept, self._pinned)
 
     def _reserve(self, nbytes: int) -> None:
         """Grows the arena. Instances over the old one go."""
         if nbytes > self._max_bytes:
-            raise MemoryLimitError(f"the arena needs {nbytes} bytes for these shapes, max_memory leaves {self._max_bytes:.0f}")
+            raise MemoryLimitError(
+                f"the arena needs {nbytes} bytes for these shapes, max_memory leaves {self._max_bytes:.0f}"
+            )
         if nbytes > self._arena.size:
             self._arena = aligned_bytes(nbytes)
             for cache in self._caches():
@@ -135,21 +144,6 @@ class Runner:
         for cache in found:
             found.extend(c for _, c in cache.entries.values() if c is not None)
         return found
-
-    def _collect(self, slot: int, binding: Binding, arrays: Mapping[int, Array]) -> Array:
-        slot = binding.resolve(slot)
-        found = arrays.get(slot)
-        if found is None:
-            place = binding.places[slot]
-            found = self._state[place.variable] if place.data is None else place.data
-        return found.copy()
-
-    def _commit(self, binding: Binding, arrays: Mapping[int, Array]) -> None:
-        updates = [
-            (state, self._collect(u, binding, arrays)) for state, u in zip(self._state, self.plan.updates) if u is not None
-        ]
-        for state, new in updates:
-            state[...] = new
 
     def _control(self, step: Step, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """A loop, whose body is a plan of its own."""

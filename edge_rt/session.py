@@ -11,6 +11,7 @@ import numpy as np
 from edge_rt.bound import BoundCall
 from edge_rt.errors import InputError
 from edge_rt.interpreter import evaluate
+from edge_rt.prepared import Prepared
 from edge_rt.runner import Runner
 from edge_rt.signature import Signature
 
@@ -21,13 +22,14 @@ Array = np.ndarray[Any, Any]
 
 
 class Session:
-    """Runs a model. Calls on one session are serialised; sessions of one model share its weights and run in parallel."""
+    """Runs a model. Calls on one session are serialised; sessions of one model share weights and run in parallel."""
 
     def __init__(self, model: Model) -> None:
         self._model = model
         self._lock = threading.Lock()
         self._state = {name: initial.copy() for name, initial in model.initial_state.items()}
         self._runners: dict[str, Runner] = {}
+        self._recent: Prepared | None = None
 
     def run(
         self,
@@ -42,18 +44,22 @@ class Session:
         exactly. signature: which entry point; by default the only one that accepts these inputs.
         Raises InputError, SignatureError, DataError, MemoryLimitError, ClosedError; state is unchanged then.
         """
-        entry, arrays = self._model.select(inputs, signature)
-        with self._lock:
-            made = self._execute(entry, arrays)
-        names = entry.graph.output_names
-        if out is None:
-            return dict(zip(names, made))
-        return _fill(out, dict(zip(names, made)))
+        made = None
+        recent = self._recent
+        if recent is not None and recent.signature == signature and not self._model.is_closed:
+            with self._lock:
+                made = recent.run(inputs)
+        if made is None:
+            entry, arrays = self._model.select(inputs, signature)
+            with self._lock:
+                outputs = self._execute(entry, arrays, signature)
+            made = dict(zip(entry.graph.output_names, outputs))
+        return made if out is None else _fill(out, made)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs with inputs in order or by name; the output, or a tuple of all, in order."""
-        made = self.run(self._model.named(args, kwargs))
-        return next(iter(made.values())) if len(made) == 1 else tuple(made.values())
+        made = tuple(self.run(self._model.named(args, kwargs)).values())
+        return made[0] if len(made) == 1 else made
 
     def bind(self, signature: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> BoundCall:
         """A call whose inputs and outputs are views over the arena: fill, run, read; nothing is copied or checked.
@@ -74,7 +80,8 @@ class Session:
             for name, value in values.items():
                 held = self._state.get(name)
                 if held is None:
-                    raise InputError(f"state: no variable is named '{name}', there are {', '.join(self._state) or 'none'}")
+                    known = ", ".join(self._state) or "none"
+                    raise InputError(f"state: no variable is named '{name}', there are {known}")
                 if held.dtype != value.dtype or held.shape != value.shape:
                     raise InputError(
                         f"state '{name}': expected {held.dtype}{list(held.shape)}, got {value.dtype}{list(value.shape)}"
@@ -86,14 +93,20 @@ class Session:
         """Gives all variables their initial values again."""
         self.set_state(self._model.initial_state)
 
-    def _execute(self, entry: Signature, arrays: Sequence[Array]) -> list[Array]:
+    def _execute(self, entry: Signature, arrays: Sequence[Array], signature: str | None) -> list[Array]:
         if self._model.backend == "reference":
             state = {s.name: self._state[s.name] for s in entry.graph.variables}
             made = evaluate(entry.graph, arrays, state)
             for name, value in state.items():
                 self._state[name][...] = value
             return [np.array(m) for m in made]
-        return self._runner(entry).run(arrays)
+        runner = self._runner(entry)
+        made = runner.run(arrays)
+        instance = runner.whole
+        results = None if instance is None else instance.fixed_results
+        if instance is not None and results is not None:
+            self._recent = Prepared(signature, entry, arrays, runner, instance, results)
+        return made
 
     def _runner(self, entry: Signature) -> Runner:
         runner = self._runners.get(entry.name)

@@ -44,11 +44,12 @@ class TensorInfo:
 class Signature:
     """One entry point of a model."""
 
-    __slots__ = ("graph", "inputs", "name", "outputs")
+    __slots__ = ("graph", "input_names", "inputs", "name", "outputs")
 
     def __init__(self, name: str, graph: Graph) -> None:
         self.name, self.graph = name, graph
         self.inputs = tuple(TensorInfo(v.name, v.type) for v in graph.inputs)
+        self.input_names = tuple(i.name for i in self.inputs)
         self.outputs = tuple(TensorInfo(n, v.type) for n, v in zip(graph.output_names, graph.outputs))
 
     def check(self, inputs: Mapping[str, Any]) -> list[Array]:
@@ -64,7 +65,7 @@ class Signature:
             else:
                 array = _as_array(info, given)
             _check_shape(info, array.shape, sizes)
-            if not (array.flags.c_contiguous and array.flags.aligned):
+            if not is_dense(array):
                 array = np.array(array, order="C")
             arrays.append(array)
         return arrays
@@ -87,8 +88,14 @@ class Signature:
         return f"{self.name}({inputs}) -> ({outputs})"
 
 
+def is_dense(array: Array) -> bool:
+    """Whether kernels may read the array where it is."""
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
+
+
 def _as_array(info: TensorInfo, given: Any) -> Array:
-    """An object that is not an array of the right dtype: other arrays are refused, scalars converted if that is exact."""
+    """An object that is not an array of the right dtype: other arrays are refused, scalars converted where exact."""
     expected = info.dtype
     if isinstance(given, (bool, int, float, complex, np.generic)):
         return _exact_scalar(info, given)
