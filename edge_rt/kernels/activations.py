@@ -21,8 +21,8 @@ def swish(x):
     return x * sigmoid(x)
 
 
-def leaky_relu(x):
-    return select(x < 0.0, x * 0.01, x)
+def leaky_relu(x, alpha):
+    return select(x < 0.0, x * alpha, x)
 
 
 def elu(x):
@@ -44,35 +44,42 @@ FUNCTIONS = {
 }  # fmt: skip
 
 
+def without_alpha(function):
+    return lambda x, alpha: function(x)
+
+
 def activator(target):
-    """activate(code, y, y_row, rows, columns): y[r, q] = function(y[r, q]) for the activation with this code."""
+    """activate(code, alpha, y, y_row, rows, columns): y[r, q] = function(y[r, q]) for the activation with this code.
+
+    alpha: the slope of LeakyRelu below 0.
+    """
     BLOCK = Vec(F32, target.lanes, (16 // target.lanes,))
 
     def loop(function):
-        def apply(y, y_row, rows, columns):
+        def apply(alpha, y, y_row, rows, columns):
             for r in range(rows):
                 line = y + r * y_row
                 at = 0
                 while at + 16 <= columns:
-                    store(line + at, function(load(BLOCK, line + at)))
+                    store(line + at, function(load(BLOCK, line + at), alpha))
                     at += 16
                 if at < columns:
-                    store_first(line + at, function(load_first(BLOCK, line + at, columns - at)), columns - at)
+                    store_first(line + at, function(load_first(BLOCK, line + at, columns - at), alpha), columns - at)
 
         return apply
 
     def chain(remaining):
         name, function = remaining[0]
-        code, apply = ACTIVATIONS[name], loop(function)
+        code, apply = ACTIVATIONS[name], loop(function if name == "LeakyRelu" else without_alpha(function))
         if len(remaining) == 1:
-            return lambda wanted, y, y_row, rows, columns: apply(y, y_row, rows, columns)
+            return lambda wanted, alpha, y, y_row, rows, columns: apply(alpha, y, y_row, rows, columns)
         others = chain(remaining[1:])
 
-        def activate(wanted, y, y_row, rows, columns):
+        def activate(wanted, alpha, y, y_row, rows, columns):
             if wanted == code:
-                apply(y, y_row, rows, columns)
+                apply(alpha, y, y_row, rows, columns)
             else:
-                others(wanted, y, y_row, rows, columns)
+                others(wanted, alpha, y, y_row, rows, columns)
 
         return activate
 

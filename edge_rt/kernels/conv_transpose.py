@@ -17,7 +17,9 @@ def gather_products_f32(target):
     wide = 4 * lanes
     activate = activator(target)
 
-    def body(products, bias, y, geometry, first_in, rows_in, first_out, rows_out, lo, hi, activation, part, parts):
+    def body(
+        products, bias, y, geometry, first_in, rows_in, first_out, rows_out, lo, hi, activation, alpha, part, parts,
+    ):  # fmt: skip
         images, h, w, group, columns = geometry[0], geometry[1], geometry[2], geometry[3], geometry[4]
         kernel_h, kernel_w, stride_h, stride_w = geometry[5], geometry[6], geometry[7], geometry[8]
         pad_top, pad_left, dilation_h, dilation_w = geometry[9], geometry[10], geometry[11], geometry[12]
@@ -65,6 +67,6 @@ def gather_products_f32(target):
                             store_first(place, clamp(one, lo, hi), count)
                             q += count
             if activation:
-                activate(activation, to, group * columns, out_w, group * columns)
+                activate(activation, alpha, to, group * columns, out_w, group * columns)
 
     return body

@@ -162,7 +162,7 @@ def depthwise_f32(target):
     five_many, seven_many = block_of(5, 1, many, lanes), block_of(7, 1, many, lanes)
     several, pixel, few = loop_of(outputs, lanes), pixel_of(lanes), few_channels(lanes)
 
-    def body(x, w, bias, residual, y, zeros, geometry, channel_block, lo, hi, activation, part, parts):
+    def body(x, w, bias, residual, y, zeros, geometry, channel_block, lo, hi, activation, alpha, part, parts):
         images, h, width, c = geometry[0], geometry[1], geometry[2], geometry[3]
         kernel_h, kernel_w, stride_h, stride_w = geometry[4], geometry[5], geometry[6], geometry[7]
         pad_top, pad_left, dilation_h, dilation_w = geometry[8], geometry[9], geometry[10], geometry[11]
@@ -264,6 +264,6 @@ def depthwise_f32(target):
                         )  # fmt: skip
                     i += 1
             if activation:
-                activate(activation, y + place, c, out_w, channels)
+                activate(activation, alpha, y + place, c, out_w, channels)
 
     return body

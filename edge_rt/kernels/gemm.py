@@ -25,7 +25,7 @@ def gemm_f32(target):
 
     def body(
         a, b, bias, residual, y, patches, batches, geometry, batch, m, n, k, a_row, a_size, y_row,
-        row_block, col_block, k_block, lo, hi, activation, part, parts,
+        row_block, col_block, k_block, lo, hi, activation, alpha, part, parts,
     ):  # fmt: skip
         tail, padded = stack(F32, tile_size), stack(F32, widest)
         panels = (n + WIDTH - 1) // WIDTH
@@ -95,7 +95,7 @@ def gemm_f32(target):
                                     y[at + p * y_row + q] = high if high < value else value
                         i += height
                     if ends and activation:
-                        activate(activation, y + y_block, y_row, last_row - first_row, columns)
+                        activate(activation, alpha, y + y_block, y_row, last_row - first_row, columns)
                     j += wide
                 k_first = k_last
                 if ends:

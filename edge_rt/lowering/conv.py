@@ -17,7 +17,7 @@ from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
     "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* channel_block:i64 lo:f32 hi:f32 "
-    "activation:i64",
+    "activation:i64 alpha:f32",
 )
 """y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
 
@@ -86,6 +86,7 @@ def depthwise(node: BoundNode) -> Lowered:
         DEPTHWISE_F32(
             x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0),
             zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), channel_block=channel_block,
-            lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation], parts=parts, flops=work,
+            lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation], alpha=attrs.alpha, parts=parts,
+            flops=work,
         )
     ]  # fmt: skip

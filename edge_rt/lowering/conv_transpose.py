@@ -13,7 +13,7 @@ from edge_rt.ops.edge_gemm import WIDTH
 GATHER_PRODUCTS_F32 = KernelSpec(
     "gather_products_f32",
     "products:f32* bias:f32* y:f32* geometry:i64* first_in:i64 rows_in:i64 first_out:i64 rows_out:i64 lo:f32 hi:f32 "
-    "activation:i64",
+    "activation:i64 alpha:f32",
 )
 """Rows first_out.. of y [n, oh, ow, group * columns] from products [n, rows_in, w, group, kernel h, kernel w,
 columns], which belong to input rows first_in... geometry: int64[15], n, h, w, group, columns, kernel h and w, strides
@@ -63,7 +63,8 @@ def conv_transpose(node: BoundNode) -> Lowered:
             GATHER_PRODUCTS_F32(
                 products=Scratch(0), bias=node.optional(2), y=Out(0), geometry=geometry, first_in=first_in,
                 rows_in=rows_in, first_out=first_out, rows_out=rows_out, lo=attrs.lo, hi=attrs.hi,
-                activation=ACTIVATIONS[attrs.activation], parts=parts_for(work, n * rows_out), scratch=(4,), flops=work,
+                activation=ACTIVATIONS[attrs.activation], alpha=attrs.alpha, parts=parts_for(work, n * rows_out),
+                scratch=(4,), flops=work,
             )
         )  # fmt: skip
     return calls

@@ -18,7 +18,7 @@ ACTIVATIONS = {name: code for code, name in enumerate(_NAMES)}
 GEMM_F32 = KernelSpec(
     "gemm_f32",
     "a:f32* b:f32* bias:f32* residual:f32* y:f32* patches:f32* batches:i64* geometry:i64* batch:i64 m:i64 n:i64 k:i64 "
-    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 lo:f32 hi:f32 activation:i64",
+    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
     in_place=(("residual", "y"),),
 )
 """y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j])) for each of `batch` matrices.
@@ -86,7 +86,7 @@ def gemm_call(
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
         row_block=row_block, col_block=max(col_block, 1), k_block=k_block,
         lo=attrs.lo if attrs else -math.inf, hi=attrs.hi if attrs else math.inf,
-        activation=ACTIVATIONS[attrs.activation] if attrs else 0,
+        activation=ACTIVATIONS[attrs.activation] if attrs else 0, alpha=attrs.alpha if attrs else 0.0,
         parts=parts, scratch=scratch, flops=work,
     )  # fmt: skip
 

@@ -25,7 +25,8 @@ ACTIVATIONS = (
     "", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Erf", "Exp", "Softplus", "Mish", "Elu", "Selu",
     "LeakyRelu", "Softsign",
 )  # fmt: skip
-"""What an epilogue may end with: an elementwise operator with its default attributes. The position is its code."""
+"""What an epilogue may end with: an elementwise operator with its default attributes, but for the `alpha` of
+LeakyRelu. The position is its code."""
 
 
 class EpilogueAttrs(Attrs):
@@ -34,6 +35,8 @@ class EpilogueAttrs(Attrs):
     lo = Float(-np.inf)
     hi = Float(np.inf)
     activation = Str("", choices=ACTIVATIONS)
+    alpha = Float(0.01)
+    """Of LeakyRelu: its slope below 0."""
 
 
 class PackPanelsAttrs(Attrs):
@@ -78,7 +81,8 @@ def finish(attrs: EpilogueAttrs, y: Array, bias: Array | None, residual: Array |
         y = np.minimum(y, np.asarray(attrs.hi, y.dtype))
     if attrs.activation:
         spec = ops.get(attrs.activation)
-        y = spec.reference(spec.attrs(), y)
+        given = {"alpha": attrs.alpha} if attrs.activation == "LeakyRelu" else {}
+        y = spec.reference(spec.attrs(**given), y)
     return np.ascontiguousarray(y)
 
 

@@ -22,7 +22,7 @@ def fuse_epilogues(graph: Graph) -> int:
     1. Add or Sub of a constant per output channel, or of one number -> bias.
     2. Add of a tensor of the same shape -> residual (not edge.ConvTranspose, which has none).
     3. Relu, Clip with constant limits, and Max or Min with one constant number -> lo, hi.
-    4. An operator of ACTIVATIONS with its default attributes -> activation.
+    4. LeakyRelu, and other operators of ACTIVATIONS with their default attributes -> activation.
 
     The order is fixed, so 1 and 2 do not fire after a clamp, nor anything after an activation; 1 not after a residual
     (both are sums, but of another order of rounding than the program's). Not where the value in between is used
@@ -54,6 +54,8 @@ def _fuse(graph: Graph, node: Node, user: Node) -> Value | None:
         lo, hi = limits
         clamped = {"lo": _clamp(node.attrs.lo, lo, hi), "hi": _clamp(node.attrs.hi, lo, hi)}
         return _rebuild(graph, node, user, list(node.inputs), clamped)
+    if name == "LeakyRelu":
+        return _rebuild(graph, node, user, list(node.inputs), {"activation": name, "alpha": user.attrs.alpha})
     if name in ACTIVATIONS and user.attrs == user.op.attrs() and len(user.inputs) == 1:
         return _rebuild(graph, node, user, list(node.inputs), {"activation": name})
     return None

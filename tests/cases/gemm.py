@@ -35,6 +35,10 @@ CASES = [
         )
         for name in ACTIVATIONS
     ),
+    Case(
+        "edge.Gemm", normal(7, 20), pack_panels(normal(20, 40, seed=1, scale=0.2)), normal(40, seed=2), n=40,
+        activation="LeakyRelu", alpha=0.3, native=True, name="slope",
+    ),
     Case("edge.Gemm", normal(2, 3, 5, 7), pack_panels(normal(7, 9, seed=1)), n=9, native=True),
     Case("edge.Gemm", normal(2, 3, 5, 7), pack_panels(normal(3, 7, 9, seed=1)), n=9, native=True),
     Case("edge.Gemm", normal(4, 7), pack_panels(normal(2, 7, 30, seed=1)), n=30, native=True),

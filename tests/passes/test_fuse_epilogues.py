@@ -35,6 +35,16 @@ def test_bias_clamp_and_activation(op):
     assert (attrs.lo, attrs.hi, attrs.activation) == (0.0, 0.5, "Sigmoid")
 
 
+@pytest.mark.parametrize("op", LINEAR)
+def test_the_slope_of_leaky_relu(op):
+    g = Net()
+    g.output(g.add("LeakyRelu", LINEAR[op](g, image(g)), alpha=0.3), "y")
+    fires(fuse_epilogues, g, times=1)
+    assert ops(g) == [op]
+    attrs = g.nodes[0].attrs
+    assert (attrs.activation, attrs.alpha) == ("LeakyRelu", pytest.approx(0.3))
+
+
 @pytest.mark.parametrize("op", ["edge.Gemm", "edge.Conv", "edge.DepthwiseConv"])
 def test_residual(op):
     g = Net()
@@ -89,7 +99,7 @@ STAY = {
     "anything after an activation": lambda g, y, x: g.add(
         "Relu", g.add("edge.Gemm", x, g.w(1, 8, 16), n=8, activation="Tanh")
     ),
-    "activation with attributes": lambda g, y, x: g.add("LeakyRelu", y, alpha=0.3),
+    "activation with attributes": lambda g, y, x: g.add("Elu", y, alpha=0.3),
     "tanh form": lambda g, y, x: g.add("Gelu", y, approximate="tanh"),
     "constant along another axis": lambda g, y, x: g.add("Add", y, g.w(5, 1)),
     "number per channel of another axis": lambda g, y, x: g.add("Add", y, g.w(8, 1, 1, 1)),
