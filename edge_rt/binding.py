@@ -288,6 +288,8 @@ def _layout(walk: _Walk, kept: Iterable[int], pinned: bool) -> Binding:
     places: dict[int, Place] = {}
     for slot, data in walk.constants.items():
         places[slot] = Place(data=data)
+        if slot in wanted:
+            walk.type_of(slot)
     for number, slot in enumerate(walk.stage.variables):
         places[slot] = Place(variable=number)
     blocks: list[Block] = []

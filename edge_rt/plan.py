@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
-from edge_rt.ops._spec import MAX_KNOWN, OpSpec
+from edge_rt.ops._spec import FOLLOWED, MAX_KNOWN, OpSpec
 
 Array = np.ndarray[Any, Any]
+
+
+MAX_FLOATS = 16
+"""Floats are followed where they may be the scales of a Resize, not where they are data."""
 
 
 class Item:
@@ -110,7 +114,7 @@ def _decisive(graph: Graph) -> set[int]:
             deeper = _decisive(inner)
             if node.op.name == "If":
                 positions |= {i + 1 for i, v in enumerate(inner.inputs) if id(v) in deeper}
-        if any(id(v) in found for v in node.outputs) and node.op.foldable and node.op.name not in _TYPE_ONLY:
+        if any(id(v) in found for v in node.outputs) and node.op.name in FOLLOWED - _TYPE_ONLY:
             positions |= {i for i, v in enumerate(node.inputs) if v is not None and _is_small(v)}
         for i in positions:
             value = node.inputs[i] if i < len(node.inputs) else None
@@ -128,7 +132,8 @@ def _subgraphs(node: Node) -> list[tuple[str, Graph]]:
 
 
 def _is_small(value: Value) -> bool:
-    """Whether contents may be part of a binding's key: known to be few, or a vector."""
-    if value.type.shape is None:
-        return False
-    return len(value.type.shape) <= 1 or (value.type.is_static and value.type.size <= MAX_KNOWN)
+    """Whether contents may be part of a binding's key: few numbers, or a vector of integers (which sizes are)."""
+    type_ = value.type
+    if type_.is_static:
+        return type_.size <= (MAX_KNOWN if not type_.dtype.is_float else MAX_FLOATS)
+    return type_.rank is not None and type_.rank <= 1 and not type_.dtype.is_float

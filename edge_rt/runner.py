@@ -13,6 +13,7 @@ from edge_rt.errors import MemoryLimitError
 from edge_rt.instance import Instance, aligned_bytes
 from edge_rt.native.host import AnyLibrary
 from edge_rt.native.team import Team
+from edge_rt.ops._spec import MAX_KNOWN
 from edge_rt.plan import Plan
 from edge_rt.types import TensorType
 
@@ -108,7 +109,7 @@ class Runner:
 
     def _instance(self, cache: Cache, live: Sequence[Array]) -> tuple[Instance, Cache | None]:
         stage = cache.stage
-        contents = {s: a for s, a in zip(stage.live, live) if s in stage.decisive}
+        contents = {s: a for s, a in zip(stage.live, live) if s in stage.decisive and a.size <= MAX_KNOWN}
         key = (
             tuple([(a.shape, a.dtype.num) for a in live]),
             tuple([a.tobytes() for a in contents.values()]),
