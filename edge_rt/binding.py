@@ -212,7 +212,7 @@ class _Walk:
             self.aliases[outside] = numbers[id(value)]
         for slot, count in _count_uses(items).items():
             self.uses[slot] = self.uses.get(slot, 0) + count
-        for outside, value in zip(item.outputs, branch.outputs):
+        for outside in item.outputs:
             inside = _resolve(self.aliases, outside)
             self.uses[inside] = self.uses.get(inside, 0) + max(1, self.uses.get(outside, 0))
         self.pending.extendleft(reversed(items))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +65,7 @@ def test_profile(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "edge.DepthwiseConv" in out
     events = json.loads(trace.read_text())["traceEvents"]
     assert [e["ph"] for e in events] == ["X"] * len(events)
-    assert all(b["ts"] >= a["ts"] + a["dur"] - 1e-6 for a, b in zip(events, events[1:]))
+    assert all(b["ts"] >= a["ts"] + a["dur"] - 1e-6 for a, b in pairwise(events))
     profile = json.loads(run(capsys, "profile", model, "--runs", 2, "--json")[1])
     assert len(profile["steps"]) == len(events)
 
@@ -112,7 +113,7 @@ def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["run", "/nowhere/m.edge"], "edge-rt run: .*No such file"),
         (["run", DEMO], "edge-rt run: .*not a .edge"),
-        (["run", "MODEL", "--input", "picture=x.npy"], "edge-rt run: 'picture=x.npy': expected NAME=..., where NAME is one of image"),
+        (["run", "MODEL", "--input", "picture=x.npy"], "'picture=x.npy': expected NAME=..., where NAME is one of image"),
         (["run", "MODEL", "--shape", "image=1,1,9,9"], r"input 'image': expected float32\[batch, 1, 8, 8\], got the shape"),
         (["run", "MODEL", "--input", DEMO], "not an .npy file"),
         (["bench", "MODEL", "--signature", "other"], "no signature is named 'other'"),

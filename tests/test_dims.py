@@ -51,7 +51,7 @@ def test_results_without_symbols_are_numbers() -> None:
 
 def test_what_cannot_be_divided_is_an_atom() -> None:
     assert str((H + 1) // 2) == "floor((h+1)/2)"
-    assert (H + 1) // 2 == floor_div(H + 1, 2)
+    assert floor_div(H + 1, 2) == (H + 1) // 2
     assert ceil_div(7, 2) == 4
     assert str(maximum(H, 3)) == str(maximum(3, H))
 

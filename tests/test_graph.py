@@ -31,13 +31,13 @@ def test_nodes_are_typed_when_made() -> None:
 def test_a_wrong_node_fails_where_it_is_made() -> None:
     graph = two_layers()
     x = graph.inputs[0]
-    with pytest.raises(InferenceError, match="MatMul 'fc2': .*4.*3"):
+    with pytest.raises(InferenceError, match=r"MatMul 'fc2': .*4.*3"):
         graph.add("MatMul", x, graph.constant(np.ones((3, 2), np.float32)), name="fc2")
     with pytest.raises(InferenceError, match="Add 'mixed': input 'B' must be float32 like the inputs before it, got int64"):
         graph.add("Add", x, graph.constant(np.int64(1)), name="mixed")
     with pytest.raises(GraphError, match="unknown operator 'Frobnicate'"):
         graph.add("Frobnicate", x)
-    with pytest.raises(GraphError, match="Transpose 't': .*perm"):
+    with pytest.raises(GraphError, match=r"Transpose 't': .*perm"):
         graph.add("Transpose", x, name="t", perm="ab")
 
 
@@ -64,7 +64,7 @@ def test_replace_moves_all_uses() -> None:
 
 def test_a_node_in_use_cannot_be_removed() -> None:
     graph = two_layers()
-    with pytest.raises(GraphError, match="cannot be removed, its output .* is used"):
+    with pytest.raises(GraphError, match=r"cannot be removed, its output .* is used"):
         graph.remove(graph.nodes[0])
 
 

@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-DEVICE = [
-    p for p in sorted((ROOT / "edge_rt").rglob("*.py")) if p.relative_to(ROOT / "edge_rt").parts[0] not in ("codegen", "kernels")
-]
+SOURCES = sorted((ROOT / "edge_rt").rglob("*.py"))
+DEVICE = [p for p in SOURCES if p.relative_to(ROOT / "edge_rt").parts[0] not in ("codegen", "kernels")]
 STANDARD = {*sys.stdlib_module_names, "numpy", "msgpack", "edge_rt"}
 
 
@@ -34,7 +33,7 @@ def test_the_device_side_imports_only_numpy_msgpack_and_the_standard_library(pat
         assert not name.startswith(("edge_rt.codegen", "edge_rt.kernels")), name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "edge_rt").rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_edge_rt_never_imports_the_exporter(path: Path) -> None:
     assert not [n for n in imports(path) if n.partition(".")[0] == "exporter"]
 
@@ -65,8 +64,6 @@ def cost(name):
 unit = cost("asyncio"); print(cost("edge_rt") / unit)
 """
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path), "PYTHONDONTWRITEBYTECODE": ""}
-    runs = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout)
-        for _ in range(6)
-    ]
+    command = [sys.executable, "-c", code]
+    runs = [float(subprocess.run(command, capture_output=True, check=True, env=environment).stdout) for _ in range(6)]
     assert min(runs[1:]) < 1, runs

@@ -156,7 +156,7 @@ def test_a_loop_runs_its_body_by_machine_code() -> None:
     runner = runner_of(graph)
     x = np.array([1, 4, 9, 100], np.float32)
     for n in (12, 0, 3):
-        y, iterates = check(runner, np.array(n), x)
+        _, iterates = check(runner, np.array(n), x)
         assert iterates.shape == (n, 4)
     np.testing.assert_allclose(check(runner, np.array(12), x)[0], -np.sqrt(x), rtol=1e-5)
     (inner,) = runner._bodies.values()

@@ -31,7 +31,8 @@ def verify(options: argparse.Namespace) -> int:
     print("checksums: ok")
     for d in differences:
         verdict = "ok" if d.ok else "DIFFERS"
-        print(f"{d.signature} #{d.vector} {d.output}: largest difference {d.largest:.3g} ({d.relative:.3g} relative), {verdict}")
+        size = f"largest difference {d.largest:.3g} ({d.relative:.3g} relative)"
+        print(f"{d.signature} #{d.vector} {d.output}: {size}, {verdict}")
     if not differences:
         print("no test vectors are stored in this bundle")
     return 0 if ok else 1
