@@ -13,6 +13,7 @@ from exporter.passes.channels_last_pool import channels_last_pool
 from exporter.passes.channels_last_resize import channels_last_resize
 from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
+from exporter.passes.expand_conv_transpose import expand_conv_transpose
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
 from exporter.passes.fold_constants import fold_constants
@@ -35,6 +36,7 @@ from exporter.passes.permute_flattened_weights import permute_flattened_weights
 from exporter.passes.recognize_attention import recognize_attention
 from exporter.passes.recognize_gelu import recognize_gelu
 from exporter.passes.recognize_layer_norm import recognize_layer_norm
+from exporter.passes.recognize_softmax import recognize_softmax
 from exporter.passes.recognize_swish import recognize_swish
 from exporter.passes.remove_dead_code import remove_dead_code
 from exporter.passes.reshape_transposes import reshape_transposes
@@ -62,6 +64,7 @@ PIPELINE: tuple[Stage, ...] = (
         recognize_layer_norm,
         recognize_gelu,
         recognize_swish,
+        recognize_softmax,
         transpose_batches,
         recognize_attention,
         expand_gemm,
@@ -81,7 +84,7 @@ PIPELINE: tuple[Stage, ...] = (
         permute_flattened_weights,
     ),
     (pack_matmul, pack_recurrent, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
-    (reshape_transposes, *CLEAN, fuse_epilogues),
+    (expand_conv_transpose, reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),
     (restore_names,),
 )

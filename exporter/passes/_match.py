@@ -168,6 +168,25 @@ def factors(value: Value | None) -> tuple[Value, Value] | None:
     return None if node is None or None in node.inputs else (node.inputs[0], node.inputs[1])  # type: ignore[return-value]
 
 
+def flatten_product(graph: Graph, value: Value, most: int = 2) -> tuple[float, list[Value]]:
+    """(c, values) where the value is c times the product of at most so many others, through products of one use."""
+    number, pending = 1.0, [value]
+    values: list[Value] = []
+    while pending:
+        v = pending.pop()
+        scaled = with_number(v, "Mul")
+        product = factors(v)
+        inner = v is value or graph.has_one_use(v)
+        if inner and scaled is not None:
+            number *= scaled[1]
+            pending.append(scaled[0])
+        elif inner and product is not None and len(pending) + len(values) + 2 <= most:
+            pending += product
+        else:
+            values.append(v)
+    return number, values
+
+
 def is_square_of(value: Value | None, x: Value) -> bool:
     """Whether the value is x * x, or x ** 2."""
     node = produced_by(value, "Mul", "Pow")

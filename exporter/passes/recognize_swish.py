@@ -9,6 +9,7 @@ from typing import Any
 from edge_rt.graph import Graph, Node, Value
 from exporter.passes._match import (
     factors,
+    flatten_product,
     input_at,
     is_close,
     is_f32,
@@ -18,7 +19,6 @@ from exporter.passes._match import (
     scalar,
     with_number,
 )
-from exporter.passes.recognize_gelu import flatten_product
 
 SIXTH = 1 / 6
 

@@ -18,10 +18,15 @@ def erf(g, x):
     return g.add("Add", g.add("Erf", g.add("Div", x, g.number(ROOT))), g.number(1))
 
 
-def tanh(g, x, cube=None):
-    cube = g.add("Pow", x, g.number(3)) if cube is None else cube
-    inner = g.add("Add", x, g.add("Mul", g.number(0.044715), cube))
+def tanh(g, x, cube=None, term=None):
+    if term is None:
+        term = g.add("Mul", g.number(0.044715), g.add("Pow", x, g.number(3)) if cube is None else cube)
+    inner = g.add("Add", x, term)
     return g.add("Add", g.number(1), g.add("Tanh", g.add("Mul", inner, g.number(math.sqrt(2 / math.pi)))))
+
+
+def nested(g, x):
+    return g.add("Mul", x, g.add("Mul", x, g.add("Mul", g.number(0.044715), x)))
 
 
 GELU = {
@@ -33,6 +38,7 @@ GELU = {
     "tanh of products": lambda g, x: g.add(
         "Mul", g.number(0.5), g.add("Mul", x, tanh(g, x, g.add("Mul", g.add("Mul", x, x), x)))
     ),
+    "tanh of nested products": lambda g, x: g.add("Mul", x, g.add("Mul", g.number(0.5), tanh(g, x, term=nested(g, x)))),
     "com.microsoft": lambda g, x: g.add("com.microsoft.Gelu", x),
 }
 
