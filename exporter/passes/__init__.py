@@ -13,7 +13,6 @@ from exporter.passes.channels_last_pool import channels_last_pool
 from exporter.passes.channels_last_resize import channels_last_resize
 from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
-from exporter.passes.expand_conv_transpose import expand_conv_transpose
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
 from exporter.passes.fold_constants import fold_constants
@@ -84,7 +83,7 @@ PIPELINE: tuple[Stage, ...] = (
         permute_flattened_weights,
     ),
     (pack_matmul, pack_recurrent, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
-    (expand_conv_transpose, reshape_transposes, *CLEAN, fuse_epilogues),
+    (reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),
     (restore_names,),
 )
