@@ -16,8 +16,12 @@ Array = np.ndarray[Any, Any]
 def live(graph: Graph) -> Iterator[Node]:
     """The nodes at the time of the call, in order, without those that have no use when their turn comes."""
     for node in list(graph.nodes):
-        if any(v.uses or graph.is_output(v) for v in node.outputs):
+        if any(is_used(graph, v) for v in node.outputs):
             yield node
+
+
+def is_used(graph: Graph, value: Value) -> bool:
+    return bool(value.uses) or graph.is_output(value)
 
 
 def contents(value: Value | None) -> Array | None:
@@ -124,7 +128,7 @@ def prune(graph: Graph, nodes: list[Node]) -> int:
     pending = list(nodes)
     while pending:
         node = pending.pop()
-        if any(v.uses or graph.is_output(v) for v in node.outputs):
+        if any(is_used(graph, v) for v in node.outputs):
             continue
         graph.remove(node)
         removed += 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
-from exporter.passes._match import inverse, permutation, produced_by, prune, transpose
+from exporter.passes._match import inverse, is_used, permutation, produced_by, prune, transpose
 from exporter.passes.reshape_transposes import moves_no_elements
 
 Perm = tuple[int, ...]
@@ -34,7 +34,7 @@ def replace_all(graph: Graph, node: Node, made: Any, perm: Perm) -> None:
     """Replaces the outputs of a node by the transposed outputs of its successor."""
     values = made if isinstance(made, tuple) else (made,)
     for old, new in zip(node.outputs, values):
-        if old.uses or graph.is_output(old):
+        if is_used(graph, old):
             graph.replace(old, transpose(graph, new, perm, node))
     prune(graph, [node])
 

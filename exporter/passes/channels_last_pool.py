@@ -8,7 +8,7 @@ from edge_rt.errors import SymbolicDimError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.pool import pool_geometry
 from exporter.passes._layout import channels_first, channels_last, four, two
-from exporter.passes._match import is_f32, live, prune
+from exporter.passes._match import is_f32, is_used, live, prune
 
 
 def channels_last_pool(graph: Graph) -> int:
@@ -22,7 +22,7 @@ def channels_last_pool(graph: Graph) -> int:
         x = node.inputs[0] if node.op.name in ("MaxPool", "AveragePool") else None
         if x is None or x.type.rank not in (3, 4) or not is_f32(x):
             continue
-        if any(v.uses or graph.is_output(v) for v in node.outputs[1:]):
+        if any(is_used(graph, v) for v in node.outputs[1:]):
             continue
         attributes = _window(node, x)
         if attributes is None:

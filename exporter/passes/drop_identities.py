@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from edge_rt.graph import Graph, Node, Value
-from exporter.passes._match import contents, input_at, integers, live, permutation, replace, scalar
+from exporter.passes._match import contents, input_at, integers, is_used, live, permutation, produced_by, replace, scalar
 
 ENDLESS = 10**9
 """Exporters write a number like this, or a larger one, for the end of an axis; no axis is as long."""
@@ -59,7 +59,7 @@ def _dropout(graph: Graph, node: Node) -> int | None:
     training = contents(input_at(node, 2))
     if input_at(node, 2) is not None and (training is None or bool(training.any())):
         return None
-    mask_read = any(v.uses or graph.is_output(v) for v in node.outputs[1:])
+    mask_read = any(is_used(graph, v) for v in node.outputs[1:])
     return None if mask_read else 0
 
 
@@ -133,8 +133,7 @@ def _clip(graph: Graph, node: Node) -> int | None:
 
 
 def _relu(graph: Graph, node: Node) -> int | None:
-    source = node.inputs[0]
-    return 0 if source is not None and source.producer is not None and source.producer.op.name == "Relu" else None
+    return 0 if produced_by(node.inputs[0], "Relu") is not None else None
 
 
 RULES: dict[str, Callable[[Graph, Node], int | None]] = {

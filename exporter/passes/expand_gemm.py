@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
-from exporter.passes._match import is_f32, live, replace, transpose
+from exporter.passes._match import input_at, is_f32, live, replace, transpose
 
 
 def expand_gemm(graph: Graph) -> int:
@@ -18,7 +18,7 @@ def expand_gemm(graph: Graph) -> int:
         if node.op.name != "Gemm" or not is_f32(*node.inputs):
             continue
         a, b = node.inputs[:2]
-        c = node.inputs[2] if len(node.inputs) > 2 else None
+        c = input_at(node, 2)
         assert a is not None
         assert b is not None
         swap = (1, 0)

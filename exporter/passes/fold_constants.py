@@ -7,7 +7,7 @@ import numpy as np
 from edge_rt.errors import DataError
 from edge_rt.graph import Graph, Node
 from edge_rt.interpreter import run_node
-from exporter.passes._match import Array, contents, live, prune
+from exporter.passes._match import Array, contents, is_used, live, prune
 
 MAX_GROWTH = 1 << 20
 """Bytes that a folded result may take even if its inputs are smaller."""
@@ -31,7 +31,7 @@ def fold_constants(graph: Graph) -> int:
         if not node.op.is_pure:
             continue
         found = [contents(v) for v in node.outputs]
-        if any(c is None and (v.uses or graph.is_output(v)) for c, v in zip(found, node.outputs)):
+        if any(c is None and is_used(graph, v) for c, v in zip(found, node.outputs)):
             if not _is_foldable(node):
                 continue
             try:
@@ -41,7 +41,7 @@ def fold_constants(graph: Graph) -> int:
             if not _is_worth_it(node, found):
                 continue
         for value, data in zip(node.outputs, found):
-            if data is not None and (value.uses or graph.is_output(value)):
+            if data is not None and is_used(graph, value):
                 graph.replace(value, graph.constant(np.ascontiguousarray(data).reshape(data.shape), value.name))
         prune(graph, [node])
         changes += 1

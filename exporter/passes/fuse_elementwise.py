@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.edge_elementwise import INSTRUCTIONS, MAX_INPUTS, MAX_INSTRUCTIONS
-from exporter.passes._match import input_at, is_f32, live, prune
+from exporter.passes._match import input_at, is_f32, is_used, live, prune
 
 Operand = Union[Value, float]
 """An input or an intermediate value, or a number, which becomes a rank-0 constant."""
@@ -26,7 +26,7 @@ def fuse_elementwise(graph: Graph) -> int:
     """
     changes = 0
     for root in reversed(list(live(graph))):
-        if not _is_member(root) or not (root.output.uses or graph.is_output(root.output)):
+        if not _is_member(root) or not is_used(graph, root.output):
             continue
         members = _grow(graph, root)
         if len(members) > 1:

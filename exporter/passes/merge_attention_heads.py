@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge_rt.graph import Graph
 from exporter.passes._layout import reshaped
-from exporter.passes._match import live, replace, transpose
+from exporter.passes._match import is_used, live, replace, transpose
 from exporter.passes._sink_support import source
 
 HEADS_FIRST = (0, 2, 1, 3)
@@ -21,7 +21,7 @@ def merge_attention_heads(graph: Graph) -> int:
     for node in live(graph):
         if node.op.name != "Attention" or len(node.inputs) > 4:
             continue
-        if any(v.uses or graph.is_output(v) for v in node.outputs[1:]):
+        if any(is_used(graph, v) for v in node.outputs[1:]):
             continue
         found = [s[0] for s in map(source, node.inputs[:3]) if s is not None and s[1] == HEADS_FIRST]
         if len(found) < 3:

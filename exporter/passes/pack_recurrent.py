@@ -6,7 +6,7 @@ from typing import Any
 
 from edge_rt.graph import Graph, Node, Value
 from exporter.passes._layout import packed, reshaped
-from exporter.passes._match import input_at, is_f32, live, prune, transpose
+from exporter.passes._match import input_at, is_f32, is_used, live, prune, transpose
 
 KINDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "LSTM": ("edge.Lstm", 4, ("sigmoid", "tanh", "tanh")),
@@ -72,7 +72,7 @@ def _replace(graph: Graph, node: Node) -> None:
         ours, x, *panels, bias, lengths, *states, hidden_size=hidden, before=node, name=node.name, **attributes
     )
     for position, (old, new) in enumerate(zip(node.outputs, made)):
-        if old.uses or graph.is_output(old):
+        if is_used(graph, old):
             graph.replace(old, _restored(graph, new, position, node) if swap else new)
     prune(graph, [node])
 

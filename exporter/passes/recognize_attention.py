@@ -37,9 +37,9 @@ def recognize_attention(graph: Graph) -> int:
     The scale may be a constant factor of the product, of q or of k. NaNs of the softmax may be replaced by zeros
     (Where(IsNaN(s), 0, s)), which is what Attention gives where a query may see nothing.
 
-    Not where a value in between is used elsewhere or is an output, where k is not the result of a
-    Transpose, where heads differ, for a scale that is not positive, for other dtypes than float32, or where the mask
-    might hide all keys from a query while the program would give NaN: it must be finite, or NaNs be replaced.
+    Not where a value in between is used elsewhere or is an output, where k is not the result of a Transpose, where
+    heads differ, for a scale that is not positive, for other dtypes than float32, or where the mask might hide all keys
+    from a query while the program would give NaN: it must be finite, or NaNs be replaced.
     """
     changes = 0
     for node in live(graph):

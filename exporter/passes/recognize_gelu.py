@@ -62,7 +62,7 @@ def _is_cubic(graph: Graph, value: Value, x: Value) -> bool:
     if node is None or x not in node.inputs:
         return False
     other = node.inputs[1] if node.inputs[0] is x else node.inputs[0]
-    number, values = flatten_product(graph, other, 3)
+    number, values = flatten_product(graph, other, 3) if other is not None else (0.0, [])
     if not is_close(number, 0.044715):
         return False
     return values == [x, x, x] or (len(values) == 1 and with_number(values[0], "Pow") == (x, 3.0))
