@@ -17,6 +17,42 @@ def gather_products_f32(target):
     wide = 4 * lanes
     activate = activator(target)
 
+    def begin(to, bias, has_bias, n):
+        """to = bias, or zeros; n numbers."""
+        q = 0
+        while q < n:
+            count = min(lanes, n - q)
+            start = splat(ONE, 0)
+            if has_bias:
+                start = load_first(ONE, bias + q, count)
+            store_first(to + q, start, count)
+            q += count
+
+    def add(to, source, n):
+        """to += source; n numbers."""
+        if n == 1:  # masks, heat maps
+            to[0] += source[0]
+            return
+        q = 0
+        while q + wide <= n:
+            store(to + q, load(FOUR, to + q) + load(FOUR, source + q))
+            q += wide
+        while q < n:
+            count = min(lanes, n - q)
+            store_first(to + q, load_first(ONE, to + q, count) + load_first(ONE, source + q, count), count)
+            q += count
+
+    def limit(to, lo, hi, n):
+        """to = clamp(to, lo, hi); n numbers."""
+        q = 0
+        while q + wide <= n:
+            store(to + q, clamp(load(FOUR, to + q), lo, hi))
+            q += wide
+        while q < n:
+            count = min(lanes, n - q)
+            store_first(to + q, clamp(load_first(ONE, to + q, count), lo, hi), count)
+            q += count
+
     def body(
         products, bias, y, geometry, first_in, rows_in, first_out, rows_out, lo, hi, activation, alpha, part, parts,
     ):  # fmt: skip
@@ -24,49 +60,39 @@ def gather_products_f32(target):
         kernel_h, kernel_w, stride_h, stride_w = geometry[5], geometry[6], geometry[7], geometry[8]
         pad_top, pad_left, dilation_h, dilation_w = geometry[9], geometry[10], geometry[11], geometry[12]
         out_h, out_w = geometry[13], geometry[14]
-        pixel = group * kernel_h * kernel_w * columns
-        has_bias = address(bias) != 0
+        taps = kernel_h * kernel_w * columns
+        channels, has_bias = group * columns, address(bias) != 0
         lines = images * rows_out
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             image = line // rows_out
             row = first_out + (line - image * rows_out)
-            to = y + (image * out_h + row) * out_w * group * columns
-            source = products + image * rows_in * w * pixel
-            for i in range(out_w):
-                for g in range(group):
-                    channel = g * columns
-                    q = 0
-                    while q < columns:
-                        count = min(lanes, columns - q)
-                        broad = q + wide <= columns
-                        four, one = splat(FOUR, 0), splat(ONE, 0)
-                        if has_bias:
-                            if broad:
-                                four = load(FOUR, bias + (channel + q))
-                            else:
-                                one = load_first(ONE, bias + (channel + q), count)
-                        for r in range(kernel_h):
-                            up = row + pad_top - r * dilation_h
-                            in_row = up // stride_h
-                            if up >= 0 and in_row * stride_h == up and in_row < h:
-                                for k in range(kernel_w):
-                                    across = i + pad_left - k * dilation_w
-                                    in_column = across // stride_w
-                                    if across >= 0 and in_column * stride_w == across and in_column < w:
-                                        at = ((in_row - first_in) * w + in_column) * pixel
-                                        at += ((g * kernel_h + r) * kernel_w + k) * columns + q
-                                        if broad:
-                                            four = four + load(FOUR, source + at)
-                                        else:
-                                            one = one + load_first(ONE, source + at, count)
-                        place = to + (i * group * columns + channel + q)
-                        if broad:
-                            store(place, clamp(four, lo, hi))
-                            q += wide
-                        else:
-                            store_first(place, clamp(one, lo, hi), count)
-                            q += count
+            to = y + (image * out_h + row) * out_w * channels
+            if channels == 1:
+                start = bias[0] if has_bias else F32(0)
+                for i in range(out_w):
+                    to[i] = start
+            else:
+                for i in range(out_w):
+                    begin(to + i * channels, bias, has_bias, channels)
+            for r in range(kernel_h):
+                up = row + pad_top - r * dilation_h
+                in_row = up // stride_h
+                if up >= 0 and in_row * stride_h == up and in_row < h:
+                    source = products + ((image * rows_in + in_row - first_in) * w * group * taps)
+                    for k in range(kernel_w):
+                        # Column j of the input falls on column j * stride_w - back of the output.
+                        back = pad_left - k * dilation_w
+                        first = max(0, back + stride_w - 1) // stride_w
+                        last = min(w, max(0, out_w + back + stride_w - 1) // stride_w)
+                        tap = (r * kernel_w + k) * columns
+                        for j in range(first, last):
+                            for g in range(group):
+                                add(
+                                    to + ((j * stride_w - back) * channels + g * columns),
+                                    source + ((j * group + g) * taps + tap), columns,
+                                )  # fmt: skip
+            limit(to, lo, hi, out_w * channels)
             if activation:
-                activate(activation, alpha, to, group * columns, out_w, group * columns)
+                activate(activation, alpha, to, channels, out_w, channels)
 
     return body

@@ -92,4 +92,7 @@ CASES = [
     transposed((2, 40, 40, 16), 32, (4, 4), strides=(2, 2), pads=(1, 1, 1, 1), bias=True),
     transposed((1, 9, 90, 4), 64, (5, 5), strides=(3, 3)),
     transposed((1, 3, 3, 4), 4, (1, 1), strides=(4, 4), bias=True),
+    transposed((2, 5, 9, 8), 1, (2, 2), strides=(2, 2), bias=True, activation="Sigmoid"),
+    transposed((1, 5, 6, 8), 1, (3, 4), strides=(2, 1), pads=(1, 2, 1, 2), lo=-0.5, hi=0.5),
+    transposed((1, 5, 6, 8), 2, (3, 3), group=2, dilations=(1, 4), pads=(0, 5, 0, 7), bias=True),
 ]
