@@ -32,7 +32,7 @@ start and has a number every `step`. mask and seen may be null. Where no score i
 """
 
 UNLIMITED = 1 << 40
-CHUNK = 1 << 18
+CHUNK = 1 << 15
 """Scores that are computed at once: they are to stay in the cache until their softmax and the second product."""
 
 
