@@ -65,7 +65,8 @@ def convolve(x: Array, w: Array, g: Geometry, group: int) -> Array:
     rows = max(1, COLUMNS // max(1, n * c * math.prod(g.kernel) * math.prod(g.out[1:])))
     for first in range(0, g.out[0], rows):
         part = (*[slice(None)] * 3, slice(first, first + rows))
-        columns = view[(*part[:3], *[slice(None)] * rank, part[3])].reshape(n, group, depth, -1)
+        columns = view[(*part[:3], *[slice(None)] * rank, part[3])]
+        columns = columns.reshape(n, group, depth, math.prod(columns.shape[3 + rank :]))
         out[part] = np.matmul(weights, columns).reshape(out[part].shape)
     return out.reshape(n, m, *g.out)
 
