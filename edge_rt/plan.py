@@ -137,3 +137,8 @@ def _is_small(value: Value) -> bool:
     if type_.is_static:
         return type_.size <= (MAX_KNOWN if not type_.dtype.is_float else MAX_FLOATS)
     return type_.rank is not None and type_.rank <= 1 and not type_.dtype.is_float
+
+
+def decisive_positions(item: Item) -> tuple[int, ...]:
+    """Positions of the inputs whose contents decide the item's shapes, or the branch of an If."""
+    return (0,) if item.op.name == "If" else item.op.shape_inputs

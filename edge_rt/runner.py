@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.binding import Binding, Stage, Step, bind
+from edge_rt.binder import bind
+from edge_rt.binding import Binding, Stage, Step
 from edge_rt.errors import MemoryLimitError
 from edge_rt.instance import Instance, aligned_bytes
 from edge_rt.native.host import AnyLibrary
