@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,10 +15,12 @@ from edge_rt import native
 from edge_rt.bound import BoundCall
 from edge_rt.errors import ClosedError, InputError, MemoryLimitError, ModelError, SignatureError
 from edge_rt.plan import Plan
-from edge_rt.printing import PlanTable
 from edge_rt.runner import Runner
 from edge_rt.session import Session
 from edge_rt.signature import Signature, TensorInfo
+
+if TYPE_CHECKING:
+    from edge_rt.printing import PlanTable
 
 Array = np.ndarray[Any, Any]
 BACKENDS = ("auto", "cpu", "reference")
@@ -131,6 +133,8 @@ class Model:
         shapes: of inputs with symbolic sizes. values: contents of inputs that decide shapes (zeros where not given).
         """
         entry = self.entry(signature)
+        from edge_rt.printing import PlanTable
+
         return PlanTable.of(self._new_runner(entry), entry, shapes or {}, values or {})
 
     # ---- running it -------------------------------------------------------------------------------------------------
