@@ -81,7 +81,7 @@ def test_verify(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str])
     bad.write_bytes(damaged)
     status, _, err = run(capsys, "verify", bad)
     assert status == 1
-    assert err.startswith("edge-rt verify: ")
+    assert err.startswith(f"edge-rt verify: {bad}: ")
 
 
 def test_verify_says_where_outputs_differ(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import mmap as _mmap
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Union
 
@@ -19,6 +20,7 @@ from edge_rt.bundle.model import Blobs, Bundle, TestVector
 from edge_rt.bundle.validate import validate_header, validate_source
 from edge_rt.errors import (
     BundleChecksumError,
+    BundleError,
     BundleLayoutError,
     BundleMagicError,
     BundleSchemaError,
@@ -39,14 +41,27 @@ def read(source: Path | Bytes, *, mmap: bool = True, verify: str = "header") -> 
     verify: "header" checks everything but the contents of tensors; "all" also these, against their SHA-256.
     Raises a BundleError that says what is wrong and where; OSError if the file cannot be read.
     """
-    return _read(_buffer(source, mmap), verify)
+    with _named(source):
+        return _read(_buffer(source, mmap), verify)
 
 
 def read_header(source: Path | Bytes) -> tuple[dict[str, Any], int]:
     """The validated header as data, and the length of the file. Raises like `read`, but builds no graph."""
-    data = _buffer(source, True)
-    header, _ = _header(data)
+    with _named(source):
+        data = _buffer(source, True)
+        header, _ = _header(data)
     return header, len(data)
+
+
+@contextmanager
+def _named(source: Path | Bytes) -> Iterator[None]:
+    """Puts a file's name in front of what is wrong with it."""
+    try:
+        yield
+    except BundleError as error:
+        if isinstance(source, (str, os.PathLike)):
+            raise type(error)(f"{os.fspath(source)}: {error}") from None
+        raise
 
 
 def _read(data: memoryview, verify: str) -> Bundle:
