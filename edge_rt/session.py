@@ -42,10 +42,13 @@ class Session:
 
         inputs: arrays by name, of exactly the declared dtypes; Python and NumPy scalars where the dtype represents them
         exactly. signature: which entry point; by default the only one that accepts these inputs.
-        Raises InputError, SignatureError, DataError, MemoryLimitError, ClosedError; state is unchanged then.
+        Raises InputError, SignatureError, DataError, MemoryLimitError, ClosedError; state is unchanged then, but where an
+        array of `out` has a wrong size and only running the model told the right one.
         """
         made = None
         recent = self._recent
+        if out is not None:
+            _check_out(self._model.select(inputs, signature)[0], out)
         if recent is not None and recent.signature == signature and not self._model.is_closed:
             with self._lock:
                 made = recent.run(inputs)
@@ -115,18 +118,22 @@ class Session:
         return runner
 
 
+def _check_out(entry: Signature, out: Mapping[str, Array]) -> None:
+    """Raises InputError for an array that cannot receive its output, as far as the declared types tell."""
+    declared = {info.name: info for info in entry.outputs}
+    for name, target in out.items():
+        info = declared.get(name)
+        if info is None:
+            raise InputError(f"out: no output is named '{name}', there are {', '.join(declared)}")
+        if target.dtype != info.dtype or (info.type.is_static and target.shape != info.shape):
+            raise InputError(f"out '{name}': expected {info.type}, got {target.dtype}{list(target.shape)}")
+
+
 def _fill(out: Mapping[str, Array], made: dict[str, Array]) -> dict[str, Array]:
     for name, target in out.items():
-        if name not in made:
-            raise InputError(f"out: no output is named '{name}', there are {', '.join(made)}")
-        source = made[name]
-        if target.shape != source.shape or target.dtype != source.dtype:
-            raise InputError(
-                f"out '{name}': expected {source.dtype}{list(source.shape)}, got {target.dtype}{list(target.shape)}"
-            )
+        if target.shape != made[name].shape:
+            raise InputError(f"out '{name}': expected shape {made[name].shape}, got {target.shape}")
     for name, target in out.items():
         target[...] = made[name]
         made[name] = target
     return made
-
-

@@ -119,10 +119,20 @@ def test_out_receives_outputs() -> None:
     made = model.run({"x": X, "shift": 1.0}, out={"z": z})
     assert made["z"] is z
     np.testing.assert_array_equal(z, X + 1)
-    with pytest.raises(InputError, match=r"out 'z': expected float32\[2, 4\], got float64\[2, 4\]"):
+    with pytest.raises(InputError, match=r"out 'z': expected float32\[n, 4\], got float64\[2, 4\]"):
         model.run({"x": X, "shift": 1.0}, out={"z": z.astype(np.float64)})
+    with pytest.raises(InputError, match=r"out 'z': expected shape \(2, 4\), got \(3, 4\)"):
+        model.run({"x": X, "shift": 1.0}, out={"z": np.empty((3, 4), np.float32)})
     with pytest.raises(InputError, match="out: no output is named 'w'"):
         model.run({"x": X, "shift": 1.0}, out={"w": z})
+
+
+def test_an_output_array_of_a_wrong_type_leaves_the_state_alone() -> None:
+    model = loaded(counter())
+    for wrong in (np.zeros(2), np.zeros(3, np.float32)):
+        with pytest.raises(InputError, match="out 'total': expected float32"):
+            model.run({"step": np.ones(2, np.float32)}, out={"total": wrong})
+    np.testing.assert_array_equal(model.state["total"], [0, 0])
 
 
 @pytest.mark.parametrize(
