@@ -132,7 +132,8 @@ def _check_out(entry: Signature, out: Mapping[str, Array]) -> None:
 def _fill(out: Mapping[str, Array], made: dict[str, Array]) -> dict[str, Array]:
     for name, target in out.items():
         if target.shape != made[name].shape:
-            raise InputError(f"out '{name}': expected shape {made[name].shape}, got {target.shape}")
+            dtype, shape = target.dtype, list(made[name].shape)
+            raise InputError(f"out '{name}': expected {dtype}{shape}, got {dtype}{list(target.shape)}")
     for name, target in out.items():
         target[...] = made[name]
         made[name] = target
