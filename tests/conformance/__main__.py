@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tests.conformance.cases import EXPANDED, PLAIN, all_cases
 from tests.conformance.expected import FAILURES, surprises
-from tests.conformance.runs import Outcome, by_machine_code, by_reference
+from tests.conformance.runs import Outcome, by_machine_code, by_onnxruntime, by_reference
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
@@ -44,6 +44,7 @@ def main() -> int:
     print()
     print(summary("NumPy references", by_numpy))
     print(summary("machine code", by_code))
+    print(summary("onnxruntime", [by_onnxruntime(c) for c in cases]))
     found = [*surprises(by_numpy), *surprises(by_code)]
     for line in found:
         print(f"surprise: {line}")

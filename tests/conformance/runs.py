@@ -1,4 +1,4 @@
-"""Running a node test by one of our runtimes."""
+"""Running a node test by one of our runtimes, or by onnxruntime."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from edge_rt.graph import Graph
 from edge_rt.interpreter import evaluate
 from edge_rt.plan import Plan
 from edge_rt.runner import Runner
+from exporter.importers import OracleError
 from exporter.importers.onnx import import_onnx
+from exporter.importers.onnx._runtime import OnnxRuntime
 from exporter.passes import optimize
 from tests.conformance.cases import NodeCase
 
@@ -41,6 +43,18 @@ def by_reference(case: NodeCase) -> Outcome:
 def by_machine_code(case: NodeCase) -> Outcome:
     """The graph after all passes, with kernels where there are any."""
     return _outcome(case, _native)
+
+
+def by_onnxruntime(case: NodeCase) -> Outcome:
+    """onnxruntime, for comparison."""
+    names = [info.name for info in case.model.graph.input]
+    try:
+        oracle = OnnxRuntime(case.model)
+        for inputs, expected in case.data_sets:
+            compare(list(oracle.run(dict(zip(names, inputs))).values()), expected, case)
+    except (OracleError, AssertionError) as error:
+        return Outcome(case, f"{type(error).__name__}: {error}", "unsupported")
+    return Outcome(case, "", "native")
 
 
 def _native(graph: Graph) -> RunInputs:
