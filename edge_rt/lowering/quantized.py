@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_rt.lowering._layout import around
-from edge_rt.lowering._spec import BoundNode, In, KernelSpec, Lowered, Out, Scratch, lowers, parts_for
+from edge_rt.lowering._spec import BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, lowers, parts_for
 from edge_rt.types import DType
 
 QUANTIZE = {
@@ -41,6 +41,15 @@ BLOCK = 4096
 """Numbers that one share of the work covers at least."""
 
 
+def _by_channel(spec: KernelSpec, node: BoundNode, layout: tuple[int, int, int]) -> Call:
+    """The call of a kernel with a scale and a zero point per channel."""
+    outer, channels, inner = layout
+    return spec(
+        x=In(0), scale=In(1), zero=node.optional(2), out=Out(0), outer=outer, channels=channels, inner=inner,
+        parts=_parts(layout),
+    )  # fmt: skip
+
+
 @lowers("QuantizeLinear")
 def quantize(node: BoundNode) -> Lowered:
     spec, layout = QUANTIZE.get(node.outputs[0].dtype), _layout(node)
@@ -48,13 +57,7 @@ def quantize(node: BoundNode) -> Lowered:
         return None
     if node.attrs.precision not in (None, DType.FLOAT32):
         return None
-    outer, channels, inner = layout
-    return [
-        spec(
-            x=In(0), scale=In(1), zero=node.optional(2), out=Out(0), outer=outer, channels=channels, inner=inner,
-            parts=_parts(layout),
-        )
-    ]  # fmt: skip
+    return [_by_channel(spec, node, layout)]
 
 
 @lowers("DequantizeLinear")
@@ -62,13 +65,7 @@ def dequantize(node: BoundNode) -> Lowered:
     spec, layout = DEQUANTIZE.get(node.type(0).dtype), _layout(node)
     if spec is None or layout is None or not node.outputs[0].dtype is node.type(1).dtype is DType.FLOAT32:
         return None
-    outer, channels, inner = layout
-    return [
-        spec(
-            x=In(0), scale=In(1), zero=node.optional(2), out=Out(0), outer=outer, channels=channels, inner=inner,
-            parts=_parts(layout),
-        )
-    ]  # fmt: skip
+    return [_by_channel(spec, node, layout)]
 
 
 @lowers("DynamicQuantizeLinear")
