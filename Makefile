@@ -4,14 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test lint types conformance test-models test-boards setup clean
+.PHONY: help demo test wheel test-wheel lint types conformance test-models test-boards setup clean
 
 help:
 	@echo "make demo          set up, export a trained model, run it on real input"
 	@echo "make test          set up, run the tests (below 15 minutes on 2 cores)"
+	@echo "make wheel         the wheel for all devices, in dist/ (first time 5 minutes: compiles for 4 CPU families)"
 	@echo "make lint types    ruff; mypy"
 	@echo "make conformance   ONNX's node tests as a table"
 	@echo "make test-models   every ONNX model of the corpus against onnxruntime (downloads 240 MB once)"
+	@echo "make test-wheel    builds the wheel and installs it into empty environments"
 	@echo "make test-boards   the emulated Raspberry Pi 4 and 5 (needs root for apt-get, once)"
 
 # One stamp per set of dependencies: the demo needs less than the tests.
@@ -26,6 +28,10 @@ $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q -e '.[dev]'
 	@touch $@ $(VENV)/.demo
 
+$(VENV)/.build: | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q 'build>=1.2'
+	@touch $@
+
 setup: $(VENV)/.dev
 
 demo: $(VENV)/.demo
@@ -33,7 +39,16 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m edge_rt.codegen host
-	$(BIN)/python -m pytest -n auto -m "not boards"
+	$(BIN)/python -m pytest -n auto -m "not boards and not wheel"
+
+# The time of the last commit stands in the wheel, so that the same sources make the same bytes.
+wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
+wheel: $(VENV)/.build
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+
+test-wheel: wheel $(VENV)/.dev
+	$(BIN)/python -m pytest -m wheel
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
