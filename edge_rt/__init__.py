@@ -7,9 +7,10 @@
 
 from edge_rt import errors
 from edge_rt.model import Memory, Model, load
+from edge_rt.resources import resource
 from edge_rt.session import Session
 from edge_rt.signature import Signature, TensorInfo
 
 __version__ = "0.1.0"
 
-__all__ = ["Memory", "Model", "Session", "Signature", "TensorInfo", "errors", "load"]
+__all__ = ["Memory", "Model", "Session", "Signature", "TensorInfo", "errors", "load", "resource"]

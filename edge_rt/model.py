@@ -35,7 +35,7 @@ class Memory(NamedTuple):
 
 
 def load(
-    path_or_bytes: str | os.PathLike[str] | bytes,
+    path_or_bytes: str | os.PathLike[str] | bytes | bytearray | memoryview,
     *,
     threads: int | None = None,
     backend: str = "auto",
@@ -191,7 +191,8 @@ class Model:
         self.close()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        source = self._source if isinstance(self._source, bytes) else os.path.abspath(self._source)
+        is_path = isinstance(self._source, (str, os.PathLike))
+        source = os.path.abspath(self._source) if is_path else bytes(self._source)
         return _reload, (source, self._options)
 
     def __repr__(self) -> str:

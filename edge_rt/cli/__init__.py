@@ -1,4 +1,4 @@
-"""The `edge-rt` command: run, inspect, bench, profile, verify and doctor.
+"""The `edge-rt` command.
 
 One file per subcommand; each has `add(subparsers)` and a function that returns the exit status. 0: done; 1: a problem with
 the model, its inputs or this machine, in one line on stderr; 2: wrong use of the command.
@@ -14,7 +14,7 @@ from importlib import import_module
 from edge_rt import __version__
 from edge_rt.errors import EdgeError
 
-COMMANDS = ("run", "inspect", "bench", "profile", "verify", "doctor")
+COMMANDS = ("run", "inspect", "bench", "profile", "verify", "doctor", "package")
 
 DESCRIPTION = """\
 Runs and examines .edge bundles.
@@ -25,6 +25,7 @@ Runs and examines .edge bundles.
   edge-rt bench model.edge --threads 1          latency: median and 95th percentile
   edge-rt profile model.edge --trace trace.json time per step
   edge-rt verify model.edge                     replays the test vectors that the exporter stored
+  edge-rt package m.edge app.py -o app.pyz      an app as one file, with the runtime in it
 """
 
 

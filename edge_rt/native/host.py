@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Union
 
 from edge_rt.errors import CodeImageError, TargetError
-from edge_rt.native.cache import cache_folder, locked, source_fingerprint, write_atomic
+from edge_rt.native.cache import PACKAGE, cache_folder, locked, source_fingerprint, write_atomic
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.library import PACKS, Library, find_pack
 from edge_rt.targets import Target
@@ -109,10 +109,15 @@ def library() -> AnyLibrary:
         return _process[0]
 
 
+def can_compile() -> bool:
+    """Whether numba is here, and the sources of the kernels, which an app in one file does not carry."""
+    return importlib.util.find_spec("numba") is not None and (PACKAGE / "codegen").is_dir()
+
+
 def _find() -> AnyLibrary:
     features = cpu_features()
     target, _ = choose_target(features)
-    sources = source_fingerprint() if importlib.util.find_spec("numba") is not None else None
+    sources = source_fingerprint() if can_compile() else None
     pack = find_pack(target, features)
     if pack is not None and sources in (None, pack.header.sources):
         return pack

@@ -1,0 +1,172 @@
+"""An app as one file: a zipapp with the runtime, its machine code, models and a script.
+
+Copying the file deploys the app to a device that has Python >= 3.10 and its distribution's numpy and msgpack.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.util
+import marshal
+import os
+import zipfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_rt import bundle
+from edge_rt.errors import ModelError, TargetError
+from edge_rt.native.cache import PACKAGE, source_fingerprint
+from edge_rt.native.host import can_compile
+from edge_rt.native.image import read_header
+from edge_rt.native.library import PACKS
+from edge_rt.targets import TARGETS, Target
+
+LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py"})
+"""Of the package: what compiles and packages, and machine code for other CPUs."""
+EPOCH = (1980, 1, 1, 0, 0, 0)
+ALIGNMENT = 64
+
+LAUNCHER = """\
+import sys
+
+ARCHIVE = __loader__.archive
+if sys.version_info < (3, 10):
+    sys.exit(f"{ARCHIVE}: needs Python 3.10 or newer, this is {sys.version.split()[0]}")
+try:
+    import msgpack
+    import numpy
+except ModuleNotFoundError as error:
+    if error.name not in ("msgpack", "numpy"):
+        raise
+    sys.exit(f"{ARCHIVE}: needs the Python package {error.name}: sudo apt install python3-{error.name}, or pip install it")
+__file__ = f"{ARCHIVE}/_app.py"
+exec(__loader__.get_code("_app"))
+"""
+"""`__main__.py` of an app."""
+
+
+class App(NamedTuple):
+    """An app that was packaged. members: bytes in the file by kind: code, machine code, resources."""
+
+    path: Path
+    size: int
+    targets: tuple[str, ...]
+    members: dict[str, int]
+
+
+def package(
+    models: Iterable[Path],
+    script: Path,
+    out: Path,
+    targets: Iterable[str] | None = None,
+    resources: Iterable[Path] = (),
+    progress: Callable[[str], None] | None = None,
+) -> App:
+    """Writes the app `out`: an executable zip file that runs `script` with the runtime, the bundles and other resources.
+
+    targets: CPU families to carry machine code for (None: all). The file is written to a temporary name and renamed; the
+    same inputs give the same bytes. Bundles and resources are stored uncompressed at 64-byte boundaries, and
+    `edge_rt.resource(NAME)` maps them. Bytecode is that of the Python which packages; another compiles the sources at each
+    start.
+    Raises BundleError for a damaged model, SyntaxError for a script that does not compile, ModelError for names that clash,
+    TargetError for an unknown target or where neither a pack nor numba is there, OSError.
+    """
+    chosen = [_target(name) for name in (TARGETS if targets is None else targets)]
+    code = _code(script)
+    stored = _resources([*models], [*resources])
+    packs = {f"edge_rt/packs/{t.name}.image": pack(t, progress) for t in chosen}
+    temporary = out.with_name(f".{out.name}.{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(b"#!/usr/bin/env python3\n")
+            with zipfile.ZipFile(file, "w") as app:
+                for name, data in sorted(code.items()):
+                    _write(app, name, data, zipfile.ZIP_DEFLATED)
+                for name, data in sorted({**packs, **stored}.items()):
+                    _write(app, name, data, zipfile.ZIP_STORED)
+            size = file.tell()
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o755)
+        os.replace(temporary, out)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise
+    kinds = {"code": code, "machine code": packs, "resources": stored}
+    sizes = {kind: sum(map(len, members.values())) for kind, members in kinds.items()}
+    return App(out, size, tuple(t.name for t in chosen), sizes)
+
+
+def pack(target: Target, progress: Callable[[str], None] | None = None) -> bytes:
+    """The image of all kernels for a target: what ships with this installation, or compiled now where numba is there and
+    the sources are newer. progress: called with each kernel's symbol before it is compiled.
+    """
+    path = PACKS / f"{target.name}.image"
+    if path.exists():
+        data = path.read_bytes()
+        if not can_compile() or read_header(data, str(path)).sources == source_fingerprint():
+            return data
+    if not can_compile():
+        raise TargetError(
+            f"no code image for {target.name}: this installation has no {path}. Install the wheel of edge-rt, which carries "
+            "it, or numba, to compile it: pip install 'edge-rt[jit]'"
+        )
+    made: bytes = importlib.import_module("edge_rt.codegen").build_image(target, progress=progress)
+    return made
+
+
+def _target(name: str) -> Target:
+    if name not in TARGETS:
+        raise TargetError(f"unknown target '{name}', there are {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def _code(script: Path) -> dict[str, bytes]:
+    """Sources and bytecode of the runtime, the script and the launcher."""
+    sources = {"__main__.py": LAUNCHER.encode(), "_app.py": script.read_bytes()}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        inner = path.relative_to(PACKAGE)
+        if LEFT_OUT.isdisjoint(inner.parts):
+            sources[f"edge_rt/{inner}"] = path.read_bytes()
+    compiled = {
+        f"{name}c": _bytecode(data, str(script) if name == "_app.py" else name)
+        for name, data in sources.items()
+        if name != "__main__.py"  # its place in the zip decides that it is run, and Python takes the source for that
+    }
+    return {**sources, **compiled}
+
+
+def _bytecode(source: bytes, name: str) -> bytes:
+    """A .pyc that is never compared with its source, as both are in one file (PEP 552: hash-based, unchecked).
+
+    Marshal version 2, because later ones write what depends on how often the compiler's objects are referred to.
+    """
+    code = marshal.dumps(compile(source, name, "exec", dont_inherit=True), 2)
+    return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source) + code
+
+
+def _resources(models: list[Path], others: list[Path]) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for path in [*models, *others]:
+        if path.name in found or path.name in ("__main__.py", "_app.py", "_app.pyc", "edge_rt"):
+            raise ModelError(f"{path}: the app has another file named '{path.name}'")
+        found[path.name] = path.read_bytes()
+    for path in models:
+        bundle.read(path, verify="all")
+    return found
+
+
+def _write(app: zipfile.ZipFile, name: str, data: bytes, compression: int) -> None:
+    info = zipfile.ZipInfo(name, EPOCH)
+    info.compress_type, info.external_attr = compression, 0o644 << 16
+    if compression == zipfile.ZIP_STORED:
+        assert app.fp is not None
+        # An extra field of an unassigned kind (its header is 4 bytes) moves the contents to the boundary.
+        gap = -(app.fp.tell() + 30 + len(name.encode()) + 4) % ALIGNMENT
+        info.extra = b"\xe5\xed" + gap.to_bytes(2, "little") + bytes(gap)
+    app.writestr(info, data)
+
+
