@@ -44,6 +44,7 @@ FAMILIES: dict[str, str] = {
     ),
     "resize": "Resize",
     "edge_gemm": "edge.PackPanels edge.Gemm",
+    "edge_int8": "edge.PackQPanels edge.QGemm edge.QConv edge.QDepthwiseConv",
     "edge_conv": "edge.Conv edge.DepthwiseConv edge.ConvTranspose",
     "edge_elementwise": "edge.Elementwise",
     "classic": (
