@@ -33,4 +33,7 @@ FAMILIES: dict[str, str] = {
     ),
     "quantized": "QuantizeLinear DequantizeLinear DynamicQuantizeLinear",
     "recurrent": "edge.Lstm edge.Gru LSTM GRU",
+    "trees": "edge.TreeEnsemble",
+    "classic": "edge.Classify ai.onnx.ml.Normalizer",
+    "dynamic_lstm": "edge.DynamicLstm",
 }

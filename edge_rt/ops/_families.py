@@ -65,4 +65,6 @@ FAMILIES: dict[str, str] = {
     "text": "TfIdfVectorizer",
     "image": "ImageDecoder",
     "edge_recurrent": "edge.Lstm edge.Gru",
+    "edge_trees": "edge.TreeEnsemble edge.Classify",
+    "edge_dynamic_lstm": "edge.DynamicLstm",
 }

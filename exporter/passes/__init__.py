@@ -29,6 +29,7 @@ from exporter.passes.merge_common_subexpressions import merge_common_subexpressi
 from exporter.passes.merge_reshapes import merge_reshapes
 from exporter.passes.merge_transposes import merge_transposes
 from exporter.passes.narrow_captures import narrow_captures
+from exporter.passes.pack_dynamic_lstm import pack_dynamic_lstm
 from exporter.passes.pack_matmul import pack_matmul
 from exporter.passes.pack_recurrent import pack_recurrent
 from exporter.passes.permute_flattened_weights import permute_flattened_weights
@@ -82,7 +83,7 @@ PIPELINE: tuple[Stage, ...] = (
         merge_attention_heads,
         permute_flattened_weights,
     ),
-    (pack_matmul, pack_recurrent, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
+    (pack_matmul, pack_recurrent, pack_dynamic_lstm, *CLEAN, sink_transposes, sink_squeezes, fuse_epilogues),
     (reshape_transposes, *CLEAN, fuse_epilogues),
     (fuse_elementwise, *CLEAN),
     (restore_names,),
