@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import struct
 from typing import Any, NoReturn
 
 from edge_rt.errors import BundleError, BundleLimitError, BundleSchemaError
+from edge_rt.hashing import sha256
 
 MAGIC = b"\x89EDGE\r\n\x1a"
 VERSION = 1
@@ -51,7 +51,7 @@ def aligned(offset: int) -> int:
 
 def digest(preamble: bytes | memoryview, header: bytes) -> bytes:
     """The SHA-256 that a preamble must hold."""
-    sha = hashlib.sha256(preamble[:HASHED])
+    sha = sha256(preamble[:HASHED])
     sha.update(header)
     return sha.digest()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import mmap as _mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -120,10 +119,12 @@ class Tensors:
 
     def verify(self, index: int) -> None:
         """Raises BundleChecksumError unless the tensor has its SHA-256; BundleSchemaError for a boolean beyond 1."""
+        from hashlib import sha256  # faster than edge_rt.hashing where there is much to hash
+
         dtype, shape, offset, nbytes, sha, _ = self.table[index]
         start = self._start + offset
         content = self._data[start : start + nbytes]
-        if hashlib.sha256(content).digest() != sha:
+        if sha256(content).digest() != sha:
             place = f"tensors[{index}] ({dtype}{shape}, bytes {start} to {start + nbytes})"
             raise BundleChecksumError(f"{place} must have the SHA-256 of its entry, {sha.hex()}")
         if dtype == "bool" and nbytes and np.frombuffer(content, np.uint8).max() > 1:

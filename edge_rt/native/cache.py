@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,11 +42,13 @@ def locked(path: Path) -> Iterator[None]:
 
 def source_fingerprint() -> str:
     """Hash of all that decides what the kernels compile to, apart from the versions of numba and llvmlite."""
-    digest = hashlib.sha256()
+    from hashlib import sha256
+
+    digest = sha256()
     files = [PACKAGE / "targets.py"]
     for folder in ("kernels", "lowering", "codegen"):
         files += sorted((PACKAGE / folder).rglob("*.py"))
     for path in files:
         digest.update(f"{path.relative_to(PACKAGE)}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:32]

@@ -28,8 +28,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 _REQUIRED: Any = object()
 
+if TYPE_CHECKING:
 
-class Field(Generic[T]):
+    class _Of(Generic[T]): ...
+
+else:
+
+    class _Of:
+        """Generic for type checkers alone: typing's own takes most of the time it takes to define the fields below."""
+
+        __slots__ = ()
+
+        def __class_getitem__(cls, item):
+            return cls
+
+
+class Field(_Of[T]):
     """One attribute. Subclasses say in `check` which values they take and what they normalise them to."""
 
     __slots__ = ("default", "index", "name")
