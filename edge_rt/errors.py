@@ -23,8 +23,12 @@
     ├── TargetError                 no machine code for this CPU, or it may not be mapped
     │   └── CodeImageError          a code image that must not be run
     ├── CodegenError                a kernel that does not compile into a code image
+    ├── AuthoringError              wrong use of variables, modules or functions on the training side
+    │   ├── TracingError            a value that only a call tells, where Python needs it while tracing
+    │   └── CheckpointError         a checkpoint that is damaged, or does not fit the objects
     ├── ImporterError               a source model that cannot be read
     │   └── UnsupportedError        operators or types this project does not support; lists them all
+    ├── DeviceError                 a board that is not known, a profile that is not well formed, or a model that does not fit
     └── VerificationError           outputs differ from the source model's
 """
 
@@ -123,12 +127,28 @@ class CodegenError(EdgeError):
     """A kernel that does not compile into a code image."""
 
 
+class AuthoringError(EdgeError):
+    """Variables, modules or functions are used in a way they do not support."""
+
+
+class TracingError(AuthoringError):
+    """Python needs the contents of a tensor that only a call of the traced function tells."""
+
+
+class CheckpointError(AuthoringError):
+    """A checkpoint is damaged or incomplete, or its values do not fit the objects."""
+
+
 class ImporterError(EdgeError):
     """A source model that cannot be read."""
 
 
 class UnsupportedError(ImporterError):
     """Operators or types that this project does not support; the message lists all of them."""
+
+
+class DeviceError(EdgeError):
+    """A board that is not known, a board profile that is not well formed, or a model that does not fit a board."""
 
 
 class VerificationError(EdgeError):

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "edge_rt").rglob("*.py"))
 DEVICE = [p for p in SOURCES if p.relative_to(ROOT / "edge_rt").parts[0] not in ("codegen", "kernels")]
 STANDARD = {*sys.stdlib_module_names, "numpy", "msgpack", "edge_rt"}
+PROFILES = [p for p in sorted((ROOT / "devices").rglob("*.py")) if "emulator" not in p.parts]
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -28,9 +29,16 @@ def imports(path: Path) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", DEVICE, ids=lambda p: str(p.relative_to(ROOT)))
 def test_the_device_side_imports_only_numpy_msgpack_and_the_standard_library(path: Path) -> None:
+    allowed = STANDARD | {"devices"} if "cli" in path.parts else STANDARD
     for name in imports(path):
-        assert name.partition(".")[0] in STANDARD, name
+        assert name.partition(".")[0] in allowed, name
         assert not name.startswith(("edge_rt.codegen", "edge_rt.kernels")), name
+
+
+@pytest.mark.parametrize("path", PROFILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_devices_import_only_edge_rt_and_the_standard_library(path: Path) -> None:
+    for name in imports(path):
+        assert name.partition(".")[0] in {*sys.stdlib_module_names, "edge_rt", "devices"}, name
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -26,7 +26,7 @@ from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import write_image
 from edge_rt.native.library import Library
 from edge_rt.native.program import Program
-from edge_rt.native.team import Team, _quota, default_threads
+from edge_rt.native.team import Team
 from tests._kernels import run, unlisted
 
 
@@ -289,42 +289,3 @@ def test_the_lowest_step_and_code_are_kept() -> None:
     assert error[0] == NO_ERROR
     run("t_report", "error:i64* steps:i64* codes:i64* n:i64", report_all, n=4, **given)
     assert describe_error(int(error[0])) == (3, "an index is out of range")
-
-
-# ---- how many threads -----------------------------------------------------------------------------------------------
-
-
-def write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-
-
-def test_quota_of_cgroups_version_2(tmp_path: Path) -> None:
-    membership = tmp_path / "cgroup"
-    write(membership, "0::/a/b\n")
-    assert _quota(tmp_path, membership) is None
-    write(tmp_path / "a/b/cpu.max", "max 100000\n")
-    assert _quota(tmp_path, membership) is None
-    write(tmp_path / "a/cpu.max", "150000 100000\n")
-    assert _quota(tmp_path, membership) == 1.5
-    write(tmp_path / "a/b/cpu.max", "50000 100000\n")
-    assert _quota(tmp_path, membership) == 0.5
-    write(membership, "0::/not/visible\n")
-    write(tmp_path / "cpu.max", "300000 100000\n")
-    assert _quota(tmp_path, membership) == 3
-
-
-def test_quota_of_cgroups_version_1(tmp_path: Path) -> None:
-    membership = tmp_path / "cgroup"
-    write(membership, "5:cpuacct,cpu:/a\n4:memory:/a\n")
-    write(tmp_path / "cpu/a/cpu.cfs_quota_us", "-1\n")
-    write(tmp_path / "cpu/a/cpu.cfs_period_us", "100000\n")
-    assert _quota(tmp_path, membership) is None
-    write(tmp_path / "cpu/a/cpu.cfs_quota_us", "250000\n")
-    assert _quota(tmp_path, membership) == 2.5
-    assert _quota(tmp_path, tmp_path / "missing") is None
-
-
-def test_default_threads_follow_the_cpuset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3})
-    assert default_threads() == 1

@@ -14,7 +14,7 @@ from importlib import import_module
 from edge_rt import __version__
 from edge_rt.errors import EdgeError
 
-COMMANDS = ("run", "inspect", "bench", "profile", "verify", "doctor", "package")
+COMMANDS = ("run", "inspect", "bench", "profile", "verify", "doctor", "devices", "package")
 
 DESCRIPTION = """\
 Runs and examines .edge bundles.
@@ -25,6 +25,7 @@ Runs and examines .edge bundles.
   edge-rt bench model.edge --threads 1          latency: median and 95th percentile
   edge-rt profile model.edge --trace trace.json time per step
   edge-rt verify model.edge                     replays the test vectors that the exporter stored
+  edge-rt devices raspberry-pi-4                a board's CPU, memory and systems
   edge-rt package m.edge app.py -o app.pyz      an app as one file, with the runtime in it
 """
 

@@ -14,8 +14,8 @@ from edge_rt import __version__, native
 from edge_rt.cli._common import print_json
 from edge_rt.errors import TargetError
 from edge_rt.native.cache import cache_folder
+from edge_rt.native.cores import default_threads, usable_cores
 from edge_rt.native.features import choose_target, cpu_architecture, cpu_features
-from edge_rt.native.team import default_threads
 from edge_rt.targets import TARGETS
 
 
@@ -43,6 +43,7 @@ def doctor(options: argparse.Namespace) -> int:
         "features": sorted(features & known),
         "cpus": os.cpu_count(),
         "threads": default_threads(),
+        "cores": str(usable_cores()),
         "cache": str(cache_folder()),
         "page_size": os.sysconf("SC_PAGE_SIZE"),
     }

@@ -20,7 +20,7 @@ from edge_rt.errors import CodegenError
 from edge_rt.kernels._registry import Factory
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.native.cache import PACKAGE, cache_folder, write_atomic
-from edge_rt.native.team import default_threads
+from edge_rt.native.cores import default_threads
 from edge_rt.targets import Target
 
 PRODUCER = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 
+from edge_rt.native.cores import default_threads
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.library import Library
-from edge_rt.native.team import Team, default_threads
+from edge_rt.native.team import Team
 
 __all__ = ["AnyLibrary", "Library", "Team", "library", "team"]
 

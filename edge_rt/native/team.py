@@ -6,14 +6,11 @@ and then asleep, without the interpreter's lock. A program never needs them: see
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
-import math
 import os
 import threading
 import weakref
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
@@ -108,41 +105,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def default_threads() -> int:
-    """Cores this process may use: those of its cpuset, and no more than its cgroup's quota (rounded up) pays for."""
-    cores = len(os.sched_getaffinity(0))
-    quota = _quota(Path("/sys/fs/cgroup"), Path("/proc/self/cgroup"))
-    return max(1, min(cores, cores if quota is None else math.ceil(quota)))
-
-
-def _quota(root: Path, membership: Path) -> float | None:
-    """The tightest CPU quota, in cores, of this process's cgroup and those above it (versions 1 and 2); None: none."""
-    found = []
-    with contextlib.suppress(OSError):
-        for line in membership.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if controllers == "":
-                base, read = root, _quota_v2
-            elif "cpu" in controllers.split(","):
-                base, read = root / "cpu", _quota_v1
-            else:
-                continue
-            folder = base / path.lstrip("/")
-            # in a container the path may be the host's; then only the root is visible
-            for candidate in {base, *(f for f in (folder, *folder.parents) if base in (f, *f.parents))}:
-                with contextlib.suppress(OSError, ValueError):
-                    found.append(read(candidate))
-    limits = [q for q in found if q is not None]
-    return min(limits, default=None)
-
-
-def _quota_v2(folder: Path) -> float | None:
-    quota, period = (folder / "cpu.max").read_text().split()
-    return None if quota == "max" else int(quota) / int(period)
-
-
-def _quota_v1(folder: Path) -> float | None:
-    quota = int((folder / "cpu.cfs_quota_us").read_text())
-    return None if quota <= 0 else quota / int((folder / "cpu.cfs_period_us").read_text())
