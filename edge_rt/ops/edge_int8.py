@@ -7,8 +7,8 @@
     output "uint8" or "int8":  y = clamp(round((acc + bias) * scale) + y_zero, lo, hi), and within the type's range
 
 b comes as panels of 16 columns with four neighbours of k together, [ceil(N/16), ceil(K/4), 16, 4], zero padded, always
-int8: uint8 is stored less 128 (so is b_zero then). `sums` are the sums over k of b as stored: kernels take a as it is, of
-either sign, and correct what its zero point adds.
+int8: uint8 is stored less 128 (so is b_zero then); for convolutions each kernel row is padded to whole groups. `sums` are
+the sums over k of b as stored: kernels take a as it is, of either sign, and correct what its zero point adds.
 """
 
 from __future__ import annotations
@@ -99,11 +99,28 @@ def column_sums(b: Array, transposed: bool = False) -> Array:
     return np.asarray(as_int8(b).sum(axis=-1 if transposed else -2, dtype=np.int32))
 
 
+def row_depth(kernel_w: int, channels: Any) -> Any:
+    """Groups of four in a kernel row of a convolution: each row starts a new one, so that it lies in x as in a panel."""
+    return ceil_div(kernel_w * channels, DEPTH)
+
+
 def pack_q_conv(w: Array, group: int = 1) -> tuple[Array, Array]:
-    """ONNX's weights [n, c/group, kh, kw] as panels int8[group, ceil(n/group/16), ceil(kh*kw*c/group/4), 16, 4] and sums
-    int32[n]."""
-    rows = np.ascontiguousarray(w.transpose(0, 2, 3, 1)).reshape(group, w.shape[0] // group, math.prod(w.shape[1:]))
+    """ONNX's weights [n, c/group, kh, kw] as panels int8[group, ceil(n/group/16), kh*ceil(kw*c/group/4), 16, 4] and sums
+    int32[n]. Each kernel row is padded with zeros."""
+    n, channels, kh, kw = w.shape
+    deep = row_depth(kw, channels) * DEPTH
+    rows = np.zeros((n, kh, deep), np.int8)
+    rows[:, :, : kw * channels] = as_int8(w).transpose(0, 2, 3, 1).reshape(n, kh, kw * channels)
+    rows = rows.reshape(group, n // group, kh * deep)
     return pack_q_panels(rows, True), column_sums(rows, True).reshape(-1)
+
+
+def unpack_q_conv(panels: Array, attrs: QConvAttrs, channels: int) -> Array:
+    """The weights int8[group, kh*kw*channels, n/group] behind the panels of a convolution; channels: of a group."""
+    columns, (kh, kw) = attrs.n // attrs.group, attrs.kernel
+    deep = row_depth(kw, channels) * DEPTH
+    rows = unpack_q_panels(panels, kh * deep, columns).reshape(attrs.group, kh, deep, columns)
+    return rows[:, :, : kw * channels].reshape(attrs.group, kh * kw * channels, columns)
 
 
 def pack_q_depthwise(w: Array) -> tuple[Array, Array]:
@@ -166,6 +183,16 @@ def _check_epilogue(attrs: Any, types: Types, n: Any, y: Any, sums: Any = None) 
             raise GraphError(f"y_zero must be in [{low}, {high}], got {attrs.y_zero}")
 
 
+def whole_limits(attrs: QEpilogueAttrs) -> tuple[int, int]:
+    """Smallest and largest y of output uint8 or int8."""
+    low, high = integer_range(DType(attrs.output).numpy)
+    if attrs.lo > low:
+        low = math.ceil(min(attrs.lo, high))
+    if attrs.hi < high:
+        high = math.floor(max(attrs.hi, low))
+    return low, high
+
+
 def rounded(x: Array, rounding: str) -> Array:
     """The nearest integers; halves go to the even neighbour or away from zero."""
     if rounding == "even":
@@ -201,11 +228,11 @@ def _finished(
         return np.ascontiguousarray(acc)
     assert scale is not None
     dtype = DType(attrs.output).numpy
-    low, high = integer_range(dtype)
+    low, high = whole_limits(attrs)
     # In float32, as kernels do: a product next to a half must round to the same side everywhere.
     whole = rounded(acc.astype(np.float32) * scale.astype(np.float32), attrs.rounding) + np.float32(attrs.y_zero)
     whole = np.where(np.isnan(whole), attrs.y_zero, whole)
-    return np.clip(np.clip(whole, attrs.lo, attrs.hi), low, high).astype(dtype)
+    return np.minimum(np.maximum(whole, low), high).astype(dtype)
 
 
 # ---- matrices -------------------------------------------------------------------------------------------------------
@@ -259,9 +286,9 @@ def _patches(x: Array, attrs: QWindowAttrs, a_zero: Array | None) -> tuple[tuple
 def _conv_shapes(attrs: QConvAttrs, types: Types, values: Values) -> Any:
     n, h, w, c = image(types)
     g = window_geometry(attrs, (h, w))
-    k = g.kernel[0] * g.kernel[1] * check_groups(attrs, c)  # type: ignore[arg-type]
+    deep = g.kernel[0] * row_depth(g.kernel[1], check_groups(attrs, c))  # type: ignore[arg-type]
     columns = ceil_div(attrs.n // attrs.group, WIDTH)
-    require("panels", shape_of(types, 1), [attrs.group, columns, ceil_div(k, DEPTH), WIDTH, DEPTH])
+    require("panels", shape_of(types, 1), [attrs.group, columns, deep, WIDTH, DEPTH])
     y = [n, *g.out, attrs.n]
     _check_epilogue(attrs, types, attrs.n, y)
     return [y]
@@ -274,7 +301,7 @@ def _conv(
     out, patches = _patches(x, attrs, a_zero)
     group, channels, columns = attrs.group, x.shape[3] // attrs.group, attrs.n // attrs.group
     k = channels * len(patches)
-    weights = unpack_q_panels(panels, k, columns).astype(np.float64)
+    weights = unpack_q_conv(panels, attrs, channels).astype(np.float64)
     products = np.zeros((group, x.shape[0], *out, columns))
     rows = np.zeros((group, x.shape[0], *out, 1))
     for tap, seen in enumerate(patches):
