@@ -62,7 +62,7 @@ conformance: $(VENV)/.dev
 test-models: $(VENV)/.dev
 	$(BIN)/python -m tests.corpus.check
 
-test-boards: $(VENV)/.dev
+test-boards: wheel $(VENV)/.dev
 	$(BIN)/python -m pytest -m boards
 
 clean:

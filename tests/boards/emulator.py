@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from edge_rt.native.cache import locked
@@ -17,17 +18,23 @@ from edge_rt.native.cache import locked
 ROOT = Path(__file__).parent.parent.parent
 SCRIPTS = ROOT / "devices" / "emulator"
 TARGET_OF = {"pi4": "armv8-a", "pi5": "armv8.2-a-dotprod"}
+SUITE_OF = {"pi4": "bookworm", "pi5": "trixie"}
+"""The Debian on each board, unless `run` is told another: Python 3.11 and 3.13."""
 COMMAND = "import sys; from edge_rt.cli import main; sys.exit(main())"
 """What the console script `edge-rt` does, for `run(board, package, "-c", COMMAND, ...)`."""
 
 
-def machine(suite: str = "bookworm") -> Path:
-    """The folder of the emulated machine; made on first use (needs root for apt-get)."""
+def machine(suite: str) -> Path:
+    """The folder of the emulated machine; made on first use, and again when it was made by other scripts (needs root for
+    apt-get).
+    """
     folder = Path(os.environ.get("EDGE_RT_BOARDS") or Path.home() / ".cache" / "edge-rt-boards") / suite
     with locked(folder.with_suffix(".lock")):
-        if not (folder / "opt" / "libinsn.so").exists():
+        stamp, made_by = folder / "opt" / "setup.sha256", sha256((SCRIPTS / "setup.sh").read_bytes()).hexdigest()
+        if not stamp.exists() or stamp.read_text() != made_by:
             environment = {**os.environ, "SUITE": suite, "PYTHON": sys.executable}
             subprocess.run(["bash", str(SCRIPTS / "setup.sh"), str(folder)], check=True, env=environment)
+            stamp.write_text(made_by)
     return folder
 
 
@@ -43,10 +50,15 @@ def device_package(folder: Path, images: Mapping[str, bytes]) -> Path:
 
 
 def run(
-    board: str, package: Path, *arguments: str, timeout: float = 900, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    """Runs the board's Python with `arguments`, in the folder `package`, which is on its path."""
-    command = ["bash", str(SCRIPTS / "run.sh"), str(machine()), board, *arguments]
+    board: str, package: Path, *arguments: str, suite: str = "", debian: bool = False, timeout: float = 900,
+    **environment: str,
+) -> subprocess.CompletedProcess[str]:  # fmt: skip
+    """Runs the board's Python with `arguments`, in the folder `package`, which is on its path.
+
+    debian: with the numpy and msgpack of the distribution rather than the newest ones.
+    """
+    options = ["--debian"] if debian else []
+    command = ["bash", str(SCRIPTS / "run.sh"), str(machine(suite or SUITE_OF[board])), board, *options, *arguments]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("EDGE_RT_", "OPENBLAS_", "PYTHON"))}
     return subprocess.run(
         command, capture_output=True, text=True, timeout=timeout, check=False, stdin=subprocess.DEVNULL,

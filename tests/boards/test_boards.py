@@ -1,8 +1,12 @@
-"""edge-rt as a device has it, on emulated boards: the op test table, models, the command, and which code is chosen."""
+"""edge-rt as a device has it, on emulated boards: the op test table, ONNX's node tests, models, the command, an app in one
+file, and which code is chosen."""
 
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,9 +18,14 @@ from sklearn.datasets import load_digits
 import exporter
 from edge_rt import bundle, ops, verification
 from edge_rt.targets import TARGETS
+from exporter.importers.onnx import import_onnx
 from exporter.importers.onnx._runtime import OnnxRuntime
+from exporter.passes import optimize
 from tests.boards import emulator
 from tests.cases import all_cases
+from tests.conformance.cases import all_cases as node_cases
+from tests.conformance.expected import FAILURES
+from tests.conformance.runs import compare
 from tests.corpus import MODELS
 from tests.corpus.fetch import Unavailable, fetch
 from tests.corpus.inputs import corpus_inputs
@@ -100,6 +109,25 @@ def test_the_pack_that_fits_the_board_is_chosen(board: str, table: Run) -> None:
     assert table.told("target") == [f"target {emulator.TARGET_OF[board]}"]
 
 
+NODE_TESTS = [case for case in node_cases() if not case.is_random and case.name not in FAILURES][::8]
+"""A quick subset of ONNX's node tests."""
+
+
+def test_node_tests(board: str, package: Path, tmp_path: Path) -> None:
+    graphs, given = {}, {}
+    for case in NODE_TESTS:
+        graph = graphs[case.name] = import_onnx(case.model)
+        optimize(graph)
+        given |= {f"{case.name}:{v.name}": a for v, a in zip(graph.inputs, case.data_sets[0][0])}
+    bundle.write(bundle.Bundle(graphs), tmp_path / "nodes.edge")
+    np.savez(tmp_path / "nodes.inputs.npz", **given)
+    done = run_bundles(board, package, tmp_path)
+    assert done.told("failed") + done.told("differs") == []
+    for case in NODE_TESTS:
+        outputs = [done.outputs["nodes"][f"{case.name}:{name}"] for name in graphs[case.name].output_names]
+        compare(outputs, case.data_sets[0][1], case)
+
+
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of the demo's model."""
@@ -138,6 +166,38 @@ def test_corpus_models(board: str, package: Path, tmp_path: Path) -> None:
         for output, want in outputs.items():
             largest, relative, is_equal = verification.compare(done.outputs[name][f"main:{output}"], want)
             assert is_equal, f"{name}: {output} differs by {largest:.3g}, {relative:.3g} of its largest magnitude"
+
+
+APP = """\
+import io
+import platform
+import numpy as np
+import edge_rt
+image = np.load(io.BytesIO(edge_rt.resource("image.npy")))
+outputs = edge_rt.load(edge_rt.resource("digits.edge")).run({"image": image})
+print(edge_rt.native.library().target, outputs["probabilities"].argmax(1).tolist())
+print(*platform.python_version_tuple()[:2], *np.__version__.split(".")[:2])
+"""
+
+
+@pytest.fixture(scope="module")
+def app(package: Path, digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an app in one file, packaged by the installed wheel."""
+    folder = tmp_path_factory.mktemp("app")
+    (folder / "app.py").write_text(APP)
+    np.save(folder / "image.npy", (load_digits().images[:2, None] / 16).astype(np.float32))
+    files = [str(digits), *(str(folder / name) for name in ("app.py", "image.npy"))]
+    targets = [word for target in emulator.TARGET_OF.values() for word in ("--target", target)]
+    command = [sys.executable, "-c", emulator.COMMAND, "package", *files, "-o", str(folder / "app.pyz"), *targets]
+    subprocess.run(command, check=True, env={**os.environ, "PYTHONPATH": str(package)})
+    return folder
+
+
+@pytest.mark.parametrize(("suite", "versions"), [("bookworm", "3 11 1 24"), ("trixie", "3 13 2 2")])
+def test_an_app_in_one_file_on_the_distributions_own_numpy(board: str, app: Path, suite: str, versions: str) -> None:
+    done = emulator.run(board, app, "app.pyz", suite=suite, debian=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == f"{emulator.TARGET_OF[board]} [0, 1]\n{versions}\n"
 
 
 def test_edge_rt_doctor(board: str, package: Path) -> None:
