@@ -36,4 +36,5 @@ FAMILIES: dict[str, str] = {
     "trees": "edge.TreeEnsemble",
     "classic": "edge.Classify ai.onnx.ml.Normalizer",
     "dynamic_lstm": "edge.DynamicLstm",
+    "quantized_steps": "edge.QAdd edge.QMul edge.QMean edge.Lookup",
 }

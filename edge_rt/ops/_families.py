@@ -67,4 +67,5 @@ FAMILIES: dict[str, str] = {
     "edge_recurrent": "edge.Lstm edge.Gru",
     "edge_trees": "edge.TreeEnsemble edge.Classify",
     "edge_dynamic_lstm": "edge.DynamicLstm",
+    "edge_quantized": "edge.QAdd edge.QMul edge.QMean edge.Lookup",
 }

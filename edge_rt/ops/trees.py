@@ -135,10 +135,11 @@ def _tree_shapes(attrs: Any, types: Types, values: Values) -> Any:
     return [[shape[0], attrs.n_targets]]
 
 
-def _tree_ensemble(attrs: Any, x: Array) -> Array:
+def forest_of(attrs: TreeEnsembleAttrs) -> Forest:
+    """The nodes of a TreeEnsemble."""
     count = len(attrs.nodes_modes)
     tracks = attrs.nodes_missing_value_tracks_true
-    forest = Forest(
+    return Forest(
         attrs.nodes_featureids,
         attrs.nodes_modes,
         attrs.nodes_splits,
@@ -148,10 +149,13 @@ def _tree_ensemble(attrs: Any, x: Array) -> Array:
         attrs.tree_roots,
         _member_sets(attrs),
     )
+
+
+def _tree_ensemble(attrs: Any, x: Array) -> Array:
     ends = np.arange(len(attrs.leaf_weights))
     weights, has = np.zeros((len(ends), attrs.n_targets)), np.zeros((len(ends), attrs.n_targets), bool)
     weights[ends, attrs.leaf_targetids], has[ends, attrs.leaf_targetids] = attrs.leaf_weights, True
-    scores = aggregate(AGGREGATES[attrs.aggregate_function], weights, has, leaves(forest, x))
+    scores = aggregate(AGGREGATES[attrs.aggregate_function], weights, has, leaves(forest_of(attrs), x))
     return post_transform(POST_TRANSFORMS[attrs.post_transform], scores).astype(x.dtype)
 
 
@@ -231,7 +235,7 @@ def _find(trees: Array, nodes: Array, wanted_trees: Array, wanted_nodes: Array) 
     return found
 
 
-def _old_forest(attrs: OldTreeAttrs) -> Forest:
+def old_forest(attrs: OldTreeAttrs) -> Forest:
     """Leaves keep their place in the node list: the leaf of position p has the number p."""
     trees, nodes = attrs.nodes_treeids, attrs.nodes_nodeids
     count = len(nodes)
@@ -261,33 +265,47 @@ def _old_forest(attrs: OldTreeAttrs) -> Forest:
     return Forest(attrs.nodes_featureids, mode, split, missing, ways[0], ways[1], roots, {})
 
 
-def _old_scores(attrs: OldTreeAttrs, x: Array, prefix: str, weights: Array, targets: int, how: str) -> Array:
-    """f64[n, targets] with base values, before the post-transform."""
-    forest = _old_forest(attrs)
-    owner = _find(
-        attrs.nodes_treeids, attrs.nodes_nodeids,
-        getattr(attrs, f"{prefix}_treeids"), getattr(attrs, f"{prefix}_nodeids"),
-    )  # fmt: skip
-    ids = getattr(attrs, f"{prefix}_ids")
-    table, has = np.zeros((len(forest.feature), targets)), np.zeros((len(forest.feature), targets), bool)
-    np.add.at(table, (owner, ids), weights)
-    has[owner, ids] = True
-    scores = aggregate(how, table, has, leaves(forest, x.astype(np.float64)))
+def leaf_owners(attrs: OldTreeAttrs, prefix: str) -> Array:
+    """The leaf that each weight belongs to, by its place in the node list. prefix: "target" or "class"."""
+    wanted = getattr(attrs, f"{prefix}_treeids"), getattr(attrs, f"{prefix}_nodeids")
+    return _find(attrs.nodes_treeids, attrs.nodes_nodeids, *wanted)
+
+
+def weights_of(attrs: Any, prefix: str) -> Array:
+    return _either(getattr(attrs, f"{prefix}_weights"), getattr(attrs, f"{prefix}_weights_as_tensor"), f"{prefix}_weights")
+
+
+def base_of(attrs: OldTreeAttrs) -> Array | None:
+    """f64[targets] or f64[1], what is added to the scores."""
     base = attrs.base_values or attrs.base_values_as_tensor
-    return scores if base is None or not len(base) else scores + np.asarray(base, np.float64)
+    return None if base is None or not len(base) else np.asarray(base, np.float64)
+
+
+def has_one_score(attrs: TreeEnsembleClassifierAttrs) -> bool:
+    """Whether one score stands for both classes: it is that of the second."""
+    return max(len(attrs.classlabels_int64s), len(attrs.classlabels_strings)) == 2 and not attrs.class_ids.any()
+
+
+def _old_scores(attrs: OldTreeAttrs, x: Array, prefix: str, targets: int, how: str) -> Array:
+    """f64[n, targets] with base values, before the post-transform."""
+    forest, owner, ids = old_forest(attrs), leaf_owners(attrs, prefix), getattr(attrs, f"{prefix}_ids")
+    table, has = np.zeros((len(forest.feature), targets)), np.zeros((len(forest.feature), targets), bool)
+    np.add.at(table, (owner, ids), weights_of(attrs, prefix))
+    has[owner, ids] = True
+    scores, base = aggregate(how, table, has, leaves(forest, x.astype(np.float64))), base_of(attrs)
+    return scores if base is None else scores + base
 
 
 def _old_regressor_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape = shape_of(types)
     check_rank("X", shape, 2)
     _check_range("target_ids", attrs.target_ids, attrs.n_targets)
-    _old_forest(attrs)
+    old_forest(attrs)
     return [[shape[0], attrs.n_targets]]
 
 
 def _old_regressor(attrs: Any, x: Array) -> Array:
-    weights = _either(attrs.target_weights, attrs.target_weights_as_tensor, "target_weights")
-    scores = _old_scores(attrs, x, "target", weights, attrs.n_targets, attrs.aggregate_function)
+    scores = _old_scores(attrs, x, "target", attrs.n_targets, attrs.aggregate_function)
     return post_transform(attrs.post_transform, scores).astype(np.float32)
 
 
@@ -302,18 +320,16 @@ def _old_classifier_shapes(attrs: Any, types: Types, values: Values) -> Any:
     check_rank("X", shape, 2)
     labels = class_labels(attrs.classlabels_int64s, attrs.classlabels_strings)
     _check_range("class_ids", attrs.class_ids, len(labels))
-    _old_forest(attrs)
+    old_forest(attrs)
     return [[shape[0]], [shape[0], len(labels)]]
 
 
 def _old_classifier(attrs: Any, x: Array) -> tuple[Array, Array]:
     labels = class_labels(attrs.classlabels_int64s, attrs.classlabels_strings)
-    weights = _either(attrs.class_weights, attrs.class_weights_as_tensor, "class_weights")
-    scores = _old_scores(attrs, x, "class", weights, len(labels), "SUM")
-    if len(labels) == 2 and not attrs.class_ids.any():
-        # One score stands for both classes: it is that of the second.
+    scores = _old_scores(attrs, x, "class", len(labels), "SUM")
+    if has_one_score(attrs):
         score = scores[:, :1]
-        positive = bool((weights >= 0).all())
+        positive = bool((weights_of(attrs, "class") >= 0).all())
         chosen = labels[(score[:, 0] > (0.5 if positive else 0.0)).astype(np.int64)]
         return chosen, second_score(score, attrs.post_transform, symmetric=not positive).astype(np.float32)
     return labels[scores.argmax(axis=1)], post_transform(attrs.post_transform, scores).astype(np.float32)

@@ -15,6 +15,7 @@ from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
+from exporter.passes.expand_linear_models import expand_linear_models
 from exporter.passes.fold_constants import fold_constants
 from exporter.passes.fold_pad import fold_pad
 from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
@@ -32,6 +33,7 @@ from exporter.passes.narrow_captures import narrow_captures
 from exporter.passes.pack_dynamic_lstm import pack_dynamic_lstm
 from exporter.passes.pack_matmul import pack_matmul
 from exporter.passes.pack_recurrent import pack_recurrent
+from exporter.passes.pack_trees import pack_trees
 from exporter.passes.permute_flattened_weights import permute_flattened_weights
 from exporter.passes.recognize_attention import recognize_attention
 from exporter.passes.recognize_gelu import recognize_gelu
@@ -67,6 +69,8 @@ PIPELINE: tuple[Stage, ...] = (
         recognize_softmax,
         transpose_batches,
         recognize_attention,
+        expand_linear_models,
+        pack_trees,
         expand_gemm,
         expand_batch_norm,
         expand_global_pool,
