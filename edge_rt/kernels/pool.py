@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import numpy as np
+from numba.core import types
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import F32
-from edge_rt.kernels.simd import Vec, load, load_first, splat, store, store_first
-from edge_rt.kernels.vmath import larger
-from edge_rt.lowering.pool import AVERAGE_POOL_F32, MAX_POOL_F32
+from edge_rt.kernels.simd import Vec, load, load_first, maximum, splat, store, store_first
+from edge_rt.kernels.vmath import larger as larger_or_nan
+from edge_rt.lowering.pool import AVERAGE_POOL_F32, MAX_POOL
+from edge_rt.types import DType
 
-LOWEST = np.float32(-np.inf)
+NUMBERS = {DType.FLOAT32: (F32, -np.inf), DType.INT8: (types.int8, -128), DType.UINT8: (types.uint8, 0)}
+"""Of each element type, the kernel's and the lowest number."""
 
 
-def window_loop(lanes, vectors, averages):
+def window_loop(number, lowest, lanes, vectors, averages):
     """A function of one window and `vectors` vectors of channels; `partly` of them, if the channels are fewer."""
-    TILE = Vec(F32, lanes, (vectors,))
-    least = np.float32(0) if averages else LOWEST
+    TILE = Vec(number, lanes, (vectors,))
+    least = 0 if averages else lowest
+    larger = larger_or_nan if number is F32 else maximum
 
     def whole(x, y, rows, columns, x_row, x_column, count):
         total = splat(TILE, least)
@@ -41,11 +45,12 @@ def window_loop(lanes, vectors, averages):
     return whole, partly
 
 
-def pool(target, averages):
-    lanes = target.lanes
+def pool(target, dtype, averages):
+    number, lowest = NUMBERS[dtype]
+    lanes = target.lanes * 4 // dtype.itemsize
     wide, narrow = 4 * lanes, lanes
-    four, _ = window_loop(lanes, 4, averages)
-    one, few = window_loop(lanes, 1, averages)
+    four, _ = window_loop(number, lowest, lanes, 4, averages)
+    one, few = window_loop(number, lowest, lanes, 1, averages)
 
     def body(x, y, geometry, part, parts):
         images, h, w, c = geometry[0], geometry[1], geometry[2], geometry[3]
@@ -83,11 +88,16 @@ def pool(target, averages):
     return body
 
 
-@kernel(MAX_POOL_F32)
-def max_pool_f32(target):
-    return pool(target, False)
+def _register_max(dtype, spec):
+    @kernel(spec)
+    def max_pool(target):
+        return pool(target, dtype, False)
+
+
+for _dtype, _spec in MAX_POOL.items():
+    _register_max(_dtype, _spec)
 
 
 @kernel(AVERAGE_POOL_F32)
 def average_pool_f32(target):
-    return pool(target, True)
+    return pool(target, DType.FLOAT32, True)

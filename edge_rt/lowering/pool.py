@@ -14,8 +14,12 @@ from edge_rt.ops.edge_conv import window_geometry
 from edge_rt.ops.edge_pool import as_resize
 from edge_rt.ops.pool import pool_geometry
 from edge_rt.ops.resize import resized_axes, taps
+from edge_rt.types import DType
 
-MAX_POOL_F32 = KernelSpec("max_pool_f32", "x:f32* y:f32* geometry:i64*")
+MAX_POOL = {
+    t: KernelSpec(f"max_pool_{n}", f"x:{n}* y:{n}* geometry:i64*")
+    for t, n in {DType.FLOAT32: "f32", DType.INT8: "i8", DType.UINT8: "u8"}.items()
+}
 AVERAGE_POOL_F32 = KernelSpec("average_pool_f32", "x:f32* y:f32* geometry:i64*")
 """Of x [n, h, w, c]. geometry: int64[17], n, h, w, c, kernel h and w, strides h and w, pads (top, left, bottom,
 right), dilations h and w, output h and w, whether an average counts padding. Work is shared by output rows."""
@@ -41,7 +45,7 @@ def pool_call(
 
 @lowers("edge.MaxPool")
 def max_pool(node: BoundNode) -> Lowered:
-    return _pool(node, MAX_POOL_F32, False)
+    return _pool(node, MAX_POOL[node.type(0).dtype], False)
 
 
 @lowers("edge.AveragePool")
@@ -76,7 +80,7 @@ def channels_first_pool(node: BoundNode) -> Lowered:
     g = as_image(g)
     n, c, area, out_area = shape[0], shape[1], math.prod(sizes), math.prod(g.out)
     last = (n, sizes[0] if len(sizes) == 2 else 1, sizes[-1], c)
-    spec = AVERAGE_POOL_F32 if averages else MAX_POOL_F32
+    spec = AVERAGE_POOL_F32 if averages else MAX_POOL[DType.FLOAT32]
     y: Arg = Scratch(1) if out_area > 1 else Out(0)
     scratch = [4 * n * c * area, 4 * n * c * out_area if out_area > 1 else 4]
     calls = [

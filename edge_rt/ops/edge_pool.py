@@ -12,7 +12,7 @@ from edge_rt.ops._spec import EXACT, SUMS, Types, Values, define
 from edge_rt.ops.edge_conv import image, window_geometry
 from edge_rt.ops.pool import AVERAGE_POOL, MAX_POOL, AveragePoolAttrs, MaxPoolAttrs
 from edge_rt.ops.resize import COORDINATES, RESIZE, ResizeAttrs
-from edge_rt.types import TensorType
+from edge_rt.types import DType, TensorType
 
 Array = np.ndarray[Any, Any]
 
@@ -66,8 +66,8 @@ def _average_pool(attrs: EdgeAveragePoolAttrs, x: Array) -> Array:
 
 
 MAX_POOL_LAST = define(
-    "edge.MaxPool", "x:float32 -> y:float32", attrs=EdgeMaxPoolAttrs, shapes=_pool_shapes, reference=_max_pool,
-    accuracy=EXACT,
+    "edge.MaxPool", "x:T -> y:T", T=frozenset({DType.FLOAT32, DType.INT8, DType.UINT8}), attrs=EdgeMaxPoolAttrs,
+    shapes=_pool_shapes, reference=_max_pool, accuracy=EXACT,
 )  # fmt: skip
 AVERAGE_POOL_LAST = define(
     "edge.AveragePool", "x:float32 -> y:float32", attrs=EdgeAveragePoolAttrs, shapes=_pool_shapes,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.cases._case import Case, normal
+import numpy as np
+
+from tests.cases._case import Case, integers, normal
 
 WINDOWS = (
     ((1, 8, 8, 16), {"kernel": (2, 2), "strides": (2, 2)}),
@@ -19,6 +21,14 @@ CASES = [
     *(
         Case("edge.MaxPool", normal(*shape), native=True, name=f"{i}", **window)
         for i, (shape, window) in enumerate(WINDOWS)
+    ),
+    *(
+        Case(
+            "edge.MaxPool", integers(*shape, low=low, high=low + 256, dtype=dtype), native=True,
+            name=f"{i}-{dtype.__name__}", **window,
+        )
+        for i, (shape, window) in enumerate(WINDOWS)
+        for dtype, low in ((np.int8, -128), (np.uint8, 0))
     ),
     *(
         Case(
