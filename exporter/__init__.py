@@ -1,10 +1,79 @@
-"""From trained models to .edge bundles, on the development machine.
+"""From trained models to .edge bundles, and models written with nothing but this project, on the development machine.
 
-    import exporter
-    print(exporter.export("net.onnx", "net.edge", verify=True))
+    import exporter as ex
+    print(ex.export("net.onnx", "net.edge", verify=True))
+
+    class Dense(ex.Module):
+        def __init__(self, inputs, outputs):
+            super().__init__()
+            self.w = ex.Variable(ex.random.normal([inputs, outputs]), name="w")
+            self.b = ex.Variable(ex.zeros([outputs]), name="b")
+
+        @ex.function
+        def __call__(self, x):
+            return ex.nn.relu(x @ self.w + self.b)
+
+Everything but `export`, `check` and `Report` is imported when it is first used.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as _np
+
+from edge_rt.types import DType
 from exporter.export import check, export
 from exporter.report import Report
 
-__all__ = ["Report", "check", "export"]
+if TYPE_CHECKING:
+    from exporter.authoring.concrete import ConcreteFunction as ConcreteFunction
+    from exporter.authoring.function import Function as Function
+    from exporter.authoring.function import function as function
+    from exporter.authoring.module import Module as Module
+    from exporter.authoring.specs import TensorSpec as TensorSpec
+    from exporter.authoring.tensor import Tensor as Tensor
+    from exporter.authoring.variable import Variable as Variable
+
+_OPS = "exporter.authoring.ops"
+_NAMES = {
+    "exporter.authoring.concrete": "ConcreteFunction",
+    "exporter.authoring.control": "cond while_loop",
+    "exporter.authoring.dispatch": "apply constant convert_to_tensor",
+    "exporter.authoring.function": "Function RetracingWarning function",
+    "exporter.authoring.module": "Module",
+    "exporter.authoring.scope": "init_scope name_scope",
+    "exporter.authoring.specs": "TensorSpec",
+    "exporter.authoring.tensor": "Tensor",
+    "exporter.authoring.variable": "Variable",
+    f"{_OPS}.math": (
+        "abs add add_n argmax argmin cast ceil clip_by_value cos cumsum divide einsum equal erf exp expm1 floor greater "
+        "greater_equal is_nan less less_equal log log1p logical_and logical_not logical_or logical_xor matmul maximum "
+        "minimum mod multiply negative not_equal pow reciprocal reduce_all reduce_any reduce_max reduce_mean reduce_min "
+        "reduce_prod reduce_std reduce_sum reduce_variance round rsqrt sigmoid sign sin sqrt square subtract tan tanh"
+    ),
+    f"{_OPS}.array": (
+        "boolean_mask broadcast_to concat expand_dims eye fill gather gather_nd identity one_hot ones ones_like pad range "
+        "rank repeat reshape reverse shape size split squeeze stack tile top_k transpose unstack where zeros zeros_like"
+    ),
+}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
+_ROOMS = {"math": f"{_OPS}.math", "nn": f"{_OPS}.nn", "random": f"{_OPS}.random"}
+_DTYPES = {t.value for t in DType}
+
+__all__ = ["Report", "check", "export", *_MODULE_OF, *_ROOMS, *sorted(_DTYPES)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(_ROOMS[name])
+    if name in _MODULE_OF:
+        return getattr(import_module(_MODULE_OF[name]), name)
+    if name in _DTYPES:
+        return _np.dtype(name)
+    raise AttributeError(f"module 'exporter' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
