@@ -6,7 +6,6 @@ Only a wheel needs the compiler; an editable install and an sdist do not. Object
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,13 @@ from setuptools import build_meta
 from setuptools.build_meta import (
     build_editable,
     build_sdist,
+    build_wheel,
     get_requires_for_build_editable,
     get_requires_for_build_sdist,
     prepare_metadata_for_build_editable,
     prepare_metadata_for_build_wheel,
 )
+from setuptools.command.bdist_wheel import bdist_wheel
 from setuptools.command.build_py import build_py
 
 __all__ = [
@@ -41,14 +42,6 @@ def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
     return [*build_meta.get_requires_for_build_wheel(config_settings), *COMPILER]
 
 
-def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_directory: str | None = None) -> str:
-    mask = os.umask(0o022)  # modes are part of the wheel's bytes
-    try:
-        return str(build_meta.build_wheel(wheel_directory, config_settings, metadata_directory))
-    finally:
-        os.umask(mask)
-
-
 class BuildPy(build_py):  # type: ignore[misc]
     """Copies the packages, and makes the packs beside them."""
 
@@ -60,8 +53,6 @@ class BuildPy(build_py):  # type: ignore[misc]
         shutil.rmtree(built, ignore_errors=True)  # what a former build left may be gone from the sources
         super().run()
         self._build_packs(built / "edge_rt" / "packs")
-        for path in built.rglob("*"):
-            path.chmod(0o755 if path.is_dir() else 0o644)
 
     def _build_packs(self, folder: Path) -> None:
         from edge_rt.codegen import build_image
@@ -71,3 +62,12 @@ class BuildPy(build_py):  # type: ignore[misc]
         for name, target in TARGETS.items():
             self.announce(f"compiling the kernels for {name}", level=2)
             (folder / f"{name}.image").write_bytes(build_image(target))
+
+
+class BdistWheel(bdist_wheel):  # type: ignore[misc]
+    """Gives all files the same mode, whatever the umask is: modes are part of the wheel's bytes."""
+
+    def write_wheelfile(self, *args: Any, **options: Any) -> None:
+        super().write_wheelfile(*args, **options)
+        for path in Path(self.bdist_dir).rglob("*"):
+            path.chmod(0o755 if path.is_dir() else 0o644)
