@@ -1,4 +1,4 @@
-"""python -m bench run | report | layers"""
+"""python -m bench zoo | run | report | layers"""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import tempfile
 from pathlib import Path
 
 from bench.layers import layers
-from bench.models import find, names
+from bench.models import CORPUS, convert, find, names
 from bench.peers import OURS, PEERS, backend
+from bench.plot import svg
 from bench.report import markdown
 from bench.results import Record, machine, versions
 from bench.runner import Effort, Result, measure
+from bench.zoo import NAMES
 from edge_rt.errors import EdgeError
 from tests.corpus.fetch import Unavailable
 
@@ -33,17 +35,22 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     usual = Effort()
+    zoo = commands.add_parser("zoo", help="make models", description="Makes models in the formats of all runtimes.")
+    zoo.add_argument("--models", nargs="+", default=["table"], metavar="NAME", help="default: table")
+    zoo.set_defaults(function=_zoo)
     run = commands.add_parser("run", help="take times", description="Measures models on runtimes that take turns.")
-    run.add_argument("--models", nargs="+", default=["digits"], metavar="NAME", help="default: digits")
+    run.add_argument("--models", nargs="+", default=["digits"], metavar="NAME", help="table: the README's; default: digits")
     run.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS), help="default: all")
     run.add_argument("--threads", default="1", metavar="N[,N]", help="numbers of threads (default: 1)")
     run.add_argument("--rounds", type=int, default=usual.rounds, help=f"turns of each (default: {usual.rounds})")
     run.add_argument("--turn-ms", type=float, default=usual.turn_ms, help=f"length of one (default: {usual.turn_ms:g})")
     run.add_argument("--seed", type=int, default=usual.seed, help="of the order (default: 0)")
+    run.add_argument("--no-memory", action="store_true", help="leave memory out, which takes a process per runtime")
     run.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, for report")
     run.set_defaults(function=_run)
-    report = commands.add_parser("report", help="figures as Markdown", description="Prints figures as Markdown.")
+    report = commands.add_parser("report", help="figures as Markdown and SVG", description="Prints figures as Markdown.")
     report.add_argument("json", type=Path, help="what run --json wrote")
+    report.add_argument("--svg", type=Path, metavar="FILE", help="draw the ratios to FILE-1.svg for 1 thread ...")
     report.set_defaults(function=_report)
     table = commands.add_parser(
         "layers", help="time per step", description="Times each step, against the machine's peak."
@@ -55,16 +62,30 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _expand(given: list[str]) -> list[str]:
+    """Names of models; "table" stands for all of the zoo and of CORPUS."""
+    return [name for one in given for name in ((*NAMES, *CORPUS) if one == "table" else (one,))]
+
+
+def _zoo(options: argparse.Namespace) -> int:
+    failed = False
+    for name in _expand(options.models):
+        failures = convert(name)
+        failed = failed or bool(failures)
+        print(f"{name}: {'; '.join(failures) or 'ready'}", flush=True)
+    return int(failed)
+
+
 def _run(options: argparse.Namespace) -> int:
-    effort = Effort(options.rounds, options.turn_ms, options.seed)
+    effort = Effort(options.rounds, options.turn_ms, options.seed, not options.no_memory)
     results: list[Result] = []
     failures: dict[str, str] = {}
     for name in (OURS, *options.peers):
         backend(name)
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.models:
+        for name in _expand(options.models):
             try:
-                model = find(name, Path(folder))
+                model = find(name)
                 for threads in map(int, options.threads.split(",")):
                     results.append(measure(model, options.peers, threads, Path(folder), effort))
                     print(_line(results[-1]), file=sys.stderr, flush=True)
@@ -83,13 +104,18 @@ def _line(result: Result) -> str:
 
 
 def _report(options: argparse.Namespace) -> int:
-    print(markdown(Record.read(options.json)))
+    record = Record.read(options.json)
+    print(markdown(record))
+    if options.svg:
+        for threads in sorted({r.threads for r in record.results}):
+            path = options.svg.with_name(f"{options.svg.stem}-{threads}.svg")
+            path.write_text(svg(record, threads), "utf-8")
     return 0
 
 
 def _layers(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        print(layers(find(options.model, Path(folder)), Path(folder), options.runs).table(options.top))
+        print(layers(find(options.model), Path(folder), options.runs).table(options.top))
     return 0
 
 

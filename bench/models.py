@@ -1,4 +1,4 @@
-"""The models there are to measure, by name: the demo's, small made ones, and the corpus of real ones."""
+"""The models there are to measure, by name: the demo's, the zoo's, and the corpus of real ones."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.zoo import ZOO
+from bench.cache import models_folder
+from bench.convert.models import Unconvertible, ncnn_file, onnx_file, tflite_file
+from bench.zoo import INT8, NAMES
+from bench.zoo.network import samples
 from exporter.importers import read
 from tests.corpus import MODELS, ONNX_MODELS
 from tests.corpus.fetch import fetch
@@ -18,43 +21,91 @@ Array = np.ndarray[Any, Any]
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits.onnx"
 
+CORPUS = (
+    "silero_vad_16k_op15", "silero_vad_16k_sequence", "dtln_1", "blazeface_front_128", "oww_embedding_model",
+    "ppocrv4_det", "minilm_l6_v2_int8",
+)  # fmt: skip
+"""Of the corpus, those in the table that the README quotes."""
+
+NCNN_CORPUS = ("blazeface_front_128", "ppocrv4_det", "oww_embedding_model")
+"""Those without control flow or state, which pnnx is asked to convert."""
+
 
 class BenchModel(NamedTuple):
-    """A model and the inputs it is measured with. files: the same model by format ("onnx"), one per kind of peer."""
+    """A model and the inputs it is measured with.
+
+    files: the same model by format ("onnx", "tflite", "ncnn"), one per kind of peer. is_int8: quantised per format, so
+    that outputs agree loosely.
+    """
 
     name: str
     files: Mapping[str, Path]
     inputs: dict[str, Array]
 
+    @property
+    def is_int8(self) -> bool:
+        return self.name.endswith(INT8)
+
 
 def names() -> list[str]:
     """What `find` knows."""
-    return ["digits", *ZOO, *(name.removesuffix(".onnx") for name in ONNX_MODELS)]
+    return ["digits", *NAMES, *(name.removesuffix(".onnx") for name in ONNX_MODELS)]
 
 
-def find(name: str, folder: Path) -> BenchModel:
-    """The model of this name, downloaded if it is not in the corpus's cache; made ones are written to `folder`.
+def find(name: str) -> BenchModel:
+    """The model of this name, made or downloaded if it is not in a cache; of other formats, those that `convert` made.
 
     Raises ValueError for an unknown name, Unavailable if it cannot be downloaded.
     """
     name = name.removesuffix(".onnx")
     if name == "digits":
-        return _onnx(name, DIGITS, _seeded({"image": (1, 1, 8, 8)}))
-    if name in ZOO:
-        path = folder / f"{name}.onnx"
-        shapes = ZOO[name](path)
-        return _onnx(name, path, _seeded(shapes))
+        return _model(name, DIGITS, _seeded)
+    if name in NAMES:
+        return _model(name, onnx_file(name), _seeded)
     listed = MODELS.get(f"{name}.onnx")
     if listed is None:
         raise ValueError(f"no model is named '{name}', there are {', '.join(names())}")
-    return _onnx(name, fetch(listed.name), lambda dtypes: corpus_inputs(listed.name, listed.shapes, dtypes))
+    return _model(name, fetch(listed.name), lambda infos: corpus_inputs(listed.name, listed.shapes, _dtypes(infos)))
 
 
-def _onnx(name: str, path: Path, inputs: Callable[[dict[str, Any]], dict[str, Array]]) -> BenchModel:
+def convert(name: str) -> list[str]:
+    """Makes the model's files for the other runtimes that are not there yet; gives what could not be made, and why."""
+    model, failures = find(name), []
+    shapes = {n: a.shape for n, a in model.inputs.items()}
+    if name in NAMES:
+        failures += _tried(f"{name}.tflite", lambda: tflite_file(name))
+    elif f"{name}.tflite" in MODELS:
+        fetch(f"{name}.tflite")
+    if not model.is_int8 and (name in NAMES or name in NCNN_CORPUS or name == "digits"):
+        failures += _tried(f"{name}.param", lambda: ncnn_file(name, model.files["onnx"], shapes))
+    return failures
+
+
+def _tried(file: str, make: Callable[[], Path]) -> list[str]:
+    try:
+        make()
+    except Unconvertible as error:
+        return [f"{file}: {error}"]
+    return []
+
+
+def _model(name: str, path: Path, inputs: Callable[[Mapping[str, Any]], dict[str, Array]]) -> BenchModel:
     graph = read(path).graph
-    return BenchModel(name, {"onnx": path}, inputs({v.name: v.type.dtype.numpy for v in graph.inputs}))
+    files = {"onnx": path}
+    for format_, suffix in (("tflite", ".tflite"), ("ncnn", ".param")):
+        made = models_folder() / f"{name}{suffix}"
+        if made.exists():
+            files[format_] = made
+    if "tflite" not in files and f"{name}.tflite" in MODELS:
+        files["tflite"] = fetch(f"{name}.tflite")
+    return BenchModel(name, files, inputs({v.name: v.type for v in graph.inputs}))
 
 
-def _seeded(shapes: Mapping[str, tuple[int, ...]]) -> Callable[[dict[str, Any]], dict[str, Array]]:
-    rng = np.random.default_rng(0)
-    return lambda dtypes: {name: rng.random(shape).astype(dtypes[name]) for name, shape in shapes.items()}
+def _dtypes(infos: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: type_.dtype.numpy for name, type_ in infos.items()}
+
+
+def _seeded(infos: Mapping[str, Any]) -> dict[str, Array]:
+    """The first of `samples`; a size that the model leaves open is 1."""
+    [(name, type_)] = infos.items()
+    return {name: samples(tuple(d if isinstance(d, int) else 1 for d in type_.shape))[0]}

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from bench.peers import OURS
 from bench.results import Record
-from bench.runner import Result
+from bench.runner import Result, Timing
 from bench.statistics import geometric_mean
+from bench.zoo import INT8
 
 
 def markdown(record: Record) -> str:
-    """One table per number of threads, and what could not be measured."""
+    """Two tables per number of threads, and what could not be measured."""
     machine = record.machine
     about = ", ".join(f"{name} {version}" for name, version in record.versions.items())
     lines = [
@@ -23,33 +24,66 @@ def markdown(record: Record) -> str:
         "Ratio: the peer's time / ours, so above 1 edge-rt is faster; taken between neighbouring turns.",
     ]
     for threads in sorted({r.threads for r in record.results}):
-        lines += ["", *_table(threads, [r for r in record.results if r.threads == threads])]
+        results = [r for r in record.results if r.threads == threads]
+        title = f"{threads} thread{'s' if threads > 1 else ''}"
+        lines += ["", f"## {title}", "", *_speed(results), "", f"### Start and memory, {title}", "", *_costs(results)]
+        absent = [f"- {r.model}: {peer}: {why}" for r in results for peer, why in r.absent.items() if "file" not in why]
+        if absent:
+            lines += ["", "Peers left out, because their outputs are wrong or they do not load the model:", "", *absent]
     if record.failures:
         lines += ["", "Not measured:", "", *(f"- {model}: {reason}" for model, reason in record.failures.items())]
     return "\n".join(lines) + "\n"
 
 
-def _table(threads: int, results: Sequence[Result]) -> list[str]:
-    peers = list(dict.fromkeys(peer for r in results for peer in r.ratios))
+def _speed(results: Sequence[Result]) -> list[str]:
+    peers = _peers(results)
     head = ["model", "ratio", "fastest peer", f"{OURS}: median us (p95)", *(f"{p}: median us (p95)" for p in peers)]
-    head += ["load ms, ours / " + " / ".join(peers), "first inference ms", "difference"]
-    rows = [_row(r, peers) for r in results]
-    mean = geometric_mean(r.ratio for r in results)
-    rows.append(["**geometric mean**", f"**{mean:.2f}**", *[""] * (len(head) - 2)])
-    ruler = ["---"] + ["---:"] * (len(head) - 1)
-    title = f"## {threads} thread{'s' if threads > 1 else ''}"
-    return [title, "", *(f"| {' | '.join(row)} |" for row in [head, ruler, *rows])]
-
-
-def _row(result: Result, peers: Sequence[str]) -> list[str]:
-    timings = {t.backend: t for t in result.timings}
-    chosen = [timings.get(name) for name in (OURS, *peers)]
-    return [
-        result.model,
-        f"{result.ratio:.2f}",
-        result.fastest_peer,
-        *("" if t is None else f"{t.us.median:.4g} ({t.us.p95:.4g})" for t in chosen),
-        " / ".join("-" if t is None else f"{t.load_ms:.3g}" for t in chosen),
-        " / ".join("-" if t is None else f"{t.first_ms:.3g}" for t in chosen),
-        f"{result.difference:.1e}",
+    rows = [
+        [r.model, f"{r.ratio:.2f}", r.fastest_peer, *_cells(r, peers, lambda t: f"{t.us.median:.4g} ({t.us.p95:.4g})")]
+        for r in results
     ]
+    for kind, chosen in (
+        ("float", [r.ratio for r in results if not r.model.endswith(INT8)]),
+        ("int8", [r.ratio for r in results if r.model.endswith(INT8)]),
+    ):
+        if chosen:
+            mean = f"**{geometric_mean(chosen):.2f}**"
+            rows.append([f"**geometric mean, {kind}**", mean, *[""] * (len(head) - 2)])
+    return _lines(head, rows)
+
+
+def _costs(results: Sequence[Result]) -> list[str]:
+    """Load time, first inference, memory; of the runtimes in the same order throughout."""
+    peers = _peers(results)
+    order = " / ".join((OURS, *peers))
+    head = ["model", f"load ms: {order}", "first inference ms", "RSS MiB", "peak MiB", "difference"]
+
+    def together(result: Result, text: Callable[[Timing], str]) -> str:
+        return " / ".join(_cells(result, peers, text))
+
+    rows = [
+        [
+            r.model,
+            together(r, lambda t: f"{t.load_ms:.3g}"),
+            together(r, lambda t: f"{t.first_ms:.3g}"),
+            together(r, lambda t: "-" if t.memory is None else f"{t.memory.rss:.1f}"),
+            together(r, lambda t: "-" if t.memory is None else f"{t.memory.peak:.1f}"),
+            f"{r.difference:.1e}",
+        ]
+        for r in results
+    ]
+    return _lines(head, rows)
+
+
+def _peers(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(peer for r in results for peer in (*r.ratios, *r.absent)))
+
+
+def _cells(result: Result, peers: Sequence[str], text: Callable[[Timing], str]) -> list[str]:
+    timings = {t.backend: t for t in result.timings}
+    return [text(timings[name]) if name in timings else "-" for name in (OURS, *peers)]
+
+
+def _lines(head: list[str], rows: list[list[str]]) -> list[str]:
+    ruler = ["---"] + ["---:"] * (len(head) - 1)
+    return [f"| {' | '.join(row)} |" for row in [head, ruler, *rows]]

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.memory import Memory
 from bench.peers import OURS, backend
 from bench.runner import Effort, Result, Timing
 from bench.statistics import Summary
@@ -64,5 +65,10 @@ def _plain(value: Any) -> Any:
 
 
 def _result(data: dict[str, Any]) -> Result:
-    timings = tuple(Timing(**{**t, "us": Summary(**t["us"])}) for t in data["timings"])
+    timings = tuple(_timing(t) for t in data["timings"])
     return Result(**{**data, "timings": timings})
+
+
+def _timing(data: dict[str, Any]) -> Timing:
+    memory = data["memory"]
+    return Timing(**{**data, "us": Summary(**data["us"]), "memory": memory and Memory(**memory)})

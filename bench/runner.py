@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import exporter
+from bench.memory import Memory, measure_memory
 from bench.models import BenchModel
 from bench.peers import OURS, Engine, backend
 from bench.statistics import Summary, summary, turn_ratio
-from exporter.verify import compare, instability
+from edge_rt.errors import VerificationError
+from exporter.verify import Difference, compare, instability
 
 Array = np.ndarray[Any, Any]
 
@@ -24,32 +26,41 @@ LOADS = 3
 """How often a model is loaded for the load time, after a first time that imports and compiles."""
 
 
+REST_S = 0.025
+"""Between turns on several threads: helpers of the runtime before stop spinning, and are nobody else's burden."""
+INT8_BOUND = 0.25
+"""Allowed between int8 models that different converters quantised: the norm of the difference / that of the output."""
+
+
 class Effort(NamedTuple):
     """How much is measured. rounds: turns of each runtime; turn_ms: how long a turn is, at least one sample."""
 
     rounds: int = 15
     turn_ms: float = 100.0
     seed: int = 0
+    memory: bool = True
 
 
 class Timing(NamedTuple):
-    """One runtime. load_ms: to a model ready to run; first_ms: its first inference."""
+    """One runtime. load_ms: to a model ready to run; first_ms: its first inference. memory: in a fresh process."""
 
     backend: str
     us: Summary
     load_ms: float
     first_ms: float
+    memory: Memory | None
 
 
 class Result(NamedTuple):
     """One model on some number of threads. ratios: peer time / our time. difference: the largest between our
-    outputs and the peers', relative to the output's largest magnitude."""
+    outputs and the peers', relative to the output's largest magnitude. absent: peers left out, and why."""
 
     model: str
     threads: int
     timings: tuple[Timing, ...]
     ratios: dict[str, float]
     difference: float
+    absent: dict[str, str]
 
     @property
     def fastest_peer(self) -> str:
@@ -74,30 +85,65 @@ class _Oracle:
 def measure(model: BenchModel, peers: Sequence[str], threads: int, folder: Path, effort: Effort) -> Result:
     """Exports the model into `folder`, loads it everywhere, checks that outputs agree, and takes times.
 
-    Raises VerificationError where outputs differ, and what export and the runtimes raise.
+    A peer without a file of the model, or whose outputs are not those of the first peer that has one, is left out.
+    Raises VerificationError where our outputs differ from the first peer's, ValueError if there is no peer left, and
+    what export and the runtimes raise.
     """
     bundle = folder / f"{model.name}.edge"
     exporter.export(model.files["onnx"], bundle, inputs=model.inputs, test_vectors=False)
     files = {**model.files, "edge": bundle}
-    backends = [OURS, *peers]
+    absent = {peer: f"no {backend(peer).FORMAT} file" for peer in peers if backend(peer).FORMAT not in files}
+    backends = [OURS, *(peer for peer in peers if peer not in absent)]
     paths = {name: files[backend(name).FORMAT] for name in backends}
     engines = {name: backend(name).open_model(paths[name], threads) for name in backends}
-    difference = _check(engines, peers, model.inputs)
+    difference, wrong = check_outputs(engines, model)
+    absent |= wrong
+    backends = [name for name in backends if name not in wrong]
     starts = {name: [_start(name, paths[name], threads, model.inputs) for _ in range(LOADS)] for name in backends}
-    turns = _take_turns(engines, model.inputs, effort)
+    memory = {name: measure_memory(name, paths[name], model.inputs, threads) for name in backends * effort.memory}
+    prepared = {name: (engines[name], engines[name].prepare(model.inputs)) for name in backends}
+    turns = _take_turns(prepared, effort, REST_S if threads > 1 else 0.0)
     timings = tuple(
-        Timing(name, summary(turns[name]), *(float(np.median(t)) for t in zip(*starts[name]))) for name in backends
+        Timing(name, summary(turns[name]), *(float(np.median(t)) for t in zip(*starts[name])), memory.get(name))
+        for name in backends
     )
-    return Result(model.name, threads, timings, {p: turn_ratio(turns[p], turns[OURS]) for p in peers}, difference)
+    ratios = {peer: turn_ratio(turns[peer], turns[OURS]) for peer in backends[1:]}
+    return Result(model.name, threads, timings, ratios, difference, absent)
 
 
-def _check(engines: Mapping[str, Engine], peers: Sequence[str], inputs: Mapping[str, Array]) -> float:
-    got, largest = engines[OURS].outputs(inputs), 0.0
-    for peer in peers:
-        expected = engines[peer].outputs(inputs)
-        allowed = instability(_Oracle(peer, engines[peer]), inputs, expected)
-        largest = max(largest, *(d.relative for d in compare(expected, got, allowed)))
-    return largest
+def check_outputs(engines: Mapping[str, Engine], model: BenchModel) -> tuple[float, dict[str, str]]:
+    """Compares all outputs with the first peer's. Gives the largest relative difference that is allowed and occurs, and
+    the peers that are wrong, with the reason. Raises VerificationError if ours are, ValueError if there is no peer."""
+    peers = [name for name in engines if name != OURS]
+    if not peers:
+        raise ValueError("no peer has a file of this model; `python -m bench zoo` makes them")
+    first = peers[0]
+    expected = engines[first].outputs(model.inputs)
+    allowed = instability(_Oracle(first, engines[first]), model.inputs, expected)
+    largest, wrong = 0.0, {}
+    for name in (OURS, *peers[1:]):
+        got = engines[name].outputs(model.inputs)
+        if len(got) == len(expected) == 1:
+            got = dict(zip(expected, got.values()))
+        try:
+            found = _compare_int8(expected, got) if model.is_int8 else compare(expected, got, allowed)
+            largest = max(largest, *(d.relative for d in found))
+        except VerificationError as error:
+            if name == OURS:
+                raise
+            wrong[name] = str(error)
+    return largest, wrong
+
+
+def _compare_int8(expected: Mapping[str, Array], got: Mapping[str, Array]) -> list[Difference]:
+    found = []
+    for name, array in expected.items():
+        difference = got[name].astype(np.float64) - array
+        relative = float(np.linalg.norm(difference) / np.linalg.norm(array))
+        found.append(Difference(name, float(np.abs(difference).max()), relative))
+        if not relative <= INT8_BOUND:
+            raise VerificationError(f"{name}: differs by {relative:.2g} of its norm, allowed are {INT8_BOUND}")
+    return found
 
 
 def _start(name: str, path: Path, threads: int, inputs: Mapping[str, Array]) -> tuple[float, float]:
@@ -105,30 +151,35 @@ def _start(name: str, path: Path, threads: int, inputs: Mapping[str, Array]) -> 
     begin = time.perf_counter()
     engine = backend(name).open_model(path, threads)
     loaded = time.perf_counter()
-    engine.run(inputs)
+    engine.run(engine.prepare(inputs))
     return (loaded - begin) * 1e3, (time.perf_counter() - loaded) * 1e3
 
 
-def _take_turns(
-    engines: Mapping[str, Engine], inputs: Mapping[str, Array], effort: Effort
-) -> dict[str, list[list[float]]]:
-    """Samples of each turn, in microseconds per call; the runtimes come in another order each round."""
+def _take_turns(engines: Mapping[str, tuple[Engine, Any]], effort: Effort, rest_s: float) -> dict[str, list[list[float]]]:
+    """Samples of each turn, in microseconds per call; the runtimes come in another order each round.
+
+    engines: with their prepared inputs. rest_s: seconds of sleep before each turn.
+    """
     order, shuffle = list(engines), random.Random(effort.seed).shuffle
-    counts = {name: _calls_per_sample(engine, inputs) for name, engine in engines.items()}
+    counts = {name: _calls_per_sample(*engine) for name, engine in engines.items()}
     turns: dict[str, list[list[float]]] = {name: [] for name in engines}
     for _ in range(effort.rounds):
         shuffle(order)
         for name in order:
-            turns[name].append(_turn(engines[name], inputs, counts[name], effort.turn_ms))
+            time.sleep(rest_s)
+            turns[name].append(_turn(*engines[name], counts[name], effort.turn_ms))
     return turns
 
 
-def _calls_per_sample(engine: Engine, inputs: Mapping[str, Array]) -> int:
-    least = min(_sample(engine, inputs, 1) for _ in range(20))
+def _calls_per_sample(engine: Engine, inputs: Any) -> int:
+    """As many as take SAMPLE_US, by the fastest of a few calls."""
+    least, end = _sample(engine, inputs, 1), time.perf_counter() + 0.1
+    while time.perf_counter() < end:
+        least = min(least, _sample(engine, inputs, 1))
     return max(1, round(SAMPLE_US / least))
 
 
-def _turn(engine: Engine, inputs: Mapping[str, Array], calls: int, turn_ms: float) -> list[float]:
+def _turn(engine: Engine, inputs: Any, calls: int, turn_ms: float) -> list[float]:
     """A call that brings weights and arena back into the caches, then samples until the time is up."""
     engine.run(inputs)
     end = time.perf_counter() + turn_ms / 1e3
@@ -138,7 +189,7 @@ def _turn(engine: Engine, inputs: Mapping[str, Array], calls: int, turn_ms: floa
     return samples
 
 
-def _sample(engine: Engine, inputs: Mapping[str, Array], calls: int) -> float:
+def _sample(engine: Engine, inputs: Any, calls: int) -> float:
     run = engine.run
     begin = time.perf_counter_ns()
     for _ in range(calls):

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+import exporter
 from bench.__main__ import main
+from bench.memory import measure_memory
 from bench.models import BenchModel, find
-from bench.peers import OURS, backend
+from bench.peers import OURS, PEERS, backend
+from bench.plot import svg
 from bench.results import Record
-from bench.runner import Effort, measure
-from bench.statistics import geometric_mean, summary, turn_ratio
+from bench.runner import Effort, Result, Timing, check_outputs, measure
+from bench.statistics import Summary, geometric_mean, summary, turn_ratio
+from bench.zoo import INT8, NAMES, ZOO
+from bench.zoo.network import Tensor, samples
+from bench.zoo.onnx_writer import OnnxNetwork
 from edge_rt.errors import VerificationError
 
 pytest.importorskip("onnxruntime")
 
-FEW = ("--rounds", "2", "--turn-ms", "1")
+FEW = ("--rounds", "2", "--turn-ms", "1", "--no-memory")
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_RT_BENCH", str(tmp_path_factory.getbasetemp() / "bench"))
 
 
 def test_run_records_what_report_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,19 +57,19 @@ def test_a_model_that_cannot_be_measured_is_told(
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
     monkeypatch.setattr("bench.models.DIGITS", broken)
-    assert main(["run", "--models", "digits", "mlp", *FEW]) == 1
+    assert main(["run", "--models", "digits", "mlp", "--peers", "onnxruntime", *FEW]) == 1
     printed = capsys.readouterr().out
     assert "- digits: ImporterError: " in printed
     assert "| mlp |" in printed
 
 
 def test_outputs_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = find("mlp", tmp_path)
+    model = find("mlp")
     engine = backend("onnxruntime").open_model(model.files["onnx"], 1)
-    right = engine.outputs(model.inputs)["y"]
-    monkeypatch.setattr("bench.peers.onnx_runtime.Engine.outputs", lambda self, inputs: {"y": right * np.float32(1.01)})
-    with pytest.raises(VerificationError, match="y: largest difference"):
-        measure(model, ["onnxruntime"], 1, tmp_path, Effort(1, 1))
+    right = engine.outputs(model.inputs)["output"]
+    monkeypatch.setattr("bench.peers.onnx_runtime.Engine.outputs", lambda self, inputs: {"output": right * np.float32(1.01)})
+    with pytest.raises(VerificationError, match="output: largest difference"):
+        measure(model, ["onnxruntime"], 1, tmp_path, Effort(1, 1, memory=False))
 
 
 def test_layers_prints_every_step(capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,12 +80,13 @@ def test_layers_prints_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert any("gemm_f32" in row for row in rows)
 
 
-def test_models_have_names(tmp_path: Path) -> None:
-    model = find("mlp.onnx", tmp_path)
+def test_models_have_names() -> None:
+    model = find("mlp.onnx")
     assert isinstance(model, BenchModel)
-    assert model.inputs["x"].shape == (1, 16)
+    assert model.inputs["input"].shape == (1, 16)
+    assert find("dscnn-int8").is_int8
     with pytest.raises(ValueError, match=r"no model is named 'lenet', there are digits, mlp, "):
-        find("lenet", tmp_path)
+        find("lenet")
 
 
 def test_statistics() -> None:
@@ -82,3 +95,75 @@ def test_statistics() -> None:
     assert turn_ratio([[20.0], [200.0], [20.0]], [[10.0], [100.0], [5.0]]) == 2.0
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     assert math.isnan(geometric_mean([]))
+
+
+SMALL = [name for name in NAMES if name.removesuffix(INT8) in ("mlp", "ad", "dscnn", "resnet8", "vww", "gru", "vit")]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_outputs_depend_on_inputs_and_are_those_of_onnxruntime(name: str, tmp_path: Path) -> None:
+    model = find(name)
+    engine = backend("onnxruntime").open_model(model.files["onnx"], 1)
+    [(key, array)] = model.inputs.items()
+    first, second = (engine.outputs({key: x})["output"] for x in samples(array.shape)[:2])
+    assert 0.01 < np.abs(first).max() < 20
+    assert np.abs(first - second).max() > 0.01 * np.abs(first).max()
+    bundle = tmp_path / "model.edge"
+    exporter.export(model.files["onnx"], bundle, inputs=model.inputs, test_vectors=False)
+    check_outputs({OURS: backend(OURS).open_model(bundle, 1), "onnxruntime": engine}, model)
+
+
+def test_all_formats_hold_the_same_weights() -> None:
+    """A second writer that is given the weights asks for as many of the same shapes."""
+    for describe in ZOO.values():
+        first, second = OnnxNetwork(), _Replay()
+        describe(first)
+        second.left = list(first.drawn)
+        describe(second)
+        assert not second.left
+
+
+class _Replay(OnnxNetwork):
+    left: list[np.ndarray]
+
+    def numbers(self, shape: tuple[int, ...], mean: float, deviation: float) -> np.ndarray:
+        assert self.left[0].shape == shape
+        return self.left.pop(0)
+
+    def statistics(self, x: Tensor) -> tuple[np.ndarray, np.ndarray]:
+        return self.numbers(x.shape[-1:], 0, 0), self.numbers(x.shape[-1:], 0, 0)
+
+
+def test_memory_is_measured_in_a_process_of_its_own() -> None:
+    model = find("mlp")
+    memory = measure_memory("onnxruntime", model.files["onnx"], model.inputs, 1)
+    assert 1 < memory.rss <= memory.peak < 500
+
+
+def test_the_plot_has_a_bar_for_each_model() -> None:
+    us = Summary(1.0, 1.0, 1.0)
+    timings = tuple(Timing(name, us, 1.0, 1.0, None) for name in (OURS, "peer"))
+    results = tuple(Result(f"m{i}", 1, timings, {"peer": 0.5 + i}, 0.0, {}) for i in range(3))
+    record = Record({}, {OURS: "1", "peer": "2"}, Effort(), results, {})
+    drawing = ElementTree.fromstring(svg(record, 1))
+    space = "{http://www.w3.org/2000/svg}"
+    assert [t.text for t in drawing.iter(f"{space}text")][-6:] == [
+        "m0", "0.50 peer", "m1", "1.50 peer", "m2", "2.50 peer",
+    ]  # fmt: skip
+    with pytest.raises(ValueError, match="no results for 2 threads"):
+        svg(record, 2)
+
+
+@pytest.mark.parametrize("peer", list(PEERS))
+def test_peers_give_the_same_outputs(peer: str) -> None:
+    """Of the peers that are installed; LiteRT and ncnn also need converted models."""
+    try:
+        module = backend(peer)
+    except ModuleNotFoundError:
+        pytest.skip(f"{peer} is not installed")
+    model = find("mlp")
+    if module.FORMAT not in model.files:
+        pytest.skip("needs models of `python -m bench zoo`")
+    [got] = module.open_model(model.files[module.FORMAT], 1).outputs(model.inputs).values()
+    [expected] = backend("onnxruntime").open_model(model.files["onnx"], 1).outputs(model.inputs).values()
+    np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5)

@@ -16,22 +16,30 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 OURS = "edge-rt"
-PEERS = {"onnxruntime": "bench.peers.onnx_runtime"}
+PEERS = {
+    "onnxruntime": "bench.peers.onnx_runtime",
+    "litert": "bench.peers.litert",
+    "openvino": "bench.peers.openvino_cpu",
+    "ncnn": "bench.peers.ncnn_cpu",
+}
 _MODULES = {OURS: "bench.peers.edge", **PEERS}
 
 
 class Engine(Protocol):
     """A model that one runtime has loaded."""
 
-    def run(self, inputs: Mapping[str, Array]) -> Any:
+    def prepare(self, inputs: Mapping[str, Array]) -> Any:
+        """The inputs as arrays of the layout, and in the container, that `run` takes."""
+
+    def run(self, inputs: Any) -> Any:
         """What is timed: NumPy arrays in, NumPy arrays out, in whatever container the runtime gives them."""
 
     def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
-        """The same as arrays by the source model's names, for comparison."""
+        """The same as arrays by name, for comparison. A file format that loses the source model's names gives others."""
 
 
 class Backend(Protocol):
-    """A module of this package. FORMAT: "onnx", or "edge" for a bundle exported from it."""
+    """A module of this package. FORMAT: a key of BenchModel.files, or "edge" for a bundle made of "onnx"."""
 
     FORMAT: str
 

@@ -25,6 +25,9 @@ class Engine:
         self._model = edge_rt.load(path, threads=threads)
         self.run = self._model.run
 
+    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return inputs
+
     def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return self._model.run(inputs)
 

@@ -28,6 +28,9 @@ class Engine:
         self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         self.run = functools.partial(self._session.run, None)
 
+    def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        return inputs
+
     def outputs(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         return {o.name: _as_array(r) for o, r in zip(self._session.get_outputs(), self.run(inputs))}
 

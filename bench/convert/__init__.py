@@ -1,0 +1,1 @@
+"""Models in the formats of the other runtimes: `python -m bench zoo`."""
