@@ -28,6 +28,8 @@ from exporter.export import check, export
 from exporter.report import Report
 
 if TYPE_CHECKING:
+    from exporter.authoring.checkpoint import Checkpoint as Checkpoint
+    from exporter.authoring.checkpoint_state import CheckpointManager as CheckpointManager
     from exporter.authoring.concrete import ConcreteFunction as ConcreteFunction
     from exporter.authoring.function import Function as Function
     from exporter.authoring.function import function as function
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 _OPS = "exporter.authoring.ops"
 _NAMES = {
+    "exporter.authoring.checkpoint": "Checkpoint",
+    "exporter.authoring.checkpoint_files": "list_variables",
+    "exporter.authoring.checkpoint_state": "CheckpointManager latest_checkpoint",
     "exporter.authoring.concrete": "ConcreteFunction",
     "exporter.authoring.control": "cond while_loop",
     "exporter.authoring.dispatch": "apply constant convert_to_tensor",

@@ -17,6 +17,11 @@ Array = np.ndarray[Any, Any]
 
 _BIRTHS = itertools.count()
 
+def next_birth() -> int:
+    """A number that grows with each call; variables keep the one at which they were made."""
+    return next(_BIRTHS)
+
+
 SETTLE: list[Callable[[Variable], None]] = []
 """Called before a variable is read or written: restorations that wait for variables to appear (see checkpoint.py)."""
 
@@ -46,7 +51,7 @@ class Variable(Operand):
         self.trainable = trainable
         self._array = initial_array(initial, None if dtype is None else as_dtype(dtype), self.name)
         self._array.flags.writeable = False
-        self.birth = next(_BIRTHS)
+        self.birth = next_birth()
 
     @property
     def array(self) -> Array:
