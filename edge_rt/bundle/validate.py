@@ -30,7 +30,7 @@ from edge_rt.bundle._format import (
 )
 from edge_rt.bundle._types import DTYPES, check_dtype, check_size, check_type, decode_type
 from edge_rt.errors import BundleLayoutError, BundleLimitError, BundleOpError, BundleSchemaError, GraphError
-from edge_rt.ops._spec import OpSpec
+from edge_rt.ops._spec import OpSpec, Upgrade
 
 GRAPHS_KEYS = ("constants", "metadata", "requires", "signatures", "variables")
 HEADER_KEYS = tuple(sorted((*GRAPHS_KEYS, "assets", "source", "tensors", "test_vectors")))
@@ -138,11 +138,13 @@ def check_list(raw: Any, path: str, limit: int = MAX_LENGTH) -> None:
 class GraphsCheck:
     """Checks the part of a header that the file itself and its source section have alike."""
 
-    __slots__ = ("constants", "header", "ops", "tensors", "variables", "work")
+    __slots__ = ("constants", "header", "ops", "tensors", "upgrades", "variables", "work")
 
     def __init__(self, header: dict[str, Any], tensors: list[Any]) -> None:
         self.header, self.tensors = header, tensors
         self.ops: list[OpSpec] = []
+        self.upgrades: list[list[Upgrade]] = []
+        """For each operator, how nodes of the version that the file needs become ones of this runtime's."""
         self.work = 0
 
     def run(self) -> None:
@@ -194,9 +196,11 @@ class GraphsCheck:
                 spec = ops.get(name)
             except GraphError:
                 raise BundleOpError(f"{path}: this runtime has no operator {brief(name)}") from None
-            if spec.since != version:
+            steps = spec.steps_from(version)
+            if steps is None:
                 raise BundleOpError(f"{path}: needs version {version} of {name}, this runtime has version {spec.since}")
             self.ops.append(spec)
+            self.upgrades.append(steps)
 
     def _named_tensors(self, table: str) -> list[Any]:
         raw = self.header[table]
@@ -279,6 +283,8 @@ class GraphsCheck:
             for position, output in enumerate(outputs):
                 check_name(output, f"{path}[{i}].outputs[{position}]", empty=True)
             count += len(outputs)
+            if self.upgrades[op] and type(attrs) is dict:
+                attrs = node[4] = _upgraded(attrs, len(inputs), self.upgrades[op], f"{path}[{i}].attrs")
             if attrs:
                 self._attributes(attrs, f"{path}[{i}].attrs", self.ops[op], nesting)
             elif type(attrs) is not dict:
@@ -308,6 +314,16 @@ class GraphsCheck:
             check_index(entry[1], f"{path}[{i}].value", count, "values")
             if nesting == 0:
                 check_type(entry[2], f"{path}[{i}].type")
+
+
+def _upgraded(attrs: dict[str, Any], inputs: int, steps: list[Upgrade], path: str) -> dict[str, Any]:
+    """The attributes of a node of an older version in terms of this runtime's; they are not checked yet."""
+    try:
+        for step in steps:
+            attrs = step(attrs, inputs)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        raise BundleSchemaError(f"{path} must be those of the version that `requires` states: {error!r:.80}") from None
+    return attrs
 
 
 def check_sizes(shape: Sequence[Any], path: str) -> None:

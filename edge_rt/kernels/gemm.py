@@ -6,28 +6,35 @@ import numpy as np
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
+from edge_rt.kernels.compact import DIRECT_ROWS, decoder, direct_tiles
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.rows import row_gatherer
+from edge_rt.kernels.simd import pointer
 from edge_rt.kernels.tiles import WIDTH, tiles_for
-from edge_rt.lowering.gemm import GEMM_F32
+from edge_rt.lowering.gemm import GEMM_F32, K_BLOCK, PLAIN
 
 INF = np.float32(np.inf)
 SLACK = 16
 """Numbers behind each part's scratch that gathering may write."""
+DECODED_PANELS = 2
+"""Panels that are decoded at once."""
+LINE = 64
 
 
 @kernel(GEMM_F32)
 def gemm_f32(target):
     tiles = tiles_for(target)
     most_rows, run, panels_for, tile_size = tiles.rows, tiles.run, tiles.panels_for, tiles.most
-    widest = 8 * WIDTH
+    widest, decoded_size = 8 * WIDTH, DECODED_PANELS * K_BLOCK * WIDTH + LINE // 4
     gather, activate = row_gatherer(target.lanes), activator(target)
+    decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
 
     def body(
         a, b, bias, residual, y, patches, batches, geometry, batch, m, n, k, a_row, a_size, y_row,
-        row_block, col_block, k_block, lo, hi, activation, alpha, part, parts,
+        row_block, col_block, k_block, format, scale, zero, block, blocks, lo, hi, activation, alpha, part, parts,
     ):  # fmt: skip
-        tail, padded = stack(F32, tile_size), stack(F32, widest)
+        tail, padded, decoded = stack(F32, tile_size), stack(F32, widest), stack(F32, decoded_size)
+        decoded = pointer(F32, (address(decoded) + LINE - 1) // LINE * LINE)
         panels = (n + WIDTH - 1) // WIDTH
         row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
         units = batch * row_blocks * col_blocks
@@ -40,7 +47,8 @@ def gemm_f32(target):
             last_row = min(m, first_row + row_block)
             first_panel = (unit - rest * col_blocks) * col_block
             last_panel = min(panels, first_panel + col_block)
-            a_batch, b_batch = a + batches[4 * index], b + batches[4 * index + 1]
+            a_batch, b_first = a + batches[4 * index], batches[4 * index + 1]
+            direct = format != PLAIN and last_row - first_row <= DIRECT_ROWS
             bias_at, y_at = batches[4 * index + 2], batches[4 * index + 3]
             count = (last_row - first_row + most_rows - 1) // most_rows
             short = (last_row - first_row) // count
@@ -59,7 +67,13 @@ def gemm_f32(target):
                     rows, rows_stride = a_batch + (first_row * a_row + k_first), a_row
                 j = first_panel
                 while j < last_panel:
-                    wide = panels_for(short + (1 if longer else 0), last_panel - j)
+                    left, highest = last_panel - j, short + (1 if longer else 0)
+                    if direct:
+                        wide = direct_panels_for(highest, left)
+                    elif format != PLAIN:
+                        wide = panels_for(highest, min(left, DECODED_PANELS))
+                    else:
+                        wide = panels_for(highest, left)
                     columns = min(wide * WIDTH, n - j * WIDTH)
                     whole = columns == wide * WIDTH
                     y_block = y_at + first_row * y_row + j * WIDTH
@@ -69,6 +83,11 @@ def gemm_f32(target):
                         for q in range(wide * WIDTH):
                             given = k_first == 0 and has_bias and q < columns
                             padded[q] = bias[bias_at + j * WIDTH + q] if given else F32(0)
+                    first = b_first + j
+                    b_tile, b_step = b + (first * b_panel + k_first * WIDTH), b_panel
+                    if format != PLAIN and not direct:
+                        decode(format, b, scale, zero, block, blocks, k, first, first + wide, k_first, k_last, decoded)
+                        b_tile, b_step = decoded, (k_last - k_first) * WIDTH
                     i = 0
                     for tile in range(count):
                         height = short + (1 if tile < longer else 0)
@@ -79,12 +98,20 @@ def gemm_f32(target):
                         if ends:
                             low, high = lo, hi
                         # What is cut off on the right goes through a buffer.
-                        run(
-                            height, wide, start, rows + i * rows_stride, rows_stride,
-                            b_batch + (j * b_panel + k_first * WIDTH), b_panel, k_last - k_first,
-                            addend, adds and whole, low if whole else -INF, high if whole else INF,
-                            y + at if whole else tail, y_row if whole else wide * WIDTH,
-                        )  # fmt: skip
+                        if direct:
+                            run_direct(
+                                format, height, wide, start, rows + i * rows_stride, rows_stride,
+                                (b, scale, zero, block, blocks, k, first), k_first, k_last,
+                                addend, adds and whole, low if whole else -INF, high if whole else INF,
+                                y + at if whole else tail, y_row if whole else wide * WIDTH,
+                            )  # fmt: skip
+                        else:
+                            run(
+                                height, wide, start, rows + i * rows_stride, rows_stride, b_tile, b_step,
+                                k_last - k_first,
+                                addend, adds and whole, low if whole else -INF, high if whole else INF,
+                                y + at if whole else tail, y_row if whole else wide * WIDTH,
+                            )  # fmt: skip
                         if not whole:
                             for p in range(height):
                                 for q in range(columns):

@@ -89,9 +89,10 @@ def attention(node: BoundNode) -> Lowered:
     y = Heads(q.batch, q.heads, q.length, v.size, q.merged)
     scale = 1 / math.sqrt(q.size) if attrs.scale is None else attrs.scale
     count, keys = q.batch * q.heads, k.length
-    key_panels, value_panels = ceil_div(keys, WIDTH) * k.size * WIDTH, ceil_div(v.size, WIDTH) * keys * WIDTH
+    key_panels, value_panels = ceil_div(keys, WIDTH), ceil_div(v.size, WIDTH)
     matrices, rows = _chunk(count, q.length, keys)
-    scratch = [k.batch * k.heads * key_panels, k.batch * k.heads * value_panels, matrices * rows * keys]
+    packed = k.batch * k.heads * WIDTH
+    scratch = [packed * key_panels * k.size, packed * value_panels * keys, matrices * rows * keys]
     scratch = [4 * max(1, n) for n in scratch]
     calls += [_pack(k_at, Scratch(0), k, True, scale, scratch), _pack(v_at, Scratch(1), v, False, 1.0, scratch)]
     shared = [(i // q.heads) * k.heads + i % q.heads * k.heads // q.heads for i in range(count)]

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
-from edge_rt.lowering.gemm import ACTIVATIONS, ceil_div, gemm_call
+from edge_rt.lowering.gemm import ACTIVATIONS, Compact, ceil_div, compact_of, gemm_call
+from edge_rt.ops._panels import WIDTH
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
-from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs
+from edge_rt.ops.edge_gemm import EpilogueAttrs
 
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
@@ -42,18 +43,18 @@ def patch_geometry(g: Geometry, x: tuple[int, ...], group: int) -> list[int]:
 
 def conv_call(
     x: Arg, panels: Arg, y: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, bias: Arg, residual: Arg,
-    attrs: EpilogueAttrs | None, own_scratch: Sequence[int] = (),
+    attrs: EpilogueAttrs | None, own_scratch: Sequence[int] = (), compact: Compact | None = None,
 ) -> Call:  # fmt: skip
     """A convolution of x [n, h, w, c] of this shape with edge.Conv's panels."""
     channels, columns = shape[3] // group, n // group
     k = math.prod(g.kernel) * channels
-    weights = ceil_div(columns, WIDTH) * k * WIDTH
-    offsets = [[i * channels, i * weights, i * columns, i * columns] for i in range(group)]
+    offsets = [[i * channels, i * ceil_div(columns, WIDTH), i * columns, i * columns] for i in range(group)]
     plain = g.kernel == g.strides == (1, 1) and not any((*g.begin, *g.end))
     return gemm_call(
         x, panels, y, m=shape[0] * math.prod(g.out), n=columns, k=k, batches=offsets, bias=bias, residual=residual,
         attrs=attrs, a_row=shape[3], y_row=n, geometry=None if plain else patch_geometry(g, shape, group),
         a_size=math.prod(shape), own_scratch=own_scratch, most_parts=64 if plain else _GATHER_PARTS,
+        compact=compact,
     )  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def conv(node: BoundNode) -> Lowered:
     g = window_geometry(attrs, shape[1:3])
     return [
         conv_call(
-            In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, node.optional(2), node.optional(3), attrs
+            In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, node.optional(2), node.optional(3), attrs,
+            compact=compact_of(node),
         )
     ]  # fmt: skip
 

@@ -31,7 +31,7 @@ def conv_transpose(node: BoundNode) -> Lowered:
     g = transpose_geometry(attrs, (h, w))
     group, channels, columns = attrs.group, c // attrs.group, attrs.n // attrs.group
     width = math.prod(g.kernel) * columns
-    weights = ceil_div(width, WIDTH) * channels * WIDTH
+    weights = ceil_div(width, WIDTH)
     geometry = Table([n, h, w, group, columns, *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out])
     reach = (g.kernel[0] - 1) * g.dilations[0]
     rows_fit = max(1, _STRIP // max(1, 4 * n * w * group * width))

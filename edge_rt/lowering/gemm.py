@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.ops._panels import WIDTH
 from edge_rt.ops.edge_gemm import ACTIVATIONS as _NAMES
-from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs
+from edge_rt.ops.edge_gemm import SCALE, ZERO, EpilogueAttrs, panel_batch
 from edge_rt.types import DType
 
 ACTIVATIONS = {name: code for code, name in enumerate(_NAMES)}
@@ -18,14 +19,17 @@ ACTIVATIONS = {name: code for code, name in enumerate(_NAMES)}
 GEMM_F32 = KernelSpec(
     "gemm_f32",
     "a:f32* b:f32* bias:f32* residual:f32* y:f32* patches:f32* batches:i64* geometry:i64* batch:i64 m:i64 n:i64 k:i64 "
-    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
+    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 format:i64 scale:f32* zero:i8* block:i64 "
+    "blocks:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
     in_place=(("residual", "y"),),
 )
 """y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j])) for each of `batch` matrices.
 
-batches: int64[batch, 4], offsets in numbers: of a, of b's panels, of bias, of y and residual. Rows of a lie a_row
-apart, those of y and residual y_row. With `geometry` (see kernels/rows.py) a is an NHWC image of a_size numbers, and
-its patches are the rows. Work is shared by blocks of row_block rows and col_block panels; k_block numbers of k are
+b: panels in a format of ops/_panels.py, whatever its pointer says: f32 (PLAIN), f16 (HALF), INT8 or INT4. Integers have
+scale and zero (or null): `blocks` rows of 16 for each panel, one row for each `block` of k, see there. batches:
+int64[batch, 4], offsets in numbers: of a, of b (in panels), of bias, of y and residual. Rows of a lie a_row apart, those
+of y and residual y_row. With `geometry` (see kernels/rows.py) a is an NHWC image of a_size numbers, and its patches are
+the rows. Work is shared by blocks of row_block rows and col_block panels; k_block numbers of k are
 summed before moving on. patches: `gather_bytes` for each part, where there is a geometry. residual, bias and geometry
 may be null.
 """
@@ -39,7 +43,9 @@ TRANSPOSE_F32 = KernelSpec("transpose_f32", "x:f32* y:f32* batch:i64 rows:i64 co
 """x [batch, rows, columns] as y [batch, columns, rows]."""
 
 SLACK = 16
-_K_BLOCK, _ROW_BLOCK = 320, 120
+PLAIN, HALF, INT8, INT4 = range(4)
+FORMATS = {DType.FLOAT32: PLAIN, DType.FLOAT16: HALF, DType.INT8: INT8, DType.UINT8: INT4}
+K_BLOCK, _ROW_BLOCK = 320, 120
 # 120 rows are whole tiles of 12, 6 and 5 rows; a k block of a panel pair stays in the nearest caches.
 
 
@@ -59,15 +65,32 @@ def gather_bytes(row_block: int, k_block: int) -> int:
     return 4 * (row_block * k_block + SLACK)
 
 
+class Compact(NamedTuple):
+    """What panels that are not f32 need: see GEMM_F32; block 0 for all of k."""
+
+    format: int = PLAIN
+    scale: Arg = 0
+    zero: Arg = 0
+    block: int = 0
+
+
+def compact_of(node: BoundNode) -> Compact:
+    """Of the panels of an edge.Gemm or edge.Conv."""
+    return Compact(FORMATS[node.type(1).dtype], node.optional(SCALE), node.optional(ZERO), node.attrs.block)
+
+
 def gemm_call(
     a: Arg, b: Arg, y: Arg, *, m: int, n: int, k: int, batches: Sequence[Sequence[int]], bias: Arg = 0,
     residual: Arg = 0, attrs: EpilogueAttrs | None = None, a_row: int = 0, y_row: int = 0,
     geometry: Sequence[int] | None = None, a_size: int = 0, own_scratch: Sequence[int] = (), most_parts: int = 64,
+    compact: Compact | None = None,
 ) -> Call:  # fmt: skip
-    """A call of GEMM_F32. own_scratch: bytes of the node's scratch buffers, behind which one for patches comes."""
+    """A call of GEMM_F32. own_scratch: bytes of the node's scratch buffers, behind which one for patches comes.
+    compact: of panels that are not f32."""
+    compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
-    row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, _K_BLOCK, 16)
+    row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, K_BLOCK, 16)
     parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
     units = batch * ceil_div(m, row_block)
     if parts > units and m > 2 * panels * WIDTH:
@@ -84,7 +107,8 @@ def gemm_call(
         a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if gathers else 0,
         batches=Table(batches), geometry=0 if geometry is None else Table(geometry), batch=batch,
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
-        row_block=row_block, col_block=max(col_block, 1), k_block=k_block,
+        row_block=row_block, col_block=max(col_block, 1), k_block=k_block, format=compact.format, scale=compact.scale,
+        zero=compact.zero, block=compact.block or max(k, 1), blocks=ceil_div(k, compact.block) if compact.block else 1,
         lo=attrs.lo if attrs else -math.inf, hi=attrs.hi if attrs else math.inf,
         activation=ACTIVATIONS[attrs.activation] if attrs else 0, alpha=attrs.alpha if attrs else 0.0,
         parts=parts, scratch=scratch, flops=work,
@@ -92,7 +116,8 @@ def gemm_call(
 
 
 def batch_offsets(a: Sequence[int], b: Sequence[int], y: Sequence[int], sizes: tuple[int, int, int]) -> list[list[int]]:
-    """Offsets [batch, 4] of matrices whose batch shapes a and b broadcast to y; sizes: numbers in one of a, b, y."""
+    """Offsets [batch, 4] of matrices whose batch shapes a and b broadcast to y; sizes: numbers in one of a and y, panels
+    in one of b."""
     columns = []
     for shape, size in ((a, sizes[0]), (b, sizes[1])):
         index = np.arange(math.prod(shape)).reshape([1] * (len(y) - len(shape)) + list(shape))
@@ -129,7 +154,7 @@ def product_calls(
     if b_batch == 1 and not turn_a:
         offsets, m = [[0, 0, 0, 0]], a_batch * m
     else:
-        sizes = m * k, ceil_div(n, WIDTH) * k * WIDTH, m * n
+        sizes = m * k, ceil_div(n, WIDTH), m * n
         offsets = batch_offsets(a_shape[:-2], b_shape[:-2], y_shape[:-2], sizes)
     a = Scratch(1) if turn_a else In(0)
     calls.append(gemm_call(a, Scratch(0), Out(0), m=m, n=n, k=k, batches=offsets, bias=bias, residual=residual))
@@ -158,20 +183,20 @@ def pack_panels(node: BoundNode) -> Lowered:
 
 @lowers("edge.Gemm")
 def gemm(node: BoundNode) -> Lowered:
-    a, panels, y = node.type(0).static_shape, node.type(1).static_shape, node.outputs[0].static_shape
+    a, y = node.type(0).static_shape, node.outputs[0].static_shape
     if not node.outputs[0].size:
         return []
-    k, n = a[-1], node.attrs.n
+    k, n, batch = a[-1], node.attrs.n, panel_batch(node.inputs)
     m, offsets = math.prod(a[:-1]), [[0, 0, 0, 0]]
-    if len(panels) > 3 and math.prod(panels[:-3]) > 1:
+    if math.prod(batch) > 1:
         m = a[-2]
-        offsets = batch_offsets(a[:-2], panels[:-3], y[:-2], (m * k, math.prod(panels[-3:]), m * n))
-    elif len(panels) > 3:
+        offsets = batch_offsets(a[:-2], batch, y[:-2], (m * k, ceil_div(n, WIDTH), m * n))
+    elif batch:
         m = math.prod(y[:-1])
     return [
         gemm_call(
             In(0), In(1), Out(0), m=m, n=n, k=k, batches=offsets, bias=node.optional(2), residual=node.optional(3),
-            attrs=node.attrs,
+            attrs=node.attrs, compact=compact_of(node),
         )
     ]  # fmt: skip
 

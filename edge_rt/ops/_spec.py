@@ -30,6 +30,8 @@ ShapeRule = Callable[[Any, Types, Values], "Sequence[Shape | None]"]
 ValueRule = Callable[[Any, Types, Values], "Sequence[Array | None]"]
 DTypeRule = Callable[[Any, Sequence["DType | None"]], Sequence[DType]]
 Reference = Callable[..., Any]
+Upgrade = Callable[["dict[str, Any]", int], "dict[str, Any]"]
+"""(attributes of an older version as bundles store them, number of inputs) -> those of the next one. May change the map."""
 
 MAX_KNOWN = 4096
 """Contents of tensors with at most this many elements are followed during inference."""
@@ -127,7 +129,7 @@ class OpSpec:
 
     __slots__ = (
         "accuracy", "attrs", "dtypes", "foldable", "inputs", "is_pure", "min_inputs", "name", "outputs", "propagate",
-        "reference", "shape_inputs", "shapes", "since", "variables",
+        "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
     )  # fmt: skip
 
     name: str
@@ -151,6 +153,16 @@ class OpSpec:
     foldable: bool
     is_pure: bool
     """False where two calls with equal inputs may differ (random numbers)."""
+    upgrades: dict[int, Upgrade]
+    """How nodes of older versions become ones of the next version that stands here, or of `since`."""
+
+    def steps_from(self, version: int) -> list[Upgrade] | None:
+        """The upgrades from a version to this record's, in order; None for versions that this record cannot read."""
+        if version == self.since:
+            return []
+        if version not in self.upgrades:
+            return None
+        return [self.upgrades[v] for v in sorted(self.upgrades) if v >= version]
 
     def __repr__(self) -> str:
         return f"OpSpec({self.name})"
@@ -260,6 +272,11 @@ def _is_small(type_: TensorType) -> bool:
     return size <= MAX_KNOWN and type_.shape is not None
 
 
+def unchanged(attributes: dict[str, Any], inputs: int) -> dict[str, Any]:
+    """The upgrade between versions of which the newer one only takes more."""
+    return attributes
+
+
 TABLE: dict[str, OpSpec] = {}
 
 
@@ -277,6 +294,7 @@ def define(
     propagate: ValueRule | None = None,
     foldable: bool = True,
     is_pure: bool = True,
+    upgrades: dict[int, Upgrade] | None = None,
     **variables: frozenset[DType],
 ) -> OpSpec:
     """Makes the record of an operator and enters it into the table. See OpSpec for the parameters.
@@ -291,6 +309,7 @@ def define(
     spec.variables = {p.variable: variables.get(p.variable, ANY) for p in spec.inputs if p.variable}
     spec.dtypes, spec.shapes, spec.reference = dtypes, shapes, reference
     spec.shape_inputs, spec.propagate, spec.foldable, spec.is_pure = shape_inputs, propagate, foldable, is_pure
+    spec.upgrades = upgrades or {}
     if name in TABLE:
         raise ValueError(f"operator {name} is defined twice")
     TABLE[name] = spec

@@ -10,10 +10,11 @@ import numpy as np
 from edge_rt.dims import ceil_div, is_known
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Int, Ints
+from edge_rt.ops._panels import WIDTH, decode_panels, pack_panels, unpack_panels
 from edge_rt.ops._rules import shape_of, shown
-from edge_rt.ops._spec import SUMS, Types, Values, define
+from edge_rt.ops._spec import SUMS, Types, Values, define, unchanged
 from edge_rt.ops._windows import Geometry, WindowAttrs, geometry, padded, per_axis, taps
-from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs, check_epilogue, finish, pack_panels, require, unpack_panels
+from edge_rt.ops.edge_gemm import PANELS, EpilogueAttrs, check_epilogue, finish, require, require_panels
 
 Array = np.ndarray[Any, Any]
 
@@ -27,12 +28,18 @@ class WindowEpilogueAttrs(EpilogueAttrs):
     dilations = Ints(())
 
 
-class ConvAttrs(WindowEpilogueAttrs):
+class GroupedAttrs(WindowEpilogueAttrs):
     n = Int()
     group = Int(1)
 
 
-class ConvTransposeAttrs(ConvAttrs):
+class ConvAttrs(GroupedAttrs):
+    """block: how many k share a scale, where panels are integers; 0 for all."""
+
+    block = Int(0)
+
+
+class ConvTransposeAttrs(GroupedAttrs):
     output_padding = Ints(())
 
 
@@ -51,7 +58,7 @@ def image(types: Types) -> tuple[Any, ...]:
     return shape
 
 
-def check_groups(attrs: ConvAttrs, c: Any) -> Any:
+def check_groups(attrs: GroupedAttrs, c: Any) -> Any:
     """Input channels of a group. Raises GraphError unless `group` divides the channels."""
     if attrs.group < 1 or attrs.n % attrs.group or (is_known(c) and c % attrs.group):
         raise GraphError(f"group must divide n = {attrs.n} and the {c} channels of x, got {attrs.group}")
@@ -86,17 +93,20 @@ def _conv_shapes(attrs: ConvAttrs, types: Types, values: Values) -> Any:
     g = window_geometry(attrs, (h, w))
     channels = check_groups(attrs, c)
     kernel = g.kernel[0] * g.kernel[1]
-    panels = [attrs.group, ceil_div(attrs.n // attrs.group, WIDTH), kernel * channels, WIDTH]
-    require("panels", shape_of(types, 1), panels)
+    require_panels(types, [attrs.group], attrs.n // attrs.group, kernel * channels, attrs.block)
     y = [n, *g.out, attrs.n]
     check_epilogue(types, 2, attrs.n, y)
     return [y]
 
 
-def _conv(attrs: ConvAttrs, x: Array, panels: Array, bias: Array | None = None, residual: Array | None = None) -> Array:
+def _conv(
+    attrs: ConvAttrs, x: Array, panels: Array, bias: Array | None = None, residual: Array | None = None,
+    scale: Array | None = None, zero: Array | None = None,
+) -> Array:  # fmt: skip
     g = window_geometry(attrs, x.shape[1:3])
-    weights = unpack_panels(panels, attrs.n // attrs.group)
     group, channels = attrs.group, x.shape[3] // attrs.group
+    k = g.kernel[0] * g.kernel[1] * channels
+    weights = decode_panels(panels, k, attrs.n // group, scale, zero, attrs.block).astype(x.dtype, copy=False)
     y = np.zeros((group, x.shape[0], *g.out, attrs.n // group), x.dtype)
     for tap, seen in enumerate(_patches(x, g)):
         grouped = np.moveaxis(seen.reshape(*seen.shape[:3], group, channels), 3, 0)
@@ -105,8 +115,9 @@ def _conv(attrs: ConvAttrs, x: Array, panels: Array, bias: Array | None = None, 
 
 
 CONV = define(
-    "edge.Conv", "x:float32 panels:float32 bias:float32? residual:float32? -> y:float32", attrs=ConvAttrs,
-    shapes=_conv_shapes, reference=_conv, accuracy=SUMS,
+    "edge.Conv",
+    "x:float32 panels:P bias:float32? residual:float32? scale:float32? zero:int8? -> y:float32", since=2, P=PANELS,
+    attrs=ConvAttrs, shapes=_conv_shapes, reference=_conv, accuracy=SUMS, upgrades={1: unchanged},
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""The panel layout and GEMM over it. A panel is 16 output columns: [ceil(N/16), K, 16], zero padded.
+"""GEMM over panels of f32, f16, int8 or int4 (see _panels.py).
 
 The epilogue of GEMM and of the convolutions: y = act(clamp(a @ b + bias + residual, lo, hi)).
 """
@@ -13,13 +13,15 @@ from edge_rt import ops
 from edge_rt.dims import ceil_div, is_known
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Float, Int, Str
+from edge_rt.ops._panels import BLOCK_MULTIPLE, decode_panels
+from edge_rt.ops._panels import WIDTH as WIDTH
+from edge_rt.ops._panels import pack_panels as pack_panels
+from edge_rt.ops._panels import unpack_panels as unpack_panels
 from edge_rt.ops._rules import broadcast, has, shape_of, shown
-from edge_rt.ops._spec import EXACT, SUMS, Types, Values, define
+from edge_rt.ops._spec import EXACT, SUMS, Types, Values, define, unchanged
 from edge_rt.types import DType
 
 Array = np.ndarray[Any, Any]
-WIDTH = 16
-"""Columns of a panel."""
 
 ACTIVATIONS = (
     "", "Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Erf", "Exp", "Softplus", "Mish", "Elu", "Selu",
@@ -44,29 +46,10 @@ class PackPanelsAttrs(Attrs):
 
 
 class GemmAttrs(EpilogueAttrs):
+    """block: how many k share a scale, where panels are integers; 0 for all."""
+
     n = Int()
-
-
-def pack_panels(b: Array, transposed: bool = False) -> Array:
-    """b: T[..., K, N] (transposed: [..., N, K]) as panels T[..., ceil(N/16), K, 16]."""
-    if transposed:
-        b = b.swapaxes(-1, -2)
-    *batch, k, n = b.shape
-    count = -(-n // WIDTH)
-    panels = np.zeros((*batch, count, k, WIDTH), b.dtype)
-    whole = n // WIDTH
-    if whole:
-        columns = b[..., : whole * WIDTH].reshape(*batch, k, whole, WIDTH)
-        panels[..., :whole, :, :] = columns.swapaxes(-2, -3)
-    if whole < count:
-        panels[..., whole, :, : n - whole * WIDTH] = b[..., whole * WIDTH :]
-    return panels
-
-
-def unpack_panels(panels: Array, n: int) -> Array:
-    """The matrix T[..., K, n] behind panels T[..., ceil(n/16), K, 16]."""
-    *batch, count, k, width = panels.shape
-    return panels.swapaxes(-2, -3).reshape(*batch, k, count * width)[..., :n]
+    block = Int(0)
 
 
 def finish(attrs: EpilogueAttrs, y: Array, bias: Array | None, residual: Array | None) -> Array:
@@ -118,27 +101,68 @@ PACK_PANELS = define(
 )  # fmt: skip
 
 
+PANELS = frozenset({DType.FLOAT32, DType.FLOAT16, DType.INT8, DType.UINT8})
+"""Element types of panels; uint8 holds two int4."""
+SCALE, ZERO = 4, 5
+"""Positions of the inputs that say what integers mean."""
+_GROUPED = {DType.INT8: 4, DType.UINT8: 8}
+"""Neighbours of k that lie together in panels of integers."""
+
+
+def panel_batch(types: Types) -> tuple[Any, ...]:
+    """The axes in front of those of one matrix of the panels, input 1."""
+    shape = shape_of(types, 1)
+    rank = 4 if types[1].dtype in _GROUPED else 3  # type: ignore[union-attr]
+    if len(shape) < rank:
+        raise GraphError(f"panels must have rank {rank} or more, got {shown(shape)}")
+    return tuple(shape[:-rank])
+
+
+def require_panels(types: Types, batch: Any, n: Any, k: Any, block: int) -> None:
+    """Raises GraphError unless panels (input 1), scale and zero fit matrices [*batch, k, n]."""
+    dtype = types[1].dtype  # type: ignore[union-attr]
+    depth, count = _GROUPED.get(dtype), ceil_div(n, WIDTH)
+    if depth is None:
+        require("panels", shape_of(types, 1), [*batch, count, k, WIDTH])
+        if has(types, SCALE) or has(types, ZERO) or block:
+            raise GraphError(f"scale, zero and block are for panels of integers, got {dtype.value}")
+        return
+    require("panels", shape_of(types, 1), [*batch, count, ceil_div(k, depth), WIDTH, 4])
+    if block < 0 or block % BLOCK_MULTIPLE:
+        raise GraphError(f"block must be a multiple of {BLOCK_MULTIPLE}, got {block}")
+    if not has(types, SCALE):
+        raise GraphError(f"scale is required for panels of {dtype.value}")
+    rows = ceil_div(k, block) if block else 1
+    for name, position in (("scale", SCALE), ("zero", ZERO)):
+        if has(types, position):
+            require(name, shape_of(types, position), [*batch, count, rows, WIDTH])
+
+
 def _gemm_shapes(attrs: GemmAttrs, types: Types, values: Values) -> Any:
-    a, panels = shape_of(types, 0), shape_of(types, 1)
+    a = shape_of(types, 0)
     if not a:
         raise GraphError("a must have rank 1 or more, got a scalar")
-    if len(panels) < 3:
-        raise GraphError(f"panels must have rank 3 or more, got {shown(panels)}")
-    require("panels", panels, [*[None] * (len(panels) - 3), ceil_div(attrs.n, WIDTH), a[-1], WIDTH])
+    batch = panel_batch(types)
+    require_panels(types, batch, attrs.n, a[-1], attrs.block)
     y: list[Any] = [*a[:-1], attrs.n]
-    if len(panels) > 3:
+    if batch:
         if len(a) < 2:
             raise GraphError(f"a must have rank 2 or more for batched panels, got {shown(a)}")
-        y = [*broadcast(a[:-2], panels[:-3]), a[-2], attrs.n]
+        y = [*broadcast(a[:-2], batch), a[-2], attrs.n]
     check_epilogue(types, 2, attrs.n, y)
     return [y]
 
 
-def _gemm(attrs: GemmAttrs, a: Array, panels: Array, bias: Array | None = None, residual: Array | None = None) -> Array:
-    return finish(attrs, np.matmul(a, unpack_panels(panels, attrs.n)), bias, residual)
+def _gemm(
+    attrs: GemmAttrs, a: Array, panels: Array, bias: Array | None = None, residual: Array | None = None,
+    scale: Array | None = None, zero: Array | None = None,
+) -> Array:  # fmt: skip
+    b = decode_panels(panels, a.shape[-1], attrs.n, scale, zero, attrs.block)
+    return finish(attrs, np.matmul(a, b.astype(a.dtype, copy=False)), bias, residual)
 
 
 GEMM = define(
-    "edge.Gemm", "a:float32 panels:float32 bias:float32? residual:float32? -> y:float32", attrs=GemmAttrs,
-    shapes=_gemm_shapes, reference=_gemm, accuracy=SUMS,
+    "edge.Gemm",
+    "a:float32 panels:P bias:float32? residual:float32? scale:float32? zero:int8? -> y:float32", since=2, P=PANELS,
+    attrs=GemmAttrs, shapes=_gemm_shapes, reference=_gemm, accuracy=SUMS, upgrades={1: unchanged},
 )  # fmt: skip

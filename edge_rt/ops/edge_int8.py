@@ -22,15 +22,17 @@ import numpy as np
 from edge_rt.dims import ceil_div, is_known
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Int, Ints, Str
+from edge_rt.ops._panels import DEPTH as DEPTH
+from edge_rt.ops._panels import WIDTH, as_int8
+from edge_rt.ops._panels import pack_q_panels as pack_q_panels
+from edge_rt.ops._panels import unpack_q_panels as unpack_q_panels
 from edge_rt.ops._rules import broadcast, has, integer_range, shape_of, shown
 from edge_rt.ops._spec import EXACT, SUMS, Array, Types, Values, define
 from edge_rt.ops._windows import padded, taps
 from edge_rt.ops.edge_conv import check_groups, image, window_geometry
-from edge_rt.ops.edge_gemm import WIDTH, EpilogueAttrs, PackPanelsAttrs, finish, require
+from edge_rt.ops.edge_gemm import EpilogueAttrs, PackPanelsAttrs, finish, require
 from edge_rt.types import DType
 
-DEPTH = 4
-"""Neighbours of k that lie together in a panel."""
 BYTES = frozenset({DType.INT8, DType.UINT8})
 OUTPUTS = ("int32", "float32", "uint8", "int8")
 FACTORS = "a_zero:B? a_scale:float32? scale:float32? bias:S? residual:float32? b_zero:int32? -> y:Y"
@@ -69,29 +71,6 @@ class QConvAttrs(QWindowAttrs):
 
 
 # ---- panels ---------------------------------------------------------------------------------------------------------
-
-
-def as_int8(b: Array) -> Array:
-    """b as panels store it: uint8 less 128."""
-    return b if b.dtype == np.int8 else np.bitwise_xor(b, np.uint8(128)).view(np.int8)
-
-
-def pack_q_panels(b: Array, transposed: bool = False) -> Array:
-    """b: int8 or uint8 [..., K, N] (transposed: [..., N, K]) as panels int8[..., ceil(N/16), ceil(K/4), 16, 4]."""
-    b = as_int8(b)
-    if not transposed:
-        b = b.swapaxes(-1, -2)
-    *batch, n, k = b.shape
-    count, deep = -(-n // WIDTH), -(-k // DEPTH)
-    whole = np.zeros((*batch, count * WIDTH, deep * DEPTH), np.int8)
-    whole[..., :n, :k] = b
-    return np.ascontiguousarray(whole.reshape(*batch, count, WIDTH, deep, DEPTH).swapaxes(-3, -2))
-
-
-def unpack_q_panels(panels: Array, k: int, n: int) -> Array:
-    """The matrix int8[..., k, n] behind panels int8[..., ceil(n/16), ceil(k/4), 16, 4]."""
-    *batch, count, deep, width, depth = panels.shape
-    return panels.swapaxes(-3, -2).reshape(*batch, count * width, deep * depth)[..., :n, :k].swapaxes(-1, -2)
 
 
 def column_sums(b: Array, transposed: bool = False) -> Array:

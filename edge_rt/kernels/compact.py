@@ -1,0 +1,187 @@
+"""Panels of f16, int8 and int4 (see ops/_panels.py), turned into f32 while they are used.
+
+Either a few panels at once are decoded to where tiles of f32 read them, or, for few rows, tiles decode what they load.
+Both give the very numbers float32((q - zero) * scale), so results do not depend on which of them runs.
+"""
+
+from __future__ import annotations
+
+from numba import types
+
+from edge_rt.kernels.memory import F32
+from edge_rt.kernels.simd import Vec, convert, fma, is_null, load, load_half, pointer, splat, spread, store
+from edge_rt.kernels.tiles import WIDTH, TileSet, clamp
+from edge_rt.lowering.gemm import HALF, INT4, INT8
+
+F16, I8, I32 = types.uint16, types.int8, types.int32
+
+DIRECT_ROWS = 4
+"""Up to so many rows, tiles decode what they load."""
+
+
+def low_bits(words, left, right):
+    """The signed number in some bits of each lane, of which `left` bits stand above."""
+    return (words << left) >> right
+
+
+def decoder(target):
+    """decode(format, b, scale, zero, block, blocks, k, first, last, k_first, k_last, out).
+
+    b: panels in the format, [panels, ...] with k numbers a column. Writes numbers k_first to k_last of panels first to
+    last to out, f32[panel, k_last - k_first, 16]. k_first must be a multiple of 16. zero may be null.
+    """
+    ROW = Vec(F32, target.lanes, (WIDTH // target.lanes,))
+    WORDS, BYTES = ROW.to(dtype=I32), ROW.to(dtype=I8)
+
+    def factors(scale, zero, at):
+        nothing = splat(WORDS, 0)
+        return load(ROW, scale + at), nothing if is_null(zero) else convert(WORDS, load(BYTES, zero + at))
+
+    def decode_half(b, k, first, last, k_first, k_last, out):
+        for panel in range(first, last):
+            source = pointer(F16, b) + (panel * k + k_first) * WIDTH
+            for _ in range(k_first, k_last):
+                store(out, load_half(ROW, source))
+                source += WIDTH
+                out += WIDTH
+
+    def decode_int8(b, scale, zero, block, blocks, k, first, last, k_first, k_last, out):
+        for panel in range(first, last):
+            words = pointer(I32, b) + (panel * ((k + 3) // 4) + k_first // 4) * WIDTH
+            at = k_first
+            while at < k_last:
+                index = at // block
+                stop = min(k_last, (index + 1) * block)
+                factor, offset = factors(scale, zero, (panel * blocks + index) * WIDTH)
+                for _ in range((stop - at) >> 2):
+                    w = load(WORDS, words)
+                    store(out, convert(ROW, low_bits(w, 24, 24) - offset) * factor)
+                    store(out + WIDTH, convert(ROW, low_bits(w, 16, 24) - offset) * factor)
+                    store(out + 2 * WIDTH, convert(ROW, low_bits(w, 8, 24) - offset) * factor)
+                    store(out + 3 * WIDTH, convert(ROW, (w >> 24) - offset) * factor)
+                    words += WIDTH
+                    out += 4 * WIDTH
+                shift = 24
+                for _ in range((stop - at) & 3):
+                    store(out, convert(ROW, low_bits(load(WORDS, words), shift, 24) - offset) * factor)
+                    shift -= 8
+                    out += WIDTH
+                at = stop
+
+    def decode_int4(b, scale, zero, block, blocks, k, first, last, k_first, k_last, out):
+        for panel in range(first, last):
+            words = pointer(I32, b) + (panel * ((k + 7) // 8) + k_first // 8) * WIDTH
+            at = k_first
+            while at < k_last:
+                index = at // block
+                stop = min(k_last, (index + 1) * block)
+                factor, offset = factors(scale, zero, (panel * blocks + index) * WIDTH)
+                for _ in range((stop - at) >> 3):
+                    w = load(WORDS, words)
+                    for q in range(8):
+                        store(out + q * WIDTH, convert(ROW, low_bits(w, 28 - 4 * q, 28) - offset) * factor)
+                    words += WIDTH
+                    out += 8 * WIDTH
+                shift = 28
+                for _ in range((stop - at) & 7):
+                    store(out, convert(ROW, low_bits(load(WORDS, words), shift, 28) - offset) * factor)
+                    shift -= 4
+                    out += WIDTH
+                at = stop
+
+    def decode(format, b, scale, zero, block, blocks, k, first, last, k_first, k_last, out):
+        if format == HALF:
+            decode_half(b, k, first, last, k_first, k_last, out)
+        elif format == INT8:
+            decode_int8(b, scale, zero, block, blocks, k, first, last, k_first, k_last, out)
+        elif format == INT4:
+            decode_int4(b, scale, zero, block, blocks, k, first, last, k_first, k_last, out)
+
+    return decode
+
+
+def half_tile(rows, panels, lanes):
+    """A tile over panels of f16, as those of tiles.py; source: see `direct_tiles`."""
+    shape = (rows, panels, WIDTH // lanes)
+    TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
+
+    def tile(start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row):
+        b, _, _, _, _, k, first = source
+        acc = load(TILE, start, 0, WIDTH)
+        at, b_panel = pointer(F16, b) + (first * k + k_first) * WIDTH, k * WIDTH
+        for _ in range(k_first, k_last):
+            acc = fma(spread(COLUMN, a, a_row), load_half(ROW, at, 0, b_panel), acc)
+            a += 1
+            at += WIDTH
+        if adds:
+            acc = acc + load(TILE, addend, y_row, WIDTH)
+        store(y, clamp(acc, lo, hi), y_row, WIDTH)
+
+    return tile
+
+
+def word_tile(bits):
+    """Makes tiles over panels whose lanes of 32 bits hold integers of so many."""
+    depth, top = 32 // bits, 32 - bits
+
+    def make(rows, panels, lanes):
+        shape = (rows, panels, WIDTH // lanes)
+        TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
+        WORDS, BYTES = ROW.to(dtype=I32), ROW.to(dtype=I8)
+
+        def tile(start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row):
+            b, scale, zero, block, blocks, k, first = source
+            acc = load(TILE, start, 0, WIDTH)
+            groups = (k + depth - 1) // depth
+            words, b_panel = pointer(I32, b) + (first * groups + k_first // depth) * WIDTH, groups * WIDTH
+            row = blocks * WIDTH
+            at = k_first
+            while at < k_last:
+                index = at // block
+                stop = min(k_last, (index + 1) * block)
+                factors_at = first * row + index * WIDTH
+                factor, offset = load(ROW, scale + factors_at, 0, row), splat(WORDS, 0)
+                if not is_null(zero):
+                    offset = convert(WORDS, load(BYTES, zero + factors_at, 0, row))
+                for _ in range((stop - at) // depth):
+                    w = load(WORDS, words, 0, b_panel)
+                    for q in range(depth):
+                        b_row = convert(ROW, low_bits(w, top - bits * q, top) - offset) * factor
+                        acc = fma(spread(COLUMN, a + q, a_row), b_row, acc)
+                    a += depth
+                    words += WIDTH
+                shift = top
+                for _ in range((stop - at) & (depth - 1)):
+                    b_row = convert(ROW, low_bits(load(WORDS, words, 0, b_panel), shift, top) - offset) * factor
+                    acc = fma(spread(COLUMN, a, a_row), b_row, acc)
+                    shift -= bits
+                    a += 1
+                at = stop
+            if adds:
+                acc = acc + load(TILE, addend, y_row, WIDTH)
+            store(y, clamp(acc, lo, hi), y_row, WIDTH)
+
+        return tile
+
+    return make
+
+
+def direct_tiles(target):
+    """(panels_for, run): tiles that decode what they load, for up to DIRECT_ROWS rows.
+
+    run(format, rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row): as TileSet.run,
+    but for source, (b, scale, zero, block, blocks, k, first) as `decoder` takes them.
+    """
+    widest = {16: {1: 4, 4: 4}, 8: {1: 4, 2: 2}, 4: {1: 4, 2: 2}}[target.lanes]
+    half, int8, int4 = (TileSet(make, target.lanes, widest) for make in (half_tile, word_tile(8), word_tile(4)))
+    run_half, run_int8, run_int4 = half.run, int8.run, int4.run
+
+    def run(format, rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row):
+        if format == HALF:
+            run_half(rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row)
+        elif format == INT8:
+            run_int8(rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row)
+        elif format == INT4:
+            run_int4(rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row)
+
+    return half.panels_for, run
