@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_rt.binding import Binding
+from edge_rt.cost import macs
 from edge_rt.errors import InputError
 from edge_rt.runner import Runner
 from edge_rt.signature import Signature
@@ -16,7 +17,8 @@ from edge_rt.types import TensorType
 
 class PlanStep(NamedTuple):
     """One step. kernels: symbols, or ("numpy",). inputs, outputs: types as text. offset: of the first output in the arena
-    (-1 outside it). parts: of each kernel. flops: as the lowering counts them."""
+    (-1 outside it). parts: of each kernel. macs: multiply-adds, see cost.py. flops: as the lowering counts them; of NumPy
+    steps twice the multiply-adds."""
 
     name: str
     op: str
@@ -26,6 +28,7 @@ class PlanStep(NamedTuple):
     offset: int
     parts: tuple[int, ...]
     flops: int
+    macs: int
 
     @property
     def is_native(self) -> bool:
@@ -105,13 +108,17 @@ def _step(binding: Binding, index: int) -> PlanStep:
     step = binding.steps[index]
     calls = step.calls
     first = binding.places.get(step.outputs[0]) if step.outputs else None
+    types = [None if s is None else binding.types[s] for s in step.inputs]
+    counted = macs(step.item.op.name, step.item.attrs, types, [binding.types[s] for s in step.outputs])
+    known = counted if isinstance(counted, int) else 0
     return PlanStep(
         step.item.name,
         step.item.op.name,
         ("numpy",) if calls is None else tuple(c.spec.symbol for c in calls),
-        tuple("-" if s is None else str(binding.types[s]) for s in step.inputs),
+        tuple("-" if t is None else str(t) for t in types),
         tuple(str(binding.types[s]) for s in step.outputs),
         -1 if first is None or first.block is None else first.block.offset,
         () if calls is None else tuple(c.parts for c in calls),
-        0 if calls is None else sum(c.flops for c in calls),
+        2 * known if calls is None else sum(c.flops for c in calls),
+        known,
     )

@@ -23,6 +23,8 @@ Turns a trained model into a .edge bundle, which `edge-rt` and edge_rt.load run.
   edge-export net.onnx --input x=1,3,224,224       fixes the sizes of the input x
   edge-export net.onnx --input ids=1,tokens        names a size instead; ? keeps it as it is
   edge-export net.onnx --asset labels=labels.txt --metadata version=3
+  edge-export net.onnx --device raspberry-pi-4     and checks that it fits that board: see `edge-rt devices`
+  edge-export net.onnx --check --device raspberry-pi-zero-2-w
   edge-export net.onnx --verify --data x=photo.npy compares on your own data, not on random numbers
 """
 
@@ -42,7 +44,16 @@ def parser() -> argparse.ArgumentParser:
         "--data", metavar="NAME=FILE", type=_pair, action="append", default=[],
         help="a .npy file for --verify and for the stored test vector; once per input",
     )  # fmt: skip
-    top.add_argument("--check", action="store_true", help="only say whether the model is supported")
+    top.add_argument(
+        "--check", action="store_true", help="write nothing, only say whether the model is supported (and fits --device)"
+    )
+    top.add_argument(
+        "--device", metavar="NAME",
+        help="a board that the model must fit: a kernel for every step, and at most half of its memory",
+    )  # fmt: skip
+    top.add_argument(
+        "--allow-numpy", action="store_true", help="with --device: steps without a kernel, which run in NumPy, are fine"
+    )
     top.add_argument("--verify", action="store_true", help="run both models and compare before writing")
     top.add_argument(
         "--metadata", metavar="KEY=VALUE", type=_pair, action="append", default=[], help="text to keep in the bundle"
@@ -58,33 +69,38 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line. 0: done; 1: a problem with the model, in one line on stderr; 2: wrong use."""
+    """Runs the command line. 0: done; 1: a problem with the model, or --check says that it does not fit; 2: wrong use."""
     options = parser().parse_args(arguments)
+    if options.allow_numpy and not options.device:
+        parser().error("--allow-numpy goes with --device")
     try:
         report = _run(options)
     except (EdgeError, OSError) as error:
         print(f"edge-export: {error}", file=sys.stderr)
         return 1
     print(json.dumps(report.as_dict(), indent=1) if options.json else report)
-    return 0
+    return 1 if report.device is not None and report.device.problems else 0
 
 
 def _run(options: argparse.Namespace) -> Any:
     from exporter.export import check, export
 
     shapes = dict(options.input)
+    inputs = {name: _load(name, file) for name, file in options.data} or None
+    fit = {"device": options.device, "allow_numpy": options.allow_numpy}
     if options.check:
-        return check(options.model, input_shapes=shapes)
+        return check(options.model, input_shapes=shapes, inputs=inputs, **fit)
     with _progress(options.verbose) as tell:
         return export(
             options.model,
             options.output or f"{options.model.removesuffix('.onnx')}.edge",
             input_shapes=shapes,
-            inputs={name: _load(name, file) for name, file in options.data} or None,
+            inputs=inputs,
             metadata=dict(options.metadata),
             assets=dict(options.asset),
             test_vectors=not options.no_test_vector,
             verify=options.verify,
+            **fit,
             progress=tell,
         )
 

@@ -9,13 +9,16 @@ from typing import Any, NamedTuple, Union
 
 import numpy as np
 
+from devices import Device
+from devices import load as load_device
 from edge_rt.bundle import Bundle, TestVector, to_bytes, write
-from edge_rt.errors import ImporterError, VerificationError
+from edge_rt.errors import DeviceError, ImporterError, VerificationError
 from edge_rt.graph import Graph
 from edge_rt.interpreter import evaluate
 from edge_rt.model import load
 from edge_rt.signature import Signature
 from exporter import importers
+from exporter.fit import fit
 from exporter.importers import Imported, InputShapes, OracleError
 from exporter.passes import optimize
 from exporter.report import Report, constants, count_macs, count_ops, count_parameters, tensors
@@ -51,6 +54,8 @@ def export(
     assets: Mapping[str, Asset] | None = None,
     test_vectors: bool = True,
     verify: bool = False,
+    device: str | Device | None = None,
+    allow_numpy: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Writes the bundle of a trained model to `path`, and reports what was done.
@@ -61,11 +66,15 @@ def export(
     says about itself. assets: blobs by name, as bytes or as paths of files. test_vectors: store inputs and outputs for
     `edge-rt verify`, up to VECTOR_LIMIT bytes; outputs come from the source runtime, or where that is not installed
     from the NumPy references. verify: run the bundle and the source model and compare, before anything is written.
+    device: the board (by name, see `devices.names()`) that the model must fit: see `exporter.fit`. allow_numpy: it fits also
+    if steps of it have no kernel.
     progress: called with the name of each step as it begins.
 
     Raises UnsupportedError that lists all operators the project lacks, ImporterError for a source that cannot be read,
-    VerificationError where outputs differ or the source runtime is missing, InputError for unfitting `inputs`, OSError.
+    VerificationError where outputs differ or the source runtime is missing, InputError for unfitting `inputs`, DeviceError
+    that lists why the model does not fit the device, OSError.
     """
+    board = _board(device)
     tell = progress or (lambda step: None)
     tell("reading the model")
     imported = importers.read(source, input_shapes)
@@ -79,6 +88,11 @@ def export(
     report.passes = optimize(graph)
     report.ops_after = count_ops(graph)
     report.weight_bytes = sum(a.nbytes for a in constants(graph))
+    if board is not None:
+        tell(f"planning for {board.name}")
+        report.device = fit(graph, board, None if trial is None else trial.inputs, report.weight_bytes, allow_numpy)
+        if report.device.problems:
+            raise DeviceError(f"{report.source} does not fit {board.name}: {'; '.join(report.device.problems)}")
     vectors = _vectors(trial, report) if test_vectors else []
     bundle = Bundle({SIGNATURE: graph}, {**imported.metadata, **(metadata or {})}, _read_assets(assets or {}), vectors)
     if verify and trial is not None:
@@ -92,9 +106,34 @@ def export(
     return report
 
 
-def check(source: str | os.PathLike[str] | bytes | Any, *, input_shapes: InputShapes | None = None) -> Report:
-    """What `export` would read, without optimising or writing. Raises UnsupportedError that lists what is missing."""
-    return _report(source, importers.read(source, input_shapes))
+def check(
+    source: str | os.PathLike[str] | bytes | Any,
+    *,
+    input_shapes: InputShapes | None = None,
+    inputs: Mapping[str, Array] | None = None,
+    device: str | Device | None = None,
+    allow_numpy: bool = False,
+) -> Report:
+    """What `export` would read, and how it would run on a device, without running or writing it.
+
+    Arguments as those of `export`. Why a model does not fit the device is in the report: `report.device.problems`.
+    Raises UnsupportedError that lists what is missing, and DeviceError where sizes are needed and not given.
+    """
+    board = _board(device)
+    imported = importers.read(source, input_shapes)
+    graph = imported.graph
+    report = _report(source, imported)
+    if board is not None:
+        given = None if inputs is None else _checked(graph, inputs)
+        report.passes = optimize(graph)
+        report.ops_after = count_ops(graph)
+        report.weight_bytes = sum(a.nbytes for a in constants(graph))
+        report.device = fit(graph, board, given, report.weight_bytes, allow_numpy)
+    return report
+
+
+def _board(device: str | Device | None) -> Device | None:
+    return load_device(device) if isinstance(device, str) else device
 
 
 def _report(source: Any, imported: Imported) -> Report:
@@ -115,8 +154,7 @@ def _try(imported: Imported, given: Mapping[str, Array] | None, report: Report, 
     """Inputs and expected outputs; None where there are none to be had, which the report then explains."""
     graph = imported.graph
     if given is not None:
-        names = [v.name for v in graph.inputs]
-        given = dict(zip(names, Signature(SIGNATURE, graph).check(given)))
+        given = _checked(graph, given)
     try:
         oracle = imported.oracle()
         if oracle is None and must_run:
@@ -136,6 +174,10 @@ def _try(imported: Imported, given: Mapping[str, Array] | None, report: Report, 
             raise VerificationError(f"{error}; give it inputs that it accepts") from None
         report.test_vector = f"none: {error}"
         return None
+
+
+def _checked(graph: Graph, given: Mapping[str, Array]) -> dict[str, Array]:
+    return dict(zip([v.name for v in graph.inputs], Signature(SIGNATURE, graph).check(given)))
 
 
 def _reference(graph: Graph, given: Mapping[str, Array] | None, report: Report) -> _Trial | None:

@@ -6,8 +6,12 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edge_rt.dims import IntLike, product
+from edge_rt.cost import macs
+from edge_rt.dims import IntLike
+from edge_rt.errors import SymbolicDimError
 from edge_rt.graph import Graph, Node
+from exporter.fit import Fit
+from exporter.texts import count, size
 from exporter.verify import Difference
 
 
@@ -46,6 +50,8 @@ class Report:
     oracle: str = ""
     """The source runtime that outputs were compared with; "" if they were not."""
     differences: list[Difference] = field(default_factory=list)
+    device: Fit | None = None
+    """How the model runs on the board that was asked for."""
     notes: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,17 +62,19 @@ class Report:
         lines = [f"{self.source} -> {self.path}" if self.path else self.source]
         lines += [f"  input   {t}" for t in self.inputs]
         lines += [f"  output  {t}" for t in self.outputs]
-        lines.append(f"  {_count(self.parameters)} parameters, {_count(self.macs)} multiply-adds a run")
+        lines.append(f"  {count(self.parameters)} parameters, {count(self.macs)} multiply-adds a run")
         lines.append(f"  {_ops(self.ops_before)}")
         if self.path:
             lines.append(f"  now {_ops(self.ops_after)}")
             lines += [f"    {name} x{count}" for name, count in self.passes]
-            lines.append(f"  {_size(self.file_bytes)} file, {_size(self.weight_bytes)} of it weights")
+            lines.append(f"  {size(self.file_bytes)} file, {size(self.weight_bytes)} of it weights")
             lines.append(f"  test vector: {self.test_vector}")
             lines.append(f"  {self._numpy()}")
         if self.oracle:
             lines.append(f"  compared with {self.oracle}:")
             lines += [f"    {d}" for d in self.differences]
+        if self.device is not None:
+            lines.append(f"  {self.device}")
         return "\n".join([*lines, *(f"  note: {n}" for n in self.notes)])
 
     def _numpy(self) -> str:
@@ -121,56 +129,16 @@ def count_parameters(graph: Graph) -> int:
 
 
 def count_macs(graph: Graph) -> int | str:
-    """Multiply-adds of the convolutions, matrix products and recurrent layers of a run; bodies of loops count once."""
+    """Multiply-adds of a run; bodies of loops count once. "unknown" where the sizes are too involved to be followed."""
     total: IntLike = 0
-    for node in all_nodes(graph):
-        rule = _MACS.get(node.op.name)
-        shapes = [None if v is None else v.type.shape for v in (*node.inputs, node.output)]
-        if rule is not None and all(s is not None for s in shapes[:2]) and shapes[-1] is not None:
-            total = total + rule(node, shapes)
+    try:
+        for node in all_nodes(graph):
+            types = [None if v is None else v.type for v in node.inputs]
+            total = total + macs(node.op.name, node.attrs, types, [v.type for v in node.outputs])
+    except SymbolicDimError:
+        return "unknown"
     return total if isinstance(total, int) else str(total)
-
-
-def _conv(node: Node, shapes: list[Any]) -> IntLike:
-    x, w, y = shapes[0], shapes[_WEIGHTS.get(node.op.name, 1)], shapes[-1]
-    moving = x if node.op.name == "ConvTranspose" else y
-    return product(moving) * product(w[1:])
-
-
-def _matmul(node: Node, shapes: list[Any]) -> IntLike:
-    a, y = shapes[0], shapes[-1]
-    inner: IntLike = 1 if not a else a[-2] if getattr(node.attrs, "transA", False) else a[-1]
-    return product(y) * inner
-
-
-def _recurrent(node: Node, shapes: list[Any]) -> IntLike:
-    x, w, r = shapes[0], shapes[1], shapes[2]
-    return product(x[:2]) * (product(w) + product(r))
-
-
-_WEIGHTS = {"QLinearConv": 3}
-_MACS = {
-    **dict.fromkeys(("Conv", "ConvTranspose", "ConvInteger", "QLinearConv"), _conv),
-    **dict.fromkeys(("MatMul", "Gemm", "MatMulInteger", "QLinearMatMul"), _matmul),
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM"), _recurrent),
-}
 
 
 def _ops(counts: dict[str, int]) -> str:
     return f"{sum(counts.values())} operators: " + ", ".join(f"{name} x{count}" for name, count in counts.items())
-
-
-def _count(number: int | str) -> str:
-    if isinstance(number, str):
-        return number
-    for limit, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if number >= limit:
-            return f"{number / limit:.3g} {unit}"
-    return str(number)
-
-
-def _size(number: int) -> str:
-    for limit, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
-        if number >= limit:
-            return f"{number / limit:.3g} {unit}"
-    return f"{number} bytes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 T = TypeVar("T")
 
@@ -13,17 +13,17 @@ BIG = 0.5
 """A core counts as big from this part of the largest capacity on: a slower one would keep the others waiting."""
 
 
-class Cores(NamedTuple):
+class Cores:
     """What a process has to compute with.
 
     allowed: CPUs of its affinity and cpuset. used: one CPU per physical core, big cores only. quota: CPUs' worth of time
     that its cgroups grant, None without a limit. threads: the default number of threads.
     """
 
-    allowed: tuple[int, ...]
-    used: tuple[int, ...]
-    quota: float | None
-    threads: int
+    __slots__ = ("allowed", "quota", "threads", "used")
+
+    def __init__(self, allowed: tuple[int, ...], used: tuple[int, ...], quota: float | None, threads: int) -> None:
+        self.allowed, self.used, self.quota, self.threads = allowed, used, quota, threads
 
     def __str__(self) -> str:
         text = f"{len(self.allowed)} CPUs allowed"
@@ -96,11 +96,13 @@ def _big(base: str, cpus: list[int]) -> list[int]:
 # ---- cgroups --------------------------------------------------------------------------------------------------------
 
 
-class _Group(NamedTuple):
+class _Group:
     """A cgroup of this process in one hierarchy, as folders from its own to the outermost that is visible."""
 
-    folders: tuple[str, ...]
-    is_cpuset: bool
+    __slots__ = ("folders", "is_cpuset")
+
+    def __init__(self, folders: list[str], is_cpuset: bool) -> None:
+        self.folders, self.is_cpuset = folders, is_cpuset
 
     def each(self, read: Callable[[str], T | None]) -> list[T]:
         """What `read` finds in each folder that tells."""
@@ -130,7 +132,7 @@ def _groups(base: str) -> Iterator[_Group]:
                 folders = [base + mount[4].rstrip("/")]
                 for name in _below(own[controller], mount[3]):
                     folders.append(f"{folders[-1]}/{name}")
-                yield _Group(tuple(reversed(folders)), controller != "cpu")
+                yield _Group(folders[::-1], controller != "cpu")
 
 
 def _below(path: str, mounted: str) -> list[str]:
