@@ -1,4 +1,4 @@
-"""python -m bench zoo | run | report | layers"""
+"""python -m bench zoo | run | report | layers | start | instructions"""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from bench import instructions, start
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
 from bench.peers import OURS, PEERS, backend
@@ -14,8 +15,9 @@ from bench.plot import svg
 from bench.report import markdown
 from bench.results import Record, machine, versions
 from bench.runner import Effort, Result, measure
-from bench.zoo import NAMES
+from bench.zoo import NAMES, ZOO
 from edge_rt.errors import EdgeError
+from tests.boards.emulator import TARGET_OF
 from tests.corpus.fetch import Unavailable
 
 UNMEASURABLE = (EdgeError, Unavailable)
@@ -59,6 +61,19 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--runs", type=int, default=20, help="timed runs (default: 20)")
     table.add_argument("--top", type=int, metavar="N", help="only the N slowest steps")
     table.set_defaults(function=_layers)
+    begin = commands.add_parser(
+        "start", help="process start to first result", description="Starts processes that take turns, one per runtime."
+    )
+    begin.add_argument("--models", nargs="+", default=list(start.MODELS), choices=list(ZOO), help="two by default")
+    begin.add_argument("--rounds", type=int, default=15, help="processes of each (default: 15)")
+    begin.set_defaults(function=_start)
+    count = commands.add_parser(
+        "instructions", help="instructions on emulated boards",
+        description="Counts instructions per inference, ours and LiteRT's (needs root for apt-get, once).",
+    )  # fmt: skip
+    count.add_argument("--models", nargs="+", default=list(NAMES), metavar="NAME", help="default: the zoo")
+    count.add_argument("--boards", nargs="+", default=["pi5"], choices=list(TARGET_OF), help="default: pi5")
+    count.set_defaults(function=_instructions)
     return parser
 
 
@@ -116,6 +131,21 @@ def _report(options: argparse.Namespace) -> int:
 def _layers(options: argparse.Namespace) -> int:
     with tempfile.TemporaryDirectory() as folder:
         print(layers(find(options.model), Path(folder), options.runs).table(options.top))
+    return 0
+
+
+def _start(options: argparse.Namespace) -> int:
+    print(start.table(start.measure_starts([find(name) for name in options.models], options.rounds)))
+    return 0
+
+
+def _instructions(options: argparse.Namespace) -> int:
+    models = [find(name) for name in _expand(options.models)]
+
+    def tell(count: instructions.Count) -> None:
+        print(f"{count.model}, {count.board}: {count.ours:.3g} M, LiteRT {count.litert}", file=sys.stderr, flush=True)
+
+    print(instructions.table(instructions.count_instructions(models, options.boards, tell)))
     return 0
 
 

@@ -1,0 +1,132 @@
+"""From the start of a process to a model's first result, and the memory the process holds then."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import exporter
+from bench.models import BenchModel
+from bench.peers import OURS, backend
+
+BARE = "numpy + msgpack"
+"""Imports only: what no program in Python with ours can be below."""
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+
+MODELS = ("dscnn", "mobilenetv2")
+
+PROGRAMS = {
+    BARE: "import numpy, msgpack",
+    OURS: """
+import numpy, edge_rt
+model = edge_rt.load(path, threads=1)
+result = model.run({"input": numpy.full(shape, 0.5, "float32")})
+""",
+    "onnxruntime": """
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = options.inter_op_num_threads = 1
+session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+result = session.run(None, {"input": numpy.full(shape, 0.5, "float32")})
+""",
+    "litert": """
+import numpy
+from ai_edge_litert.interpreter import Interpreter
+interpreter = Interpreter(path, num_threads=1)
+interpreter.allocate_tensors()
+[given], [made] = interpreter.get_input_details(), interpreter.get_output_details()
+interpreter.set_tensor(given["index"], numpy.full(given["shape"], 0.5, "float32"))
+interpreter.invoke()
+result = interpreter.get_tensor(made["index"])
+""",
+    "ncnn": """
+import numpy, ncnn
+net = ncnn.Net()
+net.opt.num_threads = 1
+net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+net.load_param(path)
+net.load_model(path[:-len("param")] + "bin")
+extractor = net.create_extractor()
+extractor.input(net.input_names()[0], ncnn.Mat(numpy.full(shape[1:], 0.5, "float32")))
+result = numpy.array(extractor.extract(net.output_names()[0])[1])
+""",
+}
+"""What the shortest program of each runtime looks like; `path` and `shape` (of the input, channels first) are given."""
+
+BEFORE = "import sys\npath, shape = sys.argv[1], tuple(map(int, sys.argv[2].split(',')))\n"
+AFTER = """
+import time
+now = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+for module in ("numba", "torch", "tensorflow"):
+    assert module not in sys.modules, module
+with open("/proc/self/status") as file:
+    pages = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
+print(now, pages)
+"""
+
+
+class Start(NamedTuple):
+    """Medians. ms: from before the process starts until the result is there; rss: MiB of the whole process then."""
+
+    model: str
+    runtime: str
+    ms: float
+    rss: float
+
+
+def measure_starts(models: Sequence[BenchModel], rounds: int, seed: int = 0) -> list[Start]:
+    """Runtimes take turns, each time in a fresh process, in random order; one round before is not counted.
+
+    Raises CalledProcessError if a program fails, ValueError if a model lacks a file.
+    """
+    shuffle = random.Random(seed).shuffle
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for model in models:
+            commands = {name: _command(name, model, Path(folder)) for name in PROGRAMS}
+            samples: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
+            order = list(commands)
+            for turn in range(rounds + 1):
+                shuffle(order)
+                for name in order:
+                    sample = _once(commands[name])
+                    if turn:
+                        samples[name].append(sample)
+            found += [Start(model.name, n, *np.median(s, axis=0).tolist()) for n, s in samples.items()]
+    return found
+
+
+def table(starts: Sequence[Start]) -> str:
+    """Markdown."""
+    lines = ["| model | runtime | process start to first result, ms | RSS, MiB |", "| --- | --- | ---: | ---: |"]
+    return "\n".join([*lines, *(f"| {s.model} | {s.runtime} | {s.ms:.0f} | {s.rss:.1f} |" for s in starts)])
+
+
+def _command(name: str, model: BenchModel, folder: Path) -> list[str]:
+    files = dict(model.files)
+    if name == OURS:
+        files["edge"] = folder / f"{model.name}.edge"
+        exporter.export(files["onnx"], files["edge"], inputs=model.inputs, test_vectors=False)
+    format_ = "onnx" if name == BARE else backend(name).FORMAT
+    if format_ not in files:
+        raise ValueError(f"{model.name} has no {format_} file; `python -m bench zoo` makes them")
+    [array] = model.inputs.values()
+    shape = ",".join(map(str, array.shape))
+    return [sys.executable, "-c", BEFORE + PROGRAMS[name] + AFTER, str(files[format_]), shape]
+
+
+def _once(command: list[str]) -> tuple[float, float]:
+    begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT)
+    end, rss = map(int, done.stdout.splitlines()[-1].split())
+    return (end - begin) / 1e6, rss / 1024
