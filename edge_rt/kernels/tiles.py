@@ -1,8 +1,9 @@
 """GEMM microkernels: tiles of y = a @ panels that live in registers, and the choice among them.
 
 A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row,
-and the addend (if `adds`) lies like y. Every number is one chain of fused multiply-adds over k in ascending order,
-whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
+and the addend (if `adds`) lies like y. A row of a is `segments` pieces of k numbers, at a + offsets[i]; the next row is
+a_row further; path is (a_row, offsets, segments). Every number is one chain of fused multiply-adds over k in ascending
+order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ def spread_tile(rows, panels, lanes):
     shape = (rows, panels, WIDTH // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
 
-    def tile(start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+    def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         acc = load(TILE, start, 0, WIDTH)
+        a_row, offsets, segments = path
         three = hide(3 * a_row)
-        for _ in range(k):
-            acc = fma(spread_rows(COLUMN, a, a_row, three), load(ROW, b, 0, b_panel), acc)
-            a += 1
-            b += WIDTH
+        for segment in range(segments):
+            at = a + offsets[segment]
+            for _ in range(k):
+                acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
+                at += 1
+                b += WIDTH
         if adds:
             acc = acc + load(TILE, addend, y_row, WIDTH)
         store(y, clamp(acc, lo, hi), y_row, WIDTH)
@@ -48,20 +52,23 @@ def lane_tile(rows, panels, lanes):
     shape = (rows, panels, WIDTH // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
 
-    def tile(start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+    def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         acc = load(TILE, start, 0, WIDTH)
-        for _ in range(k >> 2):
-            column = load(COLUMN, a, a_row)
-            acc = fma(lane(column, 0), load(ROW, b, 0, b_panel), acc)
-            acc = fma(lane(column, 1), load(ROW, b + WIDTH, 0, b_panel), acc)
-            acc = fma(lane(column, 2), load(ROW, b + 2 * WIDTH, 0, b_panel), acc)
-            acc = fma(lane(column, 3), load(ROW, b + 3 * WIDTH, 0, b_panel), acc)
-            a += 4
-            b += 4 * WIDTH
-        for _ in range(k & 3):
-            acc = fma(spread(COLUMN, a, a_row), load(ROW, b, 0, b_panel), acc)
-            a += 1
-            b += WIDTH
+        a_row, offsets, segments = path
+        for segment in range(segments):
+            at = a + offsets[segment]
+            for _ in range(k >> 2):
+                column = load(COLUMN, at, a_row)
+                acc = fma(lane(column, 0), load(ROW, b, 0, b_panel), acc)
+                acc = fma(lane(column, 1), load(ROW, b + WIDTH, 0, b_panel), acc)
+                acc = fma(lane(column, 2), load(ROW, b + 2 * WIDTH, 0, b_panel), acc)
+                acc = fma(lane(column, 3), load(ROW, b + 3 * WIDTH, 0, b_panel), acc)
+                at += 4
+                b += 4 * WIDTH
+            for _ in range(k & 3):
+                acc = fma(spread(COLUMN, at, a_row), load(ROW, b, 0, b_panel), acc)
+                at += 1
+                b += WIDTH
         if adds:
             acc = acc + load(TILE, addend, y_row, WIDTH)
         store(y, clamp(acc, lo, hi), y_row, WIDTH)
@@ -92,22 +99,22 @@ def _chain_run(tiles):
     # A tile that stands here twice is found the first time: LLVM drops the other one.
     (r0, p0, t0), (r1, p1, t1), (r2, p2, t2), (r3, p3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
 
-    def nothing(rows, panels, start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+    def nothing(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         pass
 
     others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
 
-    def run(rows, panels, start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+    def run(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         if rows == r0 and panels == p0:
-            t0(start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+            t0(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
         elif rows == r1 and panels == p1:
-            t1(start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+            t1(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
         elif rows == r2 and panels == p2:
-            t2(start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+            t2(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
         elif rows == r3 and panels == p3:
-            t3(start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+            t3(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
         else:
-            others(rows, panels, start, a, a_row, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+            others(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
 
     return run
 
@@ -132,5 +139,5 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(lane_tile, 4, {1: 5, 2: 2, 4: 1})
     if target.lanes == 16:
-        return TileSet(spread_tile, 16, {1: 12, 2: 12, 4: 4, 8: 2})
+        return TileSet(spread_tile, 16, {1: 14, 2: 14, 4: 6, 8: 2})
     return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1})

@@ -9,6 +9,11 @@ MAX_DIMS = 6
 """Dimensions that strided kernels walk over, after merging."""
 
 
+def ceil_div(a: int, b: int) -> int:
+    """a / b, rounded up."""
+    return -(-a // b)
+
+
 def dense_strides(shape: Sequence[int]) -> list[int]:
     """Strides in elements of a C-ordered tensor."""
     strides = [1] * len(shape)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from edge_rt.lowering._layout import dense_strides
+from edge_rt.lowering._layout import ceil_div, dense_strides
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.copy import copy_call
-from edge_rt.lowering.gemm import ceil_div, gemm_call, pack_call
+from edge_rt.lowering.gemm import gemm_call, pack_call
 from edge_rt.ops.edge_gemm import WIDTH
 from edge_rt.types import DType
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import math
 
+from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, Lowered, Out, Scratch, lowers
 from edge_rt.lowering.conv import conv_call
-from edge_rt.lowering.gemm import ceil_div, is_f32, pack_call, transpose_call
+from edge_rt.lowering.gemm import is_f32, pack_call, transpose_call
 from edge_rt.ops._windows import Geometry, geometry
 from edge_rt.ops.edge_gemm import WIDTH
 

@@ -1,4 +1,4 @@
-"""Convolutions: patches are gathered block by block for the panel GEMM kernel; depthwise ones have their own kernel."""
+"""Convolutions run on the panel GEMM kernel, over windows of the image; depthwise ones have a kernel of their own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
-from edge_rt.lowering.gemm import ACTIVATIONS, Compact, ceil_div, compact_of, gemm_call
+from edge_rt.lowering.gemm import ACTIVATIONS, Compact, compact_of, gemm_call
+from edge_rt.lowering.windows import is_plain, windows
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
@@ -30,17 +32,6 @@ takes the rest too). bias and residual may be null.
 _CHANNEL_BLOCK = 128
 """Channels that a depthwise convolution takes through all rows before the next ones: three rows of them fit caches."""
 
-_GATHER_PARTS = 16
-"""Most parts of a convolution that gathers patches: each has a buffer for them."""
-
-
-def patch_geometry(g: Geometry, x: tuple[int, ...], group: int) -> list[int]:
-    """The table that gathering patches of x [n, h, w, c] needs, see kernels/rows.py."""
-    channels = x[3] // group
-    run_pixels = g.kernel[1] if group == 1 and g.dilations[1] == 1 else 1
-    return [*x[1:], *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out, channels, run_pixels]
-
-
 def conv_call(
     x: Arg, panels: Arg, y: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, bias: Arg, residual: Arg,
     attrs: EpilogueAttrs | None, own_scratch: Sequence[int] = (), compact: Compact | None = None,
@@ -49,12 +40,11 @@ def conv_call(
     channels, columns = shape[3] // group, n // group
     k = math.prod(g.kernel) * channels
     offsets = [[i * channels, i * ceil_div(columns, WIDTH), i * columns, i * columns] for i in range(group)]
-    plain = g.kernel == g.strides == (1, 1) and not any((*g.begin, *g.end))
+    m = shape[0] * math.prod(g.out)
     return gemm_call(
-        x, panels, y, m=shape[0] * math.prod(g.out), n=columns, k=k, batches=offsets, bias=bias, residual=residual,
-        attrs=attrs, a_row=shape[3], y_row=n, geometry=None if plain else patch_geometry(g, shape, group),
-        a_size=math.prod(shape), own_scratch=own_scratch, most_parts=64 if plain else _GATHER_PARTS,
-        compact=compact,
+        x, panels, y, m=m, n=columns, k=k, batches=offsets, bias=bias, residual=residual, attrs=attrs, a_row=shape[3],
+        a_size=math.prod(shape), y_row=n, own_scratch=own_scratch, compact=compact,
+        windows=None if is_plain(g) else windows(shape, g, group, columns, group * m * k * columns // 4),
     )  # fmt: skip
 
 

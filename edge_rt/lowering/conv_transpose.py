@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import math
 
+from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
-from edge_rt.lowering.gemm import ACTIVATIONS, ceil_div, gemm_call
+from edge_rt.lowering.gemm import ACTIVATIONS, gemm_call
 from edge_rt.ops.edge_conv import transpose_geometry
 from edge_rt.ops.edge_gemm import WIDTH
 

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.lowering.windows import BLOCK_PIXELS, K_TOGETHER, Windows
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops.edge_gemm import ACTIVATIONS as _NAMES
 from edge_rt.ops.edge_gemm import SCALE, ZERO, EpilogueAttrs, panel_batch
@@ -28,10 +30,9 @@ GEMM_F32 = KernelSpec(
 b: panels in a format of ops/_panels.py, whatever its pointer says: f32 (PLAIN), f16 (HALF), INT8 or INT4. Integers have
 scale and zero (or null): `blocks` rows of 16 for each panel, one row for each `block` of k, see there. batches:
 int64[batch, 4], offsets in numbers: of a, of b (in panels), of bias, of y and residual. Rows of a lie a_row apart, those
-of y and residual y_row. With `geometry` (see kernels/rows.py) a is an NHWC image of a_size numbers, and its patches are
-the rows. Work is shared by blocks of row_block rows and col_block panels; k_block numbers of k are
-summed before moving on. patches: `gather_bytes` for each part, where there is a geometry. residual, bias and geometry
-may be null.
+of y and residual y_row. With `geometry` (see lowering/windows.py) a is an NHWC image of a_size numbers, and its windows are
+the rows. Work is shared by blocks of row_block rows (with geometry: its blocks) and col_block panels; k_block numbers of k
+are summed before moving on. patches: scratch for copied windows. residual, bias and geometry may be null.
 """
 
 PACK_F32 = KernelSpec(
@@ -42,15 +43,10 @@ PACK_F32 = KernelSpec(
 TRANSPOSE_F32 = KernelSpec("transpose_f32", "x:f32* y:f32* batch:i64 rows:i64 columns:i64")
 """x [batch, rows, columns] as y [batch, columns, rows]."""
 
-SLACK = 16
 PLAIN, HALF, INT8, INT4 = range(4)
 FORMATS = {DType.FLOAT32: PLAIN, DType.FLOAT16: HALF, DType.INT8: INT8, DType.UINT8: INT4}
-K_BLOCK, _ROW_BLOCK = 320, 120
-# 120 rows are whole tiles of 12, 6 and 5 rows; a k block of a panel pair stays in the nearest caches.
-
-
-def ceil_div(a: int, b: int) -> int:
-    return -(-a // b)
+K_BLOCK, _ROW_BLOCK = K_TOGETHER, BLOCK_PIXELS
+# A k block of a panel pair stays in the nearest caches.
 
 
 def balanced(size: int, most: int, multiple: int) -> int:
@@ -58,11 +54,6 @@ def balanced(size: int, most: int, multiple: int) -> int:
     if size <= most:
         return max(size, 1)
     return ceil_div(ceil_div(size, ceil_div(size, most)), multiple) * multiple
-
-
-def gather_bytes(row_block: int, k_block: int) -> int:
-    """Bytes of scratch that a part needs to gather patches."""
-    return 4 * (row_block * k_block + SLACK)
 
 
 class Compact(NamedTuple):
@@ -82,18 +73,18 @@ def compact_of(node: BoundNode) -> Compact:
 def gemm_call(
     a: Arg, b: Arg, y: Arg, *, m: int, n: int, k: int, batches: Sequence[Sequence[int]], bias: Arg = 0,
     residual: Arg = 0, attrs: EpilogueAttrs | None = None, a_row: int = 0, y_row: int = 0,
-    geometry: Sequence[int] | None = None, a_size: int = 0, own_scratch: Sequence[int] = (), most_parts: int = 64,
-    compact: Compact | None = None,
+    windows: Windows | None = None, a_size: int = 0, own_scratch: Sequence[int] = (), compact: Compact | None = None,
 ) -> Call:  # fmt: skip
-    """A call of GEMM_F32. own_scratch: bytes of the node's scratch buffers, behind which one for patches comes.
-    compact: of panels that are not f32."""
+    """A call of GEMM_F32. windows: of a convolution. own_scratch: bytes of the node's scratch buffers, behind which one for
+    copied windows comes. compact: of panels that are not f32."""
     compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
-    row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, K_BLOCK, 16)
+    row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, K_BLOCK, 16) if windows is None else windows.k_block
+    most_parts = 64 if windows is None else windows.most_parts
     parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
-    units = batch * ceil_div(m, row_block)
-    if parts > units and m > 2 * panels * WIDTH:
+    units = batch * (ceil_div(m, row_block) if windows is None else windows.blocks)
+    if windows is None and parts > units and m > 2 * panels * WIDTH:
         row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), 30), 30))
         units = batch * ceil_div(m, row_block)
     col_block = panels
@@ -101,11 +92,11 @@ def gemm_call(
         col_block = max(2, ceil_div(panels, ceil_div(parts, units)) // 2 * 2)
         units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
-    gathers = geometry is not None
-    scratch = [*own_scratch, parts * gather_bytes(row_block, k_block)] if gathers else own_scratch
+    is_copied = windows is not None and windows.scratch > 0
+    scratch = [*own_scratch, parts * windows.scratch] if windows is not None and is_copied else own_scratch
     return GEMM_F32(
-        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if gathers else 0,
-        batches=Table(batches), geometry=0 if geometry is None else Table(geometry), batch=batch,
+        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if is_copied else 0,
+        batches=Table(batches), geometry=0 if windows is None else Table(windows.table), batch=batch,
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
         row_block=row_block, col_block=max(col_block, 1), k_block=k_block, format=compact.format, scale=compact.scale,
         zero=compact.zero, block=compact.block or max(k, 1), blocks=ceil_div(k, compact.block) if compact.block else 1,
