@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from edge_rt import native
 from edge_rt.errors import DeviceError, TargetError
 from edge_rt.graph import Graph
 from edge_rt.interpreter import evaluate
+from edge_rt.lowering._spec import RULES, BoundNode
 from edge_rt.model import load
 from edge_rt.types import DType, TensorType
 from exporter import cli
@@ -118,6 +120,22 @@ def test_a_cpu_without_code_is_refused() -> None:
     net.output(net.add("Relu", net.x(2)), "y")
     with pytest.raises(TargetError, match="edge-rt needs armv8-a; this CPU lacks asimd"):
         fit(net, PI4._replace(features=frozenset({"fp"})), None, 0, False)
+
+
+def test_lowering_is_asked_for_the_architecture_of_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def relu(node: BoundNode) -> None:
+        asked.append(node.arch)
+
+    import_module("edge_rt.lowering.elementwise")
+    assert "Relu" in RULES
+    monkeypatch.setitem(RULES, "Relu", relu)
+    net = Net()
+    net.output(net.add("Relu", net.x(2)), "y")
+    for name in ("raspberry-pi-5", "generic-x86-64"):
+        fit(net, devices.load(name), None, 0, True)
+    assert asked == ["aarch64", "x86_64"]
 
 
 # ---- kernels --------------------------------------------------------------------------------------------------------
