@@ -32,16 +32,18 @@ class Bundle:
     signatures: graphs; those that name a variable alike share it. metadata: JSON-like data (None, bool, int, float,
     str, lists, and maps with string keys). assets: named blobs. source: a bundle for the training side (graphs before
     passes, variables by attribute path), which shares the tensors of this one; devices never read it.
+    variables: initial contents of variables by name; those of graphs need not be listed by who makes a bundle.
     requires: version of each operator that the graphs use. Filled in by the reader; the writer works it out anew.
     """
 
-    __slots__ = ("_source", "assets", "metadata", "requires", "signatures", "test_vectors")
+    __slots__ = ("_source", "assets", "metadata", "requires", "signatures", "test_vectors", "variables")
 
     signatures: dict[str, Graph]
     metadata: dict[str, Any]
     assets: Mapping[str, bytes]
     test_vectors: list[TestVector]
     requires: dict[str, int]
+    variables: dict[str, Array]
 
     def __init__(
         self,
@@ -51,12 +53,14 @@ class Bundle:
         test_vectors: list[TestVector] | None = None,
         source: Bundle | Callable[[], Bundle] | None = None,
         requires: Mapping[str, int] | None = None,
+        variables: Mapping[str, Array] | None = None,
     ) -> None:
         self.signatures = dict(signatures)
         self.metadata = dict(metadata or {})
         self.assets = assets if assets is not None else {}
         self.test_vectors = list(test_vectors or [])
         self.requires = dict(requires or {})
+        self.variables = dict(variables or {})
         self._source = source
 
     @property

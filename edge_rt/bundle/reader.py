@@ -82,6 +82,7 @@ def _read(data: memoryview, verify: str) -> Bundle:
         ],
         source=source,
         requires=header["requires"]["ops"],
+        variables={name: tensors[index] for name, index in header["variables"]},
     )
 
 
@@ -93,6 +94,7 @@ def _source(tensors: Tensors, index: int) -> Bundle:
         Builder(header, tensors, "source.").signatures(),
         metadata=header["metadata"],
         requires=header["requires"]["ops"],
+        variables={name: tensors[index] for name, index in header["variables"]},
     )
 
 

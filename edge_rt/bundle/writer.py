@@ -152,6 +152,8 @@ class _Graphs:
             name: self._graph(graph, f"signature '{name}'", True)
             for name, graph in sorted(self._bundle.signatures.items())
         }
+        for name, initial in self._bundle.variables.items():
+            self._variable(name, initial)
         return {
             "constants": [list(key) for key in self._constants],
             "metadata": self._bundle.metadata,
