@@ -110,7 +110,7 @@ def test_an_unknown_device_is_said_before_the_model_is_read() -> None:
 def test_open_sizes_must_be_given() -> None:
     net = Net()
     net.output(net.add("Relu", net.x("batch", "tokens")), "y")
-    with pytest.raises(DeviceError, match=r"the sizes of the inputs are needed .*: x: float32\[batch, tokens\]"):
+    with pytest.raises(DeviceError, match=r"needs the sizes of the inputs x: float32\[batch, tokens\]; give input shapes"):
         fit(net, PI4, None, 0, False)
     assert fit(net, PI4, {"x": np.zeros((2, 3), np.float32)}, 0, False).inputs == ["x: float32[2, 3]"]
 
@@ -215,6 +215,9 @@ def test_steps_are_those_of_the_branch_taken() -> None:
     x = np.ones((2, 3, 3), np.float32)
     for value, op in ((True, "Det"), (False, "ReduceSum")):
         assert [s.op for s in all_steps(net, [np.array(value), x]).steps] == [op]
+    taken = fit(net, PI4, {"flag": np.array(True), "x": x}, 0, False)
+    assert taken.notes == ["the steps depend on the contents of flag ([ True])"]
+    assert fit(net, PI4, None, 0, False).notes[0].endswith("), which are made up")
 
 
 def test_contents_that_the_model_does_not_accept() -> None:
