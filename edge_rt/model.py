@@ -75,11 +75,9 @@ class Model:
         self.test_vectors = tuple(bundle.test_vectors)
         self.signatures = {name: Signature(name, graph) for name, graph in bundle.signatures.items()}
         self._by_count: dict[int, list[Signature]] = {}
-        """Signatures by their number of inputs; of those with the same names, the first."""
+        """Signatures by their number of inputs."""
         for entry in self.signatures.values():
-            alike = self._by_count.setdefault(len(entry.inputs), [])
-            if all(entry.input_names != s.input_names for s in alike):
-                alike.append(entry)
+            self._by_count.setdefault(len(entry.inputs), []).append(entry)
         self.initial_state = {
             s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
         }
@@ -237,7 +235,7 @@ class Model:
                 raise InputError(f"expected {expected} inputs, got {len(args) + len(kwargs)}")
             raise self._no_unique([], f"{len(args) + len(kwargs)}, not {expected}")
         entry = alike[0]
-        if len(alike) > 1:
+        if any(s.input_names != entry.input_names for s in alike[1:]):
             # Which names the arguments in order have depends on the signature that accepts them.
             fitting = [s for s in alike if s.accepts({**dict(zip(s.input_names, args)), **kwargs})]
             if len(fitting) != 1:

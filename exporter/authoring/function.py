@@ -200,7 +200,7 @@ def _key(x: Any) -> Any:
 def _specified(path: tuple[Any, ...], x: Any) -> Any:
     if isinstance(x, TensorSpec) or not _is_tensor(x):
         return x
-    return TensorSpec.of(convert(x))
+    return TensorSpec.of(convert(x).type)
 
 
 def _fitted(value: Any, specs: Any, where: str) -> Any:
