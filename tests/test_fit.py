@@ -138,6 +138,17 @@ def test_lowering_is_asked_for_the_architecture_of_the_board(monkeypatch: pytest
     assert asked == ["aarch64", "x86_64"]
 
 
+def test_boards_of_two_architectures_take_other_steps() -> None:
+    net = Net()
+    weights = net.constant(np.arange(128, dtype=np.int8).reshape(8, 16))
+    net.output(net.add("MatMulInteger", net.x(4, 8, dtype=DType.INT8), weights), "y")
+    optimize(net)
+    arrays = [np.zeros((4, 8), np.int8)]
+    (arm,), (x86,) = (all_steps(net, arrays, arch).steps for arch in ("aarch64", "x86_64"))
+    assert arm.kernels == ("gemm_int8",)
+    assert x86.kernels == ("windows_int8", "gemm_int8")  # which multiplies uint8 by int8, and flips the sign first
+
+
 # ---- kernels --------------------------------------------------------------------------------------------------------
 
 

@@ -25,12 +25,11 @@ from edge_rt.lowering._spec import (
 )
 from edge_rt.lowering.gemm import ceil_div
 from edge_rt.lowering.gemm_int8 import Epilogue, Rows, gemm_call, product_calls
-from edge_rt.lowering.pack_int8 import NATIVE, SLACK, windows_call
+from edge_rt.lowering.pack_int8 import SLACK, Bytes, windows_call
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
 from edge_rt.ops.edge_gemm import WIDTH
 from edge_rt.ops.edge_int8 import DEPTH
-from edge_rt.types import DType
 
 DEPTHWISE_INT8 = KernelSpec(
     "depthwise_int8",
@@ -53,7 +52,7 @@ class Image:
 
     __slots__ = ("copy", "direct", "groups_lie_apart", "pixel", "row", "size")
 
-    def __init__(self, shape: Sequence[int], g: Geometry, group: int, dtype: DType, separate: bool = False) -> None:
+    def __init__(self, shape: Sequence[int], g: Geometry, group: int, sign: Bytes, separate: bool = False) -> None:
         """separate: taps of a kernel row need not lie side by side, nor in whole quads."""
         _, h, w, c = shape
         channels, (kh, kw) = c // group, g.kernel
@@ -63,7 +62,7 @@ class Image:
         )
         together = kw == 1 or (group == 1 and g.dilations[1] == 1)
         fits = separate or (together and (kw * channels) % DEPTH == 0)
-        self.direct = fits and dtype is NATIVE and not padded
+        self.direct = fits and sign.is_native and not padded
         self.pixel, self.row, self.size = g.strides[1] * c, w * c, h * w * c
         self.groups_lie_apart = False
         self.copy: list[int] = []
@@ -87,7 +86,7 @@ class Image:
 
 
 def conv_calls(
-    b: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, dtype: DType, epilogue: Epilogue,
+    b: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, sign: Bytes, epilogue: Epilogue,
     own_scratch: Sequence[int] = (), x: Arg | None = None, y: Arg | None = None,
 ) -> list[Call]:  # fmt: skip
     """A convolution of x [n, h, w, c] of this shape with edge.QConv's panels; x and y: by default input and output 0."""
@@ -96,8 +95,8 @@ def conv_calls(
     plain = g.kernel == g.strides == (1, 1) and not any((*g.begin, *g.end))
     if plain and group == 1:
         m = shape[0] * pixels
-        return product_calls(b, (m, channels), (), (), channels, n, dtype, epilogue, own_scratch, x, y)
-    image = Image(shape, g, group, dtype)
+        return product_calls(b, (m, channels), (), (), channels, n, sign, epilogue, own_scratch, x, y)
+    image = Image(shape, g, group, sign)
     used = g.kernel[1] * channels
     depth = ceil_div(used, DEPTH)
     rows = Rows(
@@ -113,7 +112,7 @@ def conv_calls(
         return [gemm_call(x, b, y, rows, columns, batches, epilogue, n, scratch=own_scratch)]
     copy, scratch = Scratch(len(own_scratch)), [*own_scratch, image.copy_bytes()]
     return [
-        windows_call(x, epilogue.args["a_zero"], copy, dtype, image.copy, scratch=scratch),
+        windows_call(x, epilogue.args["a_zero"], copy, sign, image.copy, scratch=scratch),
         gemm_call(copy, b, y, rows, columns, batches, epilogue, n),
     ]
 
@@ -124,16 +123,16 @@ def q_conv(node: BoundNode) -> Lowered:
         return []
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
-    return conv_calls(In(1), shape, g, attrs.n, attrs.group, node.type(0).dtype, Epilogue.of(node))
+    return conv_calls(In(1), shape, g, attrs.n, attrs.group, Bytes.of(node), Epilogue.of(node))
 
 
 def depthwise_calls(
-    w: Arg, shape: tuple[int, ...], g: Geometry, dtype: DType, epilogue: Epilogue, own_scratch: Sequence[int] = (),
+    w: Arg, shape: tuple[int, ...], g: Geometry, sign: Bytes, epilogue: Epilogue, own_scratch: Sequence[int] = (),
     x: Arg | None = None, y: Arg | None = None,
 ) -> list[Call]:  # fmt: skip
     """A depthwise convolution of x [n, h, w, c] of this shape with w [kh, kw, c]; x and y: by default input and output 0."""
     x, y = In(0) if x is None else x, Out(0) if y is None else y
-    image, c, (kh, kw) = Image(shape, g, 1, dtype, separate=True), shape[3], g.kernel
+    image, c, (kh, kw) = Image(shape, g, 1, sign, separate=True), shape[3], g.kernel
     lines = shape[0] * g.out[0]
     work = 2 * lines * g.out[1] * c * kh * kw
     parts = parts_for(work // 8, lines * max(1, c // 16))
@@ -146,7 +145,7 @@ def depthwise_calls(
     if not image.direct:
         source = Scratch(len(scratch))
         scratch.append(image.copy_bytes())
-        calls.append(windows_call(x, epilogue.args["a_zero"], source, dtype, image.copy, scratch=scratch))
+        calls.append(windows_call(x, epilogue.args["a_zero"], source, sign, image.copy, scratch=scratch))
     ones: Arg = Table(np.ones(kh * kw * c), np.int8) if epilogue.has_b_zero else 0
     calls.append(
         DEPTHWISE_INT8(
@@ -163,4 +162,4 @@ def q_depthwise(node: BoundNode) -> Lowered:
         return []
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
-    return depthwise_calls(In(1), shape, g, node.type(0).dtype, Epilogue.of(node))
+    return depthwise_calls(In(1), shape, g, Bytes.of(node), Epilogue.of(node))

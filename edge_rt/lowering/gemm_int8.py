@@ -10,10 +10,9 @@ import numpy as np
 
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.gemm import ACTIVATIONS, balanced, batch_offsets, ceil_div
-from edge_rt.lowering.pack_int8 import NATIVE, SLACK, flip_of, rows_call
+from edge_rt.lowering.pack_int8 import SLACK, Bytes, rows_call
 from edge_rt.ops.edge_gemm import WIDTH
 from edge_rt.ops.edge_int8 import A_SCALE, A_ZERO, B_ZERO, BIAS, DEPTH, RESIDUAL, SCALE, SUMS_AT, whole_limits
-from edge_rt.types import DType
 
 GEMM_INT8 = KernelSpec(
     "gemm_int8",
@@ -23,7 +22,7 @@ GEMM_INT8 = KernelSpec(
     "b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 activation:i64 alpha:f32",
     in_place=(("residual", "y"),),
 )
-"""y of edge.QGemm, for each of `batch` matrices; a: bytes of the sign NATIVE (flipped from the other one by `flip`).
+"""y of edge.QGemm, for each of `batch` matrices; a: bytes of the CPU's own sign (flipped from the other one by `flip`).
 
 Rows of y, y_row apart, are `lines` times `pixels`. Pixel i of line l reads a from (l / lines_in_image) * image_step +
 (l % lines_in_image) * line_step + i * pixel_step on: `runs` runs of 4 * depth bytes, at offsets int64[runs]. batches:
@@ -50,7 +49,7 @@ class Epilogue:
     __slots__ = ("args", "has_b_zero")
 
     def __init__(
-        self, attrs: Any, dtype: DType, *, sums: Arg, a_zero: Arg = 0, a_scale: Arg = 0, scale: Arg = 0,
+        self, attrs: Any, sign: Bytes, *, sums: Arg, a_zero: Arg = 0, a_scale: Arg = 0, scale: Arg = 0,
         scale_step: int = 0, bias: Arg = 0, residual: Arg = 0, b_zero: Arg = 0, b_zero_step: int = 0,
     ) -> None:  # fmt: skip
         mode = {"int32": INT32, "float32": FLOAT32}.get(attrs.output, AWAY if attrs.rounding == "away" else EVEN)
@@ -59,7 +58,7 @@ class Epilogue:
         self.has_b_zero = isinstance(b_zero, In)
         self.args: dict[str, Any] = {
             "sums": sums, "a_zero": a_zero, "a_scale": a_scale, "scale": scale, "scale_step": scale_step, "bias": bias,
-            "residual": residual, "b_zero": b_zero, "b_zero_step": b_zero_step, "flip": flip_of(dtype, NATIVE), "mode": mode,
+            "residual": residual, "b_zero": b_zero, "b_zero_step": b_zero_step, "flip": sign.flip, "mode": mode,
             "lo": float(low - zero), "hi": float(high - zero), "y_zero": zero, "activation": ACTIVATIONS[attrs.activation],
             "alpha": attrs.alpha,
         }  # fmt: skip
@@ -68,7 +67,7 @@ class Epilogue:
     def of(node: BoundNode) -> Epilogue:
         """Of a node of our own, whose inputs are in the order that they share."""
         return Epilogue(
-            node.attrs, node.type(0).dtype, sums=In(SUMS_AT), a_zero=node.optional(A_ZERO),
+            node.attrs, Bytes.of(node), sums=In(SUMS_AT), a_zero=node.optional(A_ZERO),
             a_scale=node.optional(A_SCALE), scale=node.optional(SCALE), scale_step=_step(node, SCALE),
             bias=node.optional(BIAS), residual=node.optional(RESIDUAL), b_zero=node.optional(B_ZERO),
             b_zero_step=_step(node, B_ZERO),
@@ -129,7 +128,7 @@ def _ones(runs: int, depth: int, used: int) -> Table:
 
 
 def product_calls(
-    b: Arg, a_shape: Sequence[int], b_batch: Sequence[int], y_batch: Sequence[int], k: int, n: int, dtype: DType,
+    b: Arg, a_shape: Sequence[int], b_batch: Sequence[int], y_batch: Sequence[int], k: int, n: int, sign: Bytes,
     epilogue: Epilogue, own_scratch: Sequence[int] = (), a: Arg | None = None, y: Arg | None = None,
 ) -> list[Call]:  # fmt: skip
     """y = a @ b for a [..., m, k] and panels b [*b_batch, ...]; a and y: by default input and output 0.
@@ -138,7 +137,7 @@ def product_calls(
     """
     a, y = In(0) if a is None else a, Out(0) if y is None else y
     depth, total = ceil_div(k, DEPTH), math.prod(a_shape[:-1])
-    direct = dtype is NATIVE and k % DEPTH == 0
+    direct = sign.is_native and k % DEPTH == 0
     row = depth * DEPTH
     m, batches = total, [[0, 0, 0, 0, 0]]
     if math.prod(b_batch) > 1 or math.prod(y_batch) * a_shape[-2] > total:
@@ -152,7 +151,7 @@ def product_calls(
     copy = Scratch(len(own_scratch))
     scratch = [*own_scratch, total * row + SLACK]
     return [
-        rows_call(a, copy, dtype, total, k, scratch=scratch),
+        rows_call(a, copy, sign, total, k, scratch=scratch),
         gemm_call(copy, b, y, rows, n, batches, epilogue),
     ]
 
@@ -165,5 +164,5 @@ def q_gemm(node: BoundNode) -> Lowered:
     a = a if len(a) > 1 else (1, *a)
     y_batch = y[:-2] if len(panels) > 4 else a[:-2]
     return product_calls(
-        In(1), a, panels[:-4], y_batch, node.attrs.k, node.attrs.n, node.type(0).dtype, Epilogue.of(node)
+        In(1), a, panels[:-4], y_batch, node.attrs.k, node.attrs.n, Bytes.of(node), Epilogue.of(node)
     )

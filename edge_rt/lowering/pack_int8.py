@@ -7,7 +7,6 @@ from typing import Any
 
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
 from edge_rt.lowering.gemm import ceil_div
-from edge_rt.native.features import cpu_architecture
 from edge_rt.ops.edge_gemm import WIDTH
 from edge_rt.ops.edge_int8 import DEPTH
 from edge_rt.types import DType
@@ -25,23 +24,34 @@ geometry: int64[14], n, h, w, c, groups, channels, rows, columns, pixel, taps, s
 of column i sees x[..., i * stride + t * dilation - left, ...]. zero may be null, for 0. Work is shared by rows of y.
 """
 
-NATIVE = DType.INT8 if cpu_architecture() == "aarch64" else DType.UINT8
-"""The type of bytes that this machine multiplies with int8 directly."""
 SLACK = 16
 """Bytes behind what WINDOWS_INT8 writes that products may read."""
 
 
-def flip_of(dtype: DType, wanted: DType) -> int:
-    """What turns bytes of one signedness into those of the other, less or more 128."""
-    return 0 if dtype is wanted else 128
+class Bytes:
+    """Whether bytes have the sign that a CPU multiplies with int8 directly: int8 on aarch64, uint8 on x86-64.
+
+    flip: what turns them into those when xored.
+    """
+
+    __slots__ = ("flip", "is_native")
+
+    def __init__(self, dtype: DType, arch: str) -> None:
+        self.is_native = dtype is (DType.INT8 if arch == "aarch64" else DType.UINT8)
+        self.flip = 0 if self.is_native else 128
+
+    @staticmethod
+    def of(node: BoundNode) -> Bytes:
+        """Those of a node's first input."""
+        return Bytes(node.type(0).dtype, node.arch)
 
 
 def pack_call(
     b: Arg, panels: Arg, sums: Arg, dtype: DType, batch: int, k: int, n: int, transposed: bool, **more: Any
 ) -> Call:
     return PACK_INT8(
-        b=b, panels=panels, sums=sums, batch=batch, k=k, n=n, transposed=int(transposed), flip=flip_of(dtype, DType.INT8),
-        parts=parts_for(batch * k * n // 2, batch * ceil_div(n, WIDTH)), **more,
+        b=b, panels=panels, sums=sums, batch=batch, k=k, n=n, transposed=int(transposed),
+        flip=0 if dtype is DType.INT8 else 128, parts=parts_for(batch * k * n // 2, batch * ceil_div(n, WIDTH)), **more,
     )  # fmt: skip
 
 
@@ -49,21 +59,21 @@ def panel_bytes(batch: int, k: int, n: int) -> int:
     return batch * ceil_div(n, WIDTH) * ceil_div(k, DEPTH) * WIDTH * DEPTH
 
 
-def windows_call(x: Arg, zero: Arg, y: Arg, dtype: DType, geometry: list[int], **more: Any) -> Call:
+def windows_call(x: Arg, zero: Arg, y: Arg, sign: Bytes, geometry: list[int], **more: Any) -> Call:
     lines, size = geometry[0] * geometry[4] * geometry[6], geometry[7] * geometry[8]
     return WINDOWS_INT8(
-        x=x, zero=zero, y=y, geometry=Table(geometry), flip=flip_of(dtype, NATIVE),
+        x=x, zero=zero, y=y, geometry=Table(geometry), flip=sign.flip,
         parts=parts_for(lines * size // 8, lines), **more,
     )  # fmt: skip
 
 
-def rows_call(x: Arg, y: Arg, dtype: DType, m: int, k: int, **more: Any) -> Call:
+def rows_call(x: Arg, y: Arg, sign: Bytes, m: int, k: int, **more: Any) -> Call:
     """Rows x [m, k] with k padded to a multiple of DEPTH."""
     pixel = ceil_div(k, DEPTH) * DEPTH
     if pixel == k:  # longer rows, where they can be had
         joined = next(f for f in range(min(m, max(1, 8192 // max(k, 1))), 0, -1) if m % f == 0)
         m, k, pixel = m // joined, k * joined, k * joined
-    return windows_call(x, 0, y, dtype, [1, m, 1, k, 1, k, m, 1, pixel, 1, 1, 1, 0, 0], **more)
+    return windows_call(x, 0, y, sign, [1, m, 1, k, 1, k, m, 1, pixel, 1, 1, 1, 0, 0], **more)
 
 
 @lowers("edge.PackQPanels")
