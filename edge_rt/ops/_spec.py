@@ -209,7 +209,7 @@ class OpSpec:
             port = self.inputs[min(i, len(self.inputs) - 1)]
             dtype = given[i] if i < len(given) else None
             if dtype is None:
-                if not port.optional and not port.repeats:
+                if not port.optional and (i < len(given) or not port.repeats):
                     raise GraphError(f"input '{port.name}' is required")
             elif port.fixed:
                 if dtype is not port.fixed:
@@ -225,6 +225,9 @@ class OpSpec:
                 )
         if self.dtypes is not None:
             return list(self.dtypes(attrs, given))
+        missing = next((p.variable for p in self.outputs if not p.fixed and p.variable not in bound), None)
+        if missing is not None:
+            raise GraphError(f"takes at least 1 input, got {len(given)}")
         return [port.fixed or bound[port.variable] for port in self.outputs]
 
     def _contents(self, attrs: Attrs, types: Types, values: Values, out: Sequence[TensorType]) -> list[Array | None]:
