@@ -1,4 +1,4 @@
-"""python -m bench zoo | run | report | layers | start | instructions"""
+"""python -m bench zoo | run | report | layers | start | loading | instructions"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import instructions, start
+from bench import instructions, loading, start
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
 from bench.peers import OURS, PEERS, backend
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     begin.add_argument("--models", nargs="+", default=list(start.MODELS), choices=list(ZOO), help="two by default")
     begin.add_argument("--rounds", type=int, default=15, help="processes of each (default: 15)")
     begin.set_defaults(function=_start)
+    loading.add(commands)
     count = commands.add_parser(
         "instructions", help="instructions on emulated boards",
         description="Counts instructions per inference, ours and LiteRT's (needs root for apt-get, once).",

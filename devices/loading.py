@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
 from devices.profile import Device, parse
@@ -28,5 +29,6 @@ def load(name: str) -> Device:
 
 @cache
 def _profiles() -> dict[str, dict[str, Any]]:
-    made: dict[str, dict[str, Any]] = json.loads((files("devices") / FILE).read_text())
+    loader: Any = sys.modules[__name__].__loader__  # of a zip, if the package is in one
+    made: dict[str, dict[str, Any]] = json.loads(loader.get_data(os.path.join(os.path.dirname(__file__), FILE)))
     return made

@@ -18,6 +18,7 @@ from edge_rt.binding import CONTROL, Binding, Stage, Step, resolve
 from edge_rt.layout import lay_out
 from edge_rt.lowering import lower
 from edge_rt.lowering._spec import Alias, BoundNode
+from edge_rt.native.features import cpu_architecture
 from edge_rt.ops._spec import MAX_KNOWN
 from edge_rt.plan import Item, Slots, decisive_positions, items_of
 from edge_rt.types import TensorType
@@ -31,16 +32,17 @@ def bind(
     contents: Mapping[int, Array],
     kept: Iterable[int],
     pinned: bool = False,
+    arch: str | None = None,
 ) -> Binding:
     """Binds a stage.
 
     types: of the live slots and the variables, static. contents: of the decisive slots. kept: slots that must live on.
     pinned: live slots stay in the arena, unchanged, until the end. Otherwise small ones are copied into the arena and large
-    ones are read where the caller has them.
+    ones are read where the caller has them. arch: the CPU architecture to bind for; by default this machine's.
     Raises InferenceError if some node does not accept these shapes.
     """
     kept = tuple(kept)
-    walk = Walk(stage, types, contents, kept)
+    walk = Walk(stage, types, contents, kept, arch or cpu_architecture())
     walk.run()
     return lay_out(walk, kept, pinned)
 
@@ -49,9 +51,14 @@ class Walk:
     """The first pass: infer, resolve, lower."""
 
     def __init__(
-        self, stage: Stage, types: Mapping[int, TensorType], contents: Mapping[int, Array], kept: Iterable[int]
+        self,
+        stage: Stage,
+        types: Mapping[int, TensorType],
+        contents: Mapping[int, Array],
+        kept: Iterable[int],
+        arch: str,
     ) -> None:
-        self.stage = stage
+        self.stage, self.arch = stage, arch
         self.types: dict[int, TensorType] = dict(types)
         self.known: dict[int, Array] = dict(contents)
         self.constants: dict[int, Array] = dict(stage.constants)
@@ -144,7 +151,7 @@ class Walk:
         data = [None if s is None else self.content_of(s) for s in inputs]
         lowered = None
         if item.op.name not in CONTROL:
-            lowered = lower(BoundNode(item.op, item.attrs, types, out_types, data, used))
+            lowered = lower(BoundNode(item.op, item.attrs, types, out_types, data, used, self.arch))
         if isinstance(lowered, Alias):
             source = inputs[lowered.index]
             assert source is not None

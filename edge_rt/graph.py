@@ -183,7 +183,10 @@ class Graph:
         for position, v in enumerate(inputs):
             if v is not None:
                 v.uses.append((node, position))
-        self.nodes.insert(self.nodes.index(before) if before is not None else len(self.nodes), node)
+        if before is None:
+            self.nodes.append(node)
+        else:
+            self.nodes.insert(self.nodes.index(before), node)
         return made[0] if len(made) == 1 else tuple(made)
 
     # ---- rewriting --------------------------------------------------------------------------------------------------

@@ -110,7 +110,10 @@ class Instance:
     def run(self, live: Sequence[Array]) -> list[Array]:
         """Runs all steps on these inputs. Raises DataError where an operator finds contents out of range."""
         self.load(live)
-        made = self.execute(live)
+        return self.results(live, self.execute(live))
+
+    def results(self, live: Sequence[Array], made: Sequence[Array]) -> list[Array]:
+        """The arrays of the wanted slots after the last step. made: what that step gave."""
         return [r.of(live) if isinstance(r, LiveInput) else made[r] if isinstance(r, int) else r for r in self._results]
 
     def load(self, live: Sequence[Array]) -> None:
@@ -147,15 +150,15 @@ class Instance:
                 made = segment(live)
         return made
 
-    def execute_step(self, index: int, live: Sequence[Array]) -> None:
-        """Runs one step alone."""
+    def execute_step(self, index: int, live: Sequence[Array]) -> Sequence[Array]:
+        """Runs one step alone; gives the outputs of one that makes its own arrays."""
         step = self._steps[index]
         if isinstance(step, PythonStep):
-            step(live)
-        else:
-            self._program.run(*step, self._team)
-            if self._error[0] != NO_ERROR:
-                self._raise()
+            return step(live)
+        self._program.run(*step, self._team)
+        if self._error[0] != NO_ERROR:
+            self._raise()
+        return ()
 
     def input_view(self, slot: int) -> Array:
         """The live slot's place in the arena."""

@@ -74,7 +74,10 @@ class Model:
         self.assets: Mapping[str, bytes] = bundle.assets
         self.test_vectors = tuple(bundle.test_vectors)
         self.signatures = {name: Signature(name, graph) for name, graph in bundle.signatures.items()}
-        self._by_count = {len(s.inputs): s for s in reversed(self.signatures.values())}
+        self._by_count: dict[int, list[Signature]] = {}
+        """Signatures by their number of inputs."""
+        for entry in self.signatures.values():
+            self._by_count.setdefault(len(entry.inputs), []).append(entry)
         self.initial_state = {
             s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
         }
@@ -106,8 +109,9 @@ class Model:
 
     @property
     def variables(self) -> dict[str, Array]:
-        """Initial contents of the state, by name."""
-        return {name: a.copy() for name, a in self.initial_state.items()}
+        """Initial contents of the variables by name: the state, and those of the source section if the bundle has one."""
+        source = self._bundle.source
+        return {name: np.array(a) for name, a in {**(source.variables if source else {}), **self.initial_state}.items()}
 
     @property
     def memory(self) -> Memory:
@@ -217,20 +221,27 @@ class Model:
             return entry, entry.check(inputs)
         fitting = [s for s in self.signatures.values() if s.accepts(inputs)]
         if len(fitting) != 1:
-            got = ", ".join(f"{k}: {_describe(v)}" for k, v in inputs.items())
-            which = "no signature accepts" if not fitting else f"{len(fitting)} signatures accept"
-            listed = "\n".join(f"  {s!r}" for s in fitting or self.signatures.values())
-            raise SignatureError(f"{which} the inputs ({got}):\n{listed}")
+            raise self._no_unique(fitting, ", ".join(f"{k}: {_describe(v)}" for k, v in inputs.items()))
         return fitting[0], fitting[0].check(inputs)
 
     def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Positional and named arguments of a call, by input name."""
         if not args:
             return dict(kwargs)
-        entry = self._by_count.get(len(args) + len(kwargs))
-        if entry is None:
+        alike = self._by_count.get(len(args) + len(kwargs))
+        if alike is None:
             expected = " or ".join(str(n) for n in sorted(self._by_count))
-            raise InputError(f"expected {expected} inputs, got {len(args) + len(kwargs)}")
+            if len(self.signatures) == 1:
+                raise InputError(f"expected {expected} inputs, got {len(args) + len(kwargs)}")
+            raise self._no_unique([], f"{len(args) + len(kwargs)}, not {expected}")
+        entry = alike[0]
+        if any(s.input_names != entry.input_names for s in alike[1:]):
+            # Which names the arguments in order have depends on the signature that accepts them.
+            fitting = [s for s in alike if s.accepts({**dict(zip(s.input_names, args)), **kwargs})]
+            if len(fitting) != 1:
+                got = [*map(_describe, args), *(f"{k}: {_describe(v)}" for k, v in kwargs.items())]
+                raise self._no_unique(fitting, ", ".join(got))
+            entry = fitting[0]
         named = dict(zip(entry.input_names, args))
         if not kwargs:
             return named
@@ -245,6 +256,12 @@ class Model:
         return self._new_runner(entry, [state[s.name] for s in entry.graph.variables], pinned)
 
     # ---- parts ------------------------------------------------------------------------------------------------------
+
+    def _no_unique(self, fitting: Sequence[Signature], got: str) -> SignatureError:
+        """The error of inputs that not exactly one signature accepts. fitting: those that do."""
+        which = "no signature accepts" if not fitting else f"{len(fitting)} signatures accept"
+        listed = "\n".join(f"  {s!r}" for s in fitting or self.signatures.values())
+        return SignatureError(f"{which} the inputs ({got}):\n{listed}")
 
     def _new_runner(self, entry: Signature, state: Sequence[Array] | None = None, pinned: bool = False) -> Runner:
         plan = self._plans.get(entry.name)

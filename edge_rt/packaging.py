@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from edge_rt import bundle
 from edge_rt.errors import ModelError, TargetError
-from edge_rt.native.cache import PACKAGE, source_fingerprint
+from edge_rt.native.cache import PACKAGE, is_checkout, source_fingerprint
 from edge_rt.native.host import can_compile
 from edge_rt.native.image import read_header
 from edge_rt.native.library import PACKS
@@ -107,7 +107,7 @@ def pack(target: Target, progress: Callable[[str], None] | None = None) -> bytes
     path = PACKS / f"{target.name}.image"
     if path.exists():
         data = path.read_bytes()
-        if not can_compile() or read_header(data, str(path)).sources == source_fingerprint():
+        if not is_checkout() or read_header(data, str(path)).sources == source_fingerprint():
             return data
     if not can_compile():
         raise TargetError(

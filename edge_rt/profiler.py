@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_rt.errors import ModelError
+from edge_rt.binding import Binding
+from edge_rt.instance import Instance
 from edge_rt.model import Model
 from edge_rt.printing import PlanStep, PlanTable
 
+Array = np.ndarray[Any, Any]
+
 
 class StepTime(NamedTuple):
-    """A step and its times in microseconds, one per run."""
+    """A step and its times in microseconds, one per run that came to it. stage: how many cuts lie before it."""
 
     step: PlanStep
     times: tuple[float, ...]
+    stage: int = 0
 
     @property
     def median(self) -> float:
@@ -26,7 +30,10 @@ class StepTime(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """Times of all steps of a signature for given inputs. Each step is called alone, which adds about 0.2 us to each."""
+    """Times of all steps of a signature for given inputs. Each step is called alone, which adds about 0.2 us to each.
+
+    Where sizes depend on data, a later stage has a row per step and size that came up.
+    """
 
     signature: str
     steps: tuple[StepTime, ...]
@@ -36,6 +43,11 @@ class Profile(NamedTuple):
         """Microseconds: the sum of the steps' medians."""
         return sum(s.median for s in self.steps)
 
+    @property
+    def stages(self) -> int:
+        """How many parts of the model were planned one after the other."""
+        return 1 + max((s.stage for s in self.steps), default=0)
+
     def __str__(self) -> str:
         rows = [("operator", "node", "kernels", "us", "%", "GFLOP/s")]
         for s in self.steps:
@@ -44,13 +56,14 @@ class Profile(NamedTuple):
             rows.append((s.step.op, s.step.name, "+".join(s.step.kernels), f"{s.median:.1f}", share, rate))
         widths = [max(len(r[c]) for r in rows) for c in range(len(rows[0]))]
         lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths)).rstrip() for row in rows]
-        return "\n".join([*lines, f"total {self.total:.1f} us in {len(self.steps)} steps"])
+        stages = f", in {self.stages} stages" if self.stages > 1 else ""
+        return "\n".join([*lines, f"total {self.total:.1f} us in {len(self.steps)} steps{stages}"])
 
     def to_dict(self) -> dict[str, Any]:
         steps = [
             {
                 "op": s.step.op, "node": s.step.name, "kernels": list(s.step.kernels), "median_us": s.median,
-                "flops": s.step.flops, "outputs": list(s.step.outputs),
+                "flops": s.step.flops, "outputs": list(s.step.outputs), "stage": s.stage,
             }
             for s in self.steps
         ]  # fmt: skip
@@ -72,22 +85,40 @@ class Profile(NamedTuple):
 
 
 def profile(model: Model, inputs: Mapping[str, Any], *, signature: str | None = None, runs: int = 20) -> Profile:
-    """Runs the model step by step, `runs` times after one warm-up.
+    """Runs the model step by step, `runs` times after one warm-up, stage by stage where sizes depend on data.
 
-    Raises ModelError if the model's steps are only known while it runs (data-dependent shapes).
+    Raises what running the model raises.
     """
     entry, arrays = model.select(inputs, signature)
     runner = model.runner(entry, {name: a.copy() for name, a in model.initial_state.items()})
-    instance, whole = runner.instance_for(arrays)
-    if not whole:
-        raise ModelError(f"signature '{entry.name}' cannot be profiled step by step: {instance.binding.cut}")
-    instance.run(arrays)
-    table = PlanTable.of_binding(entry.name, instance.binding)
-    times: list[list[float]] = [[] for _ in table.steps]
+    runner.run(arrays)
+    clock = _Clock(entry.name)
     for _ in range(runs):
-        instance.load(arrays)
-        for index in range(len(table.steps)):
+        clock.stage = 0
+        runner.run(arrays, clock.execute)
+    return Profile(entry.name, tuple(StepTime(step, tuple(t), stage) for (stage, _, step), t in clock.times.items()))
+
+
+class _Clock:
+    """Runs instances step by step and keeps the times by stage, place in the stage and step."""
+
+    __slots__ = ("_tables", "signature", "stage", "times")
+
+    def __init__(self, signature: str) -> None:
+        self.signature, self.stage = signature, 0
+        self.times: dict[tuple[int, int, PlanStep], list[float]] = {}
+        self._tables: dict[Binding, PlanTable] = {}
+
+    def execute(self, instance: Instance, live: Sequence[Array]) -> list[Array]:
+        table = self._tables.get(instance.binding)
+        if table is None:
+            table = self._tables[instance.binding] = PlanTable.of_binding(self.signature, instance.binding)
+        made: Sequence[Array] = ()
+        instance.load(live)
+        for index, step in enumerate(table.steps):
             started = time.perf_counter_ns()
-            instance.execute_step(index, arrays)
-            times[index].append((time.perf_counter_ns() - started) / 1e3)
-    return Profile(entry.name, tuple(StepTime(s, tuple(t)) for s, t in zip(table.steps, times)))
+            made = instance.execute_step(index, live)
+            elapsed = (time.perf_counter_ns() - started) / 1e3
+            self.times.setdefault((self.stage, index, step), []).append(elapsed)
+        self.stage += 1
+        return instance.results(live, made)

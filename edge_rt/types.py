@@ -60,7 +60,7 @@ class DType(enum.Enum):
 
         Raises GraphError for a dtype that edge-rt has no element type for.
         """
-        plain = np.dtype(getattr(dtype, "dtype", dtype))
+        plain = dtype.dtype if type(dtype) is np.ndarray else np.dtype(getattr(dtype, "dtype", dtype))
         known = _BY_NUMPY.get(plain)
         if known is not None:
             return known

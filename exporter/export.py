@@ -27,8 +27,6 @@ from exporter.verify import compare, instability, sample, sample_inputs
 Array = np.ndarray[Any, Any]
 Asset = Union[bytes, str, "os.PathLike[str]"]
 
-SIGNATURE = "main"
-
 VECTOR_LIMIT = 256 << 10
 """Bytes of inputs and outputs up to which a test vector is worth its place in the bundle."""
 
@@ -60,10 +58,11 @@ def export(
 ) -> Report:
     """Writes the bundle of a trained model to `path`, and reports what was done.
 
-    source: a path, bytes (ONNX), or an object of a format in `importers.FORMATS`. input_shapes: shapes that replace
-    declared ones, by input name; a number fixes a size, a string names it, None keeps it. inputs: arrays to compare and
-    to make the test vector with; random ones by default. metadata: JSON-like data for the bundle, over what the source
-    says about itself. assets: blobs by name, as bytes or as paths of files. test_vectors: store inputs and outputs for
+    source: a path, bytes (ONNX), or an object of a format in `importers.FORMATS`, a module or function of this project
+    among them, all of whose traces become signatures. input_shapes: shapes that replace declared ones, by input name; a
+    number fixes a size, a string names it, None keeps it. inputs: arrays to compare and to make the test vector with, of the
+    first signature; random ones by default. metadata: JSON-like data for the bundle, over what the source says about itself.
+    assets: blobs by name, as bytes or as paths of files. test_vectors: store inputs and outputs for
     `edge-rt verify`, up to VECTOR_LIMIT bytes; outputs come from the source runtime, or where that is not installed
     from the NumPy references. verify: run the bundle and the source model and compare, before anything is written.
     device: the board (by name, see `devices.names()`) that the model must fit: see `exporter.fit`. allow_numpy: it fits also
@@ -93,16 +92,32 @@ def export(
         report.device = fit(graph, board, None if trial is None else trial.inputs, report.weight_bytes, allow_numpy)
         if report.device.problems:
             raise DeviceError(f"{report.source} does not fit {board.name}: {'; '.join(report.device.problems)}")
-    vectors = _vectors(trial, report) if test_vectors else []
-    bundle = Bundle({SIGNATURE: graph}, {**imported.metadata, **(metadata or {})}, _read_assets(assets or {}), vectors)
+    trials = {imported.signature: trial}
+    vectors = _vectors(trial, report, imported.signature) if test_vectors else []
+    for name, other in imported.others.items():
+        tell(f"signature '{name}'")
+        own = _report(name, other)
+        trials[name] = _try(other, None, own, must_run=verify) if test_vectors or verify else None
+        own.passes = optimize(other.graph)
+        if board is not None:
+            _fit_other(other, board, trials[name], allow_numpy)
+        vectors += _vectors(trials[name], own, name) if test_vectors else []
+        report.notes += [f"signature '{name}': {note}" for note in own.notes]
+    graphs = {imported.signature: graph, **{name: other.graph for name, other in imported.others.items()}}
+    bundle = Bundle(graphs, {**imported.metadata, **(metadata or {})}, _read_assets(assets or {}), vectors)
     if verify and trial is not None:
         tell("comparing")
         with load(to_bytes(bundle)) as model:
-            report.differences = compare(trial.outputs, model.run(trial.inputs), trial.instability)
+            for name, tried in trials.items():
+                if tried is not None:
+                    made = model.session().run(tried.inputs, signature=name)
+                    found = compare(tried.outputs, made, tried.instability)
+                    prefix = f"{name}: " if imported.others else ""
+                    report.differences += [d._replace(output=prefix + d.output) for d in found]
         report.oracle = trial.oracle
     tell("writing")
     report.path, report.file_bytes = os.fspath(path), write(bundle, path)
-    report.numpy_steps = _numpy_steps(path, graph, trial)
+    report.numpy_steps = _numpy_steps(path, imported, trial)
     return report
 
 
@@ -124,7 +139,7 @@ def check(
     graph = imported.graph
     report = _report(source, imported)
     if board is not None:
-        given = None if inputs is None else _checked(graph, inputs)
+        given = None if inputs is None else _checked(imported, inputs)
         report.passes = optimize(graph)
         report.ops_after = count_ops(graph)
         report.weight_bytes = sum(a.nbytes for a in constants(graph))
@@ -154,7 +169,7 @@ def _try(imported: Imported, given: Mapping[str, Array] | None, report: Report, 
     """Inputs and expected outputs; None where there are none to be had, which the report then explains."""
     graph = imported.graph
     if given is not None:
-        given = _checked(graph, given)
+        given = _checked(imported, given)
     try:
         oracle = imported.oracle()
         if oracle is None and must_run:
@@ -176,8 +191,9 @@ def _try(imported: Imported, given: Mapping[str, Array] | None, report: Report, 
         return None
 
 
-def _checked(graph: Graph, given: Mapping[str, Array]) -> dict[str, Array]:
-    return dict(zip([v.name for v in graph.inputs], Signature(SIGNATURE, graph).check(given)))
+def _checked(imported: Imported, given: Mapping[str, Array]) -> dict[str, Array]:
+    graph = imported.graph
+    return dict(zip([v.name for v in graph.inputs], Signature(imported.signature, graph).check(given)))
 
 
 def _reference(graph: Graph, given: Mapping[str, Array] | None, report: Report) -> _Trial | None:
@@ -189,7 +205,15 @@ def _reference(graph: Graph, given: Mapping[str, Array] | None, report: Report) 
     return _Trial(inputs, dict(zip(graph.output_names, outputs)), "the NumPy references", {})
 
 
-def _vectors(trial: _Trial | None, report: Report) -> list[TestVector]:
+def _fit_other(other: Imported, board: Device, trial: _Trial | None, allow_numpy: bool) -> None:
+    """Raises DeviceError unless a further signature fits the device."""
+    weights = sum(a.nbytes for a in constants(other.graph))
+    fitted = fit(other.graph, board, None if trial is None else trial.inputs, weights, allow_numpy)
+    if fitted.problems:
+        raise DeviceError(f"signature '{other.signature}' does not fit {board.name}: {'; '.join(fitted.problems)}")
+
+
+def _vectors(trial: _Trial | None, report: Report, signature: str) -> list[TestVector]:
     if trial is None:
         return []
     nbytes = sum(a.nbytes for a in [*trial.inputs.values(), *trial.outputs.values()])
@@ -200,7 +224,7 @@ def _vectors(trial: _Trial | None, report: Report) -> list[TestVector]:
         report.test_vector = "none: outputs change with the last bits of the inputs"
         return []
     report.test_vector = f"{nbytes} bytes, outputs by {trial.oracle}"
-    return [TestVector(SIGNATURE, trial.inputs, trial.outputs)]
+    return [TestVector(signature, trial.inputs, trial.outputs)]
 
 
 def _read_assets(assets: Mapping[str, Asset]) -> dict[str, bytes]:
@@ -214,11 +238,11 @@ def _read_asset(name: str, path: Path) -> bytes:
         raise ImporterError(f"asset '{name}': {path} cannot be read: {error.strerror or error}") from None
 
 
-def _numpy_steps(path: str | os.PathLike[str], graph: Graph, trial: _Trial | None) -> list[str] | None:
+def _numpy_steps(path: str | os.PathLike[str], imported: Imported, trial: _Trial | None) -> list[str] | None:
     """Steps of the plan that no kernel covers, for the trial's inputs or the sizes that the model fixes."""
-    if trial is None and not all(v.type.is_static for v in graph.inputs):
+    if trial is None and not all(v.type.is_static for v in imported.graph.inputs):
         return None
     with load(path, backend="reference") as model:
-        table = model.plan(values=trial.inputs if trial is not None else None)
+        table = model.plan(signature=imported.signature, values=trial.inputs if trial is not None else None)
     steps = [f"{step.op} '{step.name}'" for step in table.numpy_steps]
     return steps if table.is_whole else [*steps, f"and what follows once {table.cut}"]

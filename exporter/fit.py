@@ -13,6 +13,7 @@ from edge_rt.binding import CONTROL
 from edge_rt.dims import Sym
 from edge_rt.errors import DataError, DeviceError, InferenceError
 from edge_rt.graph import Graph
+from edge_rt.plan import Plan
 from edge_rt.types import TensorType
 from exporter.stages import all_steps
 from exporter.texts import count, size
@@ -86,7 +87,7 @@ def fit(graph: Graph, device: Device, inputs: Mapping[str, Array] | None, weight
     target = device.target
     arrays = _inputs(graph, inputs)
     try:
-        steps, arena, output_bytes = all_steps(graph, arrays)
+        steps, arena, output_bytes = all_steps(graph, arrays, device.arch)
     except (DataError, InferenceError) as error:
         raise DeviceError(
             f"{device.name}: what runs there depends on contents, and the model does not accept random ones: {error}; "
@@ -97,6 +98,7 @@ def fit(graph: Graph, device: Device, inputs: Mapping[str, Array] | None, weight
         title=device.title,
         target=target.name,
         inputs=[f"{v.name}: {TensorType.of(a)}" for v, a in zip(graph.inputs, arrays)],
+        notes=_decisive(graph, arrays, is_given=inputs is not None),
         macs=sum(s.macs for s in steps),
         arena=arena,
         weights=weights,
@@ -129,9 +131,22 @@ def _inputs(graph: Graph, given: Mapping[str, Array] | None) -> list[Array]:
     if given is None:
         missing = [f"{v.name}: {v.type}" for v in graph.inputs if _is_open(v.type)]
         if missing:
-            raise DeviceError(f"the sizes of the inputs are needed to plan for a device: {', '.join(missing)}")
+            raise DeviceError(f"planning for a device needs the sizes of the inputs {', '.join(missing)}; give input shapes")
         given = sample_inputs(graph, size=1)
     return [given[v.name] for v in graph.inputs]
+
+
+def _decisive(graph: Graph, arrays: list[Array], is_given: bool) -> list[str]:
+    """A note where the contents of inputs decide which steps there are."""
+    plan = Plan(graph)
+    names = [
+        f"{v.name} ({np.array2string(a.ravel()[:8], separator=', ')})"
+        for v, slot, a in zip(graph.inputs, plan.inputs, arrays)
+        if slot in plan.decisive
+    ]
+    if not names:
+        return []
+    return [f"the steps depend on the contents of {', '.join(names)}" + ("" if is_given else ", which are made up")]
 
 
 def _is_open(type_: TensorType) -> bool:

@@ -1,7 +1,7 @@
 """Every step that a graph's plan takes for given inputs: through all cuts, and into the bodies of loops.
 
-Planning is data: nothing is compiled or mapped, so it does not matter for which CPU the model is meant. Where only contents
-tell what follows (a cut, a loop), the NumPy references compute them.
+Planning is data: nothing is compiled or mapped, so it can be for another architecture than this machine's. Where only
+contents tell what follows (a cut, a loop), the NumPy references compute them.
 """
 
 from __future__ import annotations
@@ -33,18 +33,21 @@ class Steps(NamedTuple):
     outputs: int
 
 
-def all_steps(graph: Graph, inputs: Sequence[Array]) -> Steps:
+def all_steps(graph: Graph, inputs: Sequence[Array], arch: str | None = None) -> Steps:
     """The steps for inputs like these, in the graph's order. Of each If only the branch taken is there.
+
+    arch: the CPU architecture to plan for; by default this machine's.
 
     Raises InferenceError or DataError that names the node which does not accept these inputs.
     """
-    walk = _Walk()
+    walk = _Walk(arch)
     outputs = walk.graph(graph, inputs)
     return Steps(tuple(walk.steps), walk.arena, outputs)
 
 
 class _Walk:
-    def __init__(self) -> None:
+    def __init__(self, arch: str | None) -> None:
+        self.arch = arch
         self.steps: list[PlanStep] = []
         self.arena = 0
         self._bodies: set[int] = set()
@@ -58,7 +61,8 @@ class _Walk:
         arrays = {**dict(zip(stage.live, inputs)), **state}
         while True:
             contents = {s: arrays[s] for s in stage.decisive if arrays[s].size <= MAX_KNOWN}
-            binding = bind(stage, {s: TensorType.of(a) for s, a in arrays.items()}, contents, kept)
+            types = {s: TensorType.of(a) for s, a in arrays.items()}
+            binding = bind(stage, types, contents, kept, arch=self.arch)
             self.steps += PlanTable.of_binding(graph.name, binding).steps
             arena = max(arena, binding.arena)
             if binding.rest is None and not any(s.item.op.name in CONTROL for s in binding.steps):
@@ -69,8 +73,8 @@ class _Walk:
             stage = binding.rest
             arrays = {**{s: read(s) for s in stage.live}, **state}
         self.arena += arena
-        types = [binding.types[binding.resolve(s)] for s in plan.outputs]
-        return sum(t.nbytes for t in types if t.is_static)
+        made = [binding.types[binding.resolve(s)] for s in plan.outputs]
+        return sum(t.nbytes for t in made if t.is_static)
 
     def _compute(self, binding: Binding, arrays: Mapping[int, Array]) -> Callable[[int], Array]:
         """Runs the steps by references; what gives the array of any slot."""

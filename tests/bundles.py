@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.bundle import Bundle, TestVector
+from edge_rt.bundle._encodings import Encoded, pack_int4
 from edge_rt.dims import symbol
 from edge_rt.graph import Graph, Value
 from edge_rt.types import DType, TensorType
@@ -111,14 +112,35 @@ def counter(step: float) -> Graph:
     return g
 
 
+def encoded() -> tuple[Graph, list[tuple[np.ndarray[Any, Any], Encoded]]]:
+    """A graph whose constants are stored in every encoding, and these."""
+    rng = np.random.default_rng(3)
+    scale = rng.random(3).astype(np.float32)
+    zero = np.array([1, -2, 0], np.int8)
+    stored = [
+        Encoded("f16", (2, 3), rng.standard_normal((2, 3)).astype(np.float16)),
+        Encoded("int8", (3, 2), rng.integers(-128, 128, (3, 2), np.int8), 0, scale, zero),
+        Encoded("int8", (2, 3), rng.integers(-128, 128, (2, 3), np.int8), 1, scale),
+        Encoded("int4", (1, 3, 3), pack_int4(rng.integers(-8, 8, (1, 3, 3), np.int8)), 2, scale, zero),
+        Encoded("int4", (3, 2), pack_int4(rng.integers(-8, 8, (3, 2), np.int8)), 0, scale),
+    ]
+    g = Graph("encoded")
+    arrays = [e.decoded() for e in stored]
+    for i, array in enumerate(arrays):
+        g.output(g.add("Neg", g.constant(array, f"c{i}")), f"y{i}")
+    return g, list(zip(arrays, stored))
+
+
 def large() -> Bundle:
     """Something of everything that the format has."""
+    graph, encodings = encoded()
     metadata = {"name": "zoo", "classes": ["a", "b"], "nested": {"k": [1, 2.5, None, True, {"z": -1}]}}
     source = Bundle({"net": convnet(), "up": counter(1.0)}, {"config": {"layers": [{"units": 3}]}})
     return Bundle(
-        {"net": convnet(), "up": counter(1.0), "down": counter(-1.0)},
+        {"net": convnet(), "up": counter(1.0), "down": counter(-1.0), "weights": graph},
         metadata,
         {"labels": b"cat\ndog", "empty": b""},
         [TestVector("up", {}, {"count": np.zeros((1, 2), np.float32)})],
         source,
+        encodings=encodings,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from edge_rt.bundle import Bundle, read, to_bytes
+from edge_rt.bundle._encodings import check_encoding
 from edge_rt.bundle._format import MAX_HEADER, PREAMBLE
 from edge_rt.errors import (
     BundleChecksumError,
@@ -249,7 +251,11 @@ def test_a_header_of_nothing_but_lists() -> None:
         (put("tensors.1.2", 2**64 - 64), BundleLayoutError, "tensors[1].offset must be"),
         (put("tensors.0.3", 1), BundleSchemaError, "tensors[0].nbytes must be 4, the size of float32[], got 1"),
         (put("tensors.0.4", b"x"), BundleSchemaError, "tensors[0].sha256 must be 32 bytes, got 1 bytes"),
-        (put("tensors.0.5", "int4"), BundleSchemaError, "tensors[0].encoding must be one of raw, got 'int4'"),
+        (put("tensors.0.5", "int4"), BundleSchemaError, "tensors[0].encoding must be one of raw, f16, or int8 or int4 wi"),
+        (put("tensors.0.5", ["int2", 0, 0, None]), BundleSchemaError, "tensors[0].encoding must be one of raw, f16, or"),
+        (put("tensors.0.5", [[], 0, 0, None]), BundleSchemaError, "tensors[0].encoding must be one of raw, f16, or"),
+        (put("tensors.0.5", ["int8", 0, 0, None]), BundleSchemaError, "encoding.axis must be one of the 0 axes, got 0"),
+        (put("tensors.0.5", "f16"), BundleSchemaError, "tensors[0].nbytes must be 2, the size of float32[] stored as f16"),
         (lambda h: h["tensors"].pop(), BundleLayoutError, "tensors must be as long together as the tensor section"),
         (lambda h: h["tensors"].append(["uint8", [64], 10**9, 64, bytes(32), "raw"]), BundleLayoutError, "offset must"),
         (put("assets.labels", 0), BundleSchemaError, "assets.labels must be a tensor uint8[n], got float32"),
@@ -265,6 +271,71 @@ def test_a_header_of_nothing_but_lists() -> None:
 )  # fmt: skip
 def test_lying_headers(change: Callable[[Any], None], error: type[BundleError], says: str) -> None:
     refused(lying(LARGE, change), error, says)
+
+
+def encoded_entry(header: Any, name: str) -> int:
+    """The index of the first tensor with an encoding, a zero point included if it is of integers."""
+    found = (i for i, t in enumerate(header["tensors"]) if t[5] == name or (t[5][0] == name and t[5][3] is not None))
+    return next(found)
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "value", "says"),
+    [
+        ("int8", (0,), "float16", "encoding must be raw for float16"),
+        ("f16", (0,), "int32", "encoding must be raw for int32, got 'f16'"),
+        ("f16", (5,), "raw", "nbytes must be 24, the size of float32[2, 3], got 12"),
+        ("int4", (5, 0), "int8", "nbytes must be 9, the size of float32[1, 3, 3] stored as int8, got 5"),
+        ("int4", (3,), 4, "nbytes must be 5, the size of float32[1, 3, 3] stored as int4, got 4"),
+        ("int4", (1,), [2**20, 2**15, 3], "nbytes must be 51539607552, the size of"),
+        ("int8", (1,), [3, 2**39, 2**39], "must be of at most"),
+        ("int8", (5, 1), 2, "encoding.axis must be one of the 2 axes, got 2"),
+        ("int8", (5, 1), -1, "encoding.axis must be one of the 2 axes, got -1"),
+        ("int8", (5, 1), 1, "encoding.scale must be the index of a raw tensor float32[2]"),
+        ("int8", (5, 1), None, "encoding.axis must be one of the 2 axes, got None"),
+        ("int8", (5, 2), 10**6, "encoding.scale must be the index of one of"),
+        ("int8", (5, 2), None, "encoding.scale must be the index of one of"),
+        ("int8", (5, 2), 0, "encoding.scale must be the index of a raw tensor float32[3]"),
+        ("int8", (5, 3), 2**64 - 1, "encoding.zero must be the index of one of"),
+        ("int8", (5, 3), 0, "encoding.zero must be the index of a raw tensor int8[3]"),
+        ("int8", (5,), ["int8", 0, 0], "encoding must be one of raw, f16, or int8 or int4 with axis"),
+    ],
+)  # fmt: skip
+def test_lying_encodings(name: str, place: tuple[int, ...], value: Any, says: str) -> None:
+    def change(header: Any) -> None:
+        at: Any = header["tensors"][encoded_entry(header, name)]
+        for step in place[:-1]:
+            at = at[step]
+        at[place[-1]] = value
+
+    error = BundleLimitError if "at most" in says else BundleSchemaError
+    refused(lying(LARGE, change), error, says)
+
+
+def test_scales_may_not_be_encoded_themselves() -> None:
+    """So that decoding one tensor never needs more than raw ones."""
+
+    def itself(header: Any) -> None:
+        entry = header["tensors"][encoded_entry(header, "int8")]
+        entry[5][2] = encoded_entry(header, "int8")
+
+    says = "encoding.scale must be the index of a raw tensor float32[3]"
+    refused(lying(LARGE, itself), BundleSchemaError, says)
+    scale = [["float32", [3], 0, 6, bytes(32), "f16"]]
+    with pytest.raises(BundleSchemaError, match=re.escape(says)):
+        check_encoding(scale, "float32", [3], ["int8", 0, 0, None], "encoding")
+
+
+def test_the_unused_half_of_the_last_int4_is_zero() -> None:
+    header = msgpack.unpackb(LARGE.header)
+    entry = header["tensors"][encoded_entry(header, "int4")]
+    end = len(LARGE.data) - len(LARGE.section) + entry[2] + entry[3]
+    content = LARGE.data[end - entry[3] : end - 1] + bytes([LARGE.data[end - 1] | 0x70])
+    section = LARGE.section[: entry[2]] + content + LARGE.section[entry[2] + entry[3] :]
+    entry[4] = hashlib.sha256(content).digest()
+    data = LARGE.with_header(msgpack.packb(header), section)
+    read(data)
+    refused(data, BundleSchemaError, "must end with 0 in the unused half of its last byte", verify="all")
 
 
 def test_a_constant_that_decides_a_shape_lies() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +165,17 @@ def test_devices_need_the_standard_library_only() -> None:
     roots = {name.partition(".")[0] for name in out.split()}
     assert roots <= {*sys.stdlib_module_names, "devices", "edge_rt"}
     assert "tomllib" not in roots
+
+
+def test_devices_are_read_from_a_zip(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "app.zip", "w") as archive:
+        for path in sorted((ROOT / "devices").glob("*.*")):
+            archive.write(path, f"devices/{path.name}")
+    code = "import devices; print(devices.__file__, devices.load('raspberry-pi-5').title)"
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path / 'app.zip'}{os.pathsep}{ROOT}"}
+    command = [sys.executable, "-c", code]
+    out = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path, env=environment).stdout
+    assert out == f"{tmp_path / 'app.zip' / 'devices' / '__init__.py'} Raspberry Pi 5\n"
 
 
 # ---- this machine ---------------------------------------------------------------------------------------------------

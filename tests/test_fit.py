@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from edge_rt import native
 from edge_rt.errors import DeviceError, TargetError
 from edge_rt.graph import Graph
 from edge_rt.interpreter import evaluate
+from edge_rt.lowering._spec import RULES, BoundNode
 from edge_rt.model import load
 from edge_rt.types import DType, TensorType
 from exporter import cli
@@ -108,7 +110,7 @@ def test_an_unknown_device_is_said_before_the_model_is_read() -> None:
 def test_open_sizes_must_be_given() -> None:
     net = Net()
     net.output(net.add("Relu", net.x("batch", "tokens")), "y")
-    with pytest.raises(DeviceError, match=r"the sizes of the inputs are needed .*: x: float32\[batch, tokens\]"):
+    with pytest.raises(DeviceError, match=r"needs the sizes of the inputs x: float32\[batch, tokens\]; give input shapes"):
         fit(net, PI4, None, 0, False)
     assert fit(net, PI4, {"x": np.zeros((2, 3), np.float32)}, 0, False).inputs == ["x: float32[2, 3]"]
 
@@ -118,6 +120,33 @@ def test_a_cpu_without_code_is_refused() -> None:
     net.output(net.add("Relu", net.x(2)), "y")
     with pytest.raises(TargetError, match="edge-rt needs armv8-a; this CPU lacks asimd"):
         fit(net, PI4._replace(features=frozenset({"fp"})), None, 0, False)
+
+
+def test_lowering_is_asked_for_the_architecture_of_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def relu(node: BoundNode) -> None:
+        asked.append(node.arch)
+
+    import_module("edge_rt.lowering.elementwise")
+    assert "Relu" in RULES
+    monkeypatch.setitem(RULES, "Relu", relu)
+    net = Net()
+    net.output(net.add("Relu", net.x(2)), "y")
+    for name in ("raspberry-pi-5", "generic-x86-64"):
+        fit(net, devices.load(name), None, 0, True)
+    assert asked == ["aarch64", "x86_64"]
+
+
+def test_boards_of_two_architectures_take_other_steps() -> None:
+    net = Net()
+    weights = net.constant(np.arange(128, dtype=np.int8).reshape(8, 16))
+    net.output(net.add("MatMulInteger", net.x(4, 8, dtype=DType.INT8), weights), "y")
+    optimize(net)
+    arrays = [np.zeros((4, 8), np.int8)]
+    (arm,), (x86,) = (all_steps(net, arrays, arch).steps for arch in ("aarch64", "x86_64"))
+    assert arm.kernels == ("gemm_int8",)
+    assert x86.kernels == ("windows_int8", "gemm_int8")  # which multiplies uint8 by int8, and flips the sign first
 
 
 # ---- kernels --------------------------------------------------------------------------------------------------------
@@ -197,6 +226,9 @@ def test_steps_are_those_of_the_branch_taken() -> None:
     x = np.ones((2, 3, 3), np.float32)
     for value, op in ((True, "Det"), (False, "ReduceSum")):
         assert [s.op for s in all_steps(net, [np.array(value), x]).steps] == [op]
+    taken = fit(net, PI4, {"flag": np.array(True), "x": x}, 0, False)
+    assert taken.notes == ["the steps depend on the contents of flag ([ True])"]
+    assert fit(net, PI4, None, 0, False).notes[0].endswith("), which are made up")
 
 
 def test_contents_that_the_model_does_not_accept() -> None:

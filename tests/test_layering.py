@@ -54,6 +54,13 @@ def test_kernels_import_specs_and_op_tables_only() -> None:
                 assert any(name == a or name.startswith(a + ".") for a in allowed), f"{path.name}: {name}"
 
 
+def test_lowering_knows_nothing_of_this_machine() -> None:
+    """Plans are also made for boards of another architecture: what depends on it asks `BoundNode.arch`."""
+    for path in sorted((ROOT / "edge_rt" / "lowering").rglob("*.py")):
+        for name in imports(path):
+            assert not name.startswith(("edge_rt.native", "os", "platform")), f"{path.name}: {name}"
+
+
 def test_import_needs_no_numba_and_no_exporter() -> None:
     code = "import sys, edge_rt, edge_rt.cli; print(sorted({m.partition('.')[0] for m in sys.modules}))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout

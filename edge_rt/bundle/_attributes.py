@@ -5,7 +5,7 @@ Numbers, strings and short sequences stand in the header; arrays and long sequen
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,25 +20,26 @@ from edge_rt.types import DType
 Array = np.ndarray[Any, Any]
 
 
-class Encoder(Protocol):
-    """What the writer offers: tensors and graphs by what stands for them in the header."""
+if TYPE_CHECKING:  # making a Protocol takes as long as five classes
+    from typing import Protocol
 
-    def tensor(self, array: Array) -> int: ...
-    def subgraph(self, graph: Graph) -> dict[str, Any]: ...
+    class Encoder(Protocol):
+        """What the writer offers: tensors and graphs by what stands for them in the header."""
 
+        def tensor(self, array: Array) -> int: ...
+        def subgraph(self, graph: Graph) -> dict[str, Any]: ...
 
-class Checker(Protocol):
-    """What validation offers."""
+    class Checker(Protocol):
+        """What validation offers."""
 
-    def tensor(self, raw: Any, path: str) -> list[Any]: ...
-    def subgraph(self, raw: Any, path: str, nesting: int) -> None: ...
+        def tensor(self, raw: Any, path: str) -> list[Any]: ...
+        def subgraph(self, raw: Any, path: str, nesting: int) -> None: ...
 
+    class Decoder(Protocol):
+        """What the reader offers."""
 
-class Decoder(Protocol):
-    """What the reader offers."""
-
-    def tensor(self, index: int) -> Array: ...
-    def subgraph(self, raw: dict[str, Any], path: str) -> Graph: ...
+        def tensor(self, index: int) -> Array: ...
+        def subgraph(self, raw: dict[str, Any], path: str) -> Graph: ...
 
 
 class Codec:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from edge_rt.bundle._types import decode_type
 from edge_rt.bundle.validate import check_sizes
 from edge_rt.errors import BundleOpError, BundleSchemaError, DataError, GraphError
 from edge_rt.graph import Graph, Node, Value, Variable
+from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import OpSpec
 from edge_rt.types import TensorType
 
@@ -22,20 +23,24 @@ RULE_FAILURES = (ArithmeticError, AssertionError, AttributeError, LookupError, T
 """What an operator's rule may run into, given inputs that nobody who wrote it thought of."""
 
 
-class TensorSource(Protocol):
-    """Arrays by index in the tensor table."""
+if TYPE_CHECKING:
+    from typing import Protocol
 
-    def __getitem__(self, index: int) -> Array: ...
+    class TensorSource(Protocol):
+        """Arrays by index in the tensor table."""
+
+        def __getitem__(self, index: int) -> Array: ...
 
 
 class Builder:
     """Makes graphs from a header that `validate` accepted. prefix: what error paths start with."""
 
-    __slots__ = ("_header", "_ops", "_prefix", "_tensors")
+    __slots__ = ("_header", "_ops", "_prefix", "_records", "_tensors")
 
     def __init__(self, header: dict[str, Any], tensors: TensorSource, prefix: str = "") -> None:
         self._header, self._tensors, self._prefix = header, tensors, prefix
         self._ops = [ops.get(name) for name in header["requires"]["ops"]]
+        self._records: dict[tuple[str, str], Attrs] = {}
 
     def signatures(self) -> dict[str, Graph]:
         """All graphs by signature name.
@@ -86,16 +91,9 @@ class Builder:
     def _node(self, graph: Graph, raw: list[Any], values: Sequence[Value], path: str) -> tuple[Value, ...]:
         op, name, inputs, outputs, attributes = raw
         spec: OpSpec = self._ops[op]
-        fields = spec.attrs.fields
         given = [None if i < 0 else values[i] for i in inputs]
         try:
-            attrs = spec.attrs(
-                **{
-                    key: codec_of(fields[key]).decode(value, f"{path}.attrs.{key}", self)
-                    for key, value in attributes.items()
-                }
-            )
-            graph.add(spec, *given, name=name, attrs=attrs)
+            graph.add(spec, *given, name=name, attrs=self._record(spec, attributes, path))
         except (DataError, GraphError) as error:
             raise BundleSchemaError(f"{path}: {error}") from None
         except RULE_FAILURES as error:
@@ -112,6 +110,22 @@ class Builder:
             if value.type.shape is not None:
                 check_sizes(value.type.shape, f"{path}.outputs[{i}]")
         return node.outputs
+
+    def _record(self, spec: OpSpec, attributes: dict[str, Any], path: str) -> Attrs:
+        """The attribute record; the same one for nodes with equal attributes, unless these are graphs, which may change."""
+        shared = (spec.name, repr(attributes)) if dict not in map(type, attributes.values()) else None
+        found = None if shared is None else self._records.get(shared)
+        if found is None:
+            fields = spec.attrs.fields
+            found = spec.attrs(
+                **{
+                    key: codec_of(fields[key]).decode(value, f"{path}.attrs.{key}", self)
+                    for key, value in attributes.items()
+                }
+            )
+            if shared is not None:
+                self._records[shared] = found
+        return found
 
 
 def _check_update(held: TensorType, update: TensorType, path: str) -> None:

@@ -19,7 +19,8 @@ def summarize(source: str | os.PathLike[str] | Bytes) -> dict[str, Any]:
     """Sizes, signatures, operators, tensors and metadata of a bundle; JSON-like, sizes in bytes, shapes as strings.
 
     parameters counts the elements of constants and variables, each tensor once. tensors lists name, use (constant,
-    variable, attribute, asset, test vector or source), dtype, shape, nbytes and encoding, in the order of the file.
+    variable, attribute, asset, test vector, encoding or source), dtype, shape, nbytes and encoding ("raw", "f16", "int8" or
+    "int4"), in the order of the file.
     Raises BundleError like `read`, but for what only inference finds; OSError.
     """
     header, size = read_header(source)
@@ -74,10 +75,17 @@ def _tensors(header: dict[str, Any]) -> list[dict[str, Any]]:
     for i, (_, inputs, outputs) in enumerate(header["test_vectors"]):
         for name, index in (*inputs.items(), *outputs.items()):
             uses.setdefault(index, (f"{i}.{name}", "test vector"))
+    for index, entry in enumerate(header["tensors"]):
+        if type(entry[5]) is list:
+            owner = uses.get(index, ("", ""))[0]
+            for part, parameter in zip(("scale", "zero"), entry[5][2:]):
+                if parameter is not None:
+                    uses.setdefault(parameter, (f"{owner}.{part}", "encoding"))
     described = []
     for i, (dtype, shape, _, nbytes, _, encoding) in enumerate(header["tensors"]):
         # Only the source section can need a tensor that nothing in the header refers to.
         name, use = uses.get(i, ("", "source"))
+        encoding = encoding if type(encoding) is str else encoding[0]
         described.append(
             {"name": name, "use": use, "dtype": dtype, "shape": shape, "nbytes": nbytes, "encoding": encoding}
         )

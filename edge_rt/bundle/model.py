@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt.bundle._encodings import Encoded
 from edge_rt.graph import Graph
 
 Array = np.ndarray[Any, Any]
@@ -32,16 +33,20 @@ class Bundle:
     signatures: graphs; those that name a variable alike share it. metadata: JSON-like data (None, bool, int, float,
     str, lists, and maps with string keys). assets: named blobs. source: a bundle for the training side (graphs before
     passes, variables by attribute path), which shares the tensors of this one; devices never read it.
+    variables: initial contents of variables by name; those of graphs need not be listed by who makes a bundle.
     requires: version of each operator that the graphs use. Filled in by the reader; the writer works it out anew.
+    encodings: (array of the graphs, how it is stored); others are stored as they are.
     """
 
-    __slots__ = ("_source", "assets", "metadata", "requires", "signatures", "test_vectors")
+    __slots__ = ("_source", "assets", "encodings", "metadata", "requires", "signatures", "test_vectors", "variables")
 
     signatures: dict[str, Graph]
     metadata: dict[str, Any]
     assets: Mapping[str, bytes]
     test_vectors: list[TestVector]
     requires: dict[str, int]
+    variables: dict[str, Array]
+    encodings: list[tuple[Array, Encoded]]
 
     def __init__(
         self,
@@ -51,12 +56,16 @@ class Bundle:
         test_vectors: list[TestVector] | None = None,
         source: Bundle | Callable[[], Bundle] | None = None,
         requires: Mapping[str, int] | None = None,
+        variables: Mapping[str, Array] | None = None,
+        encodings: list[tuple[Array, Encoded]] | None = None,
     ) -> None:
         self.signatures = dict(signatures)
         self.metadata = dict(metadata or {})
         self.assets = assets if assets is not None else {}
         self.test_vectors = list(test_vectors or [])
         self.requires = dict(requires or {})
+        self.variables = dict(variables or {})
+        self.encodings = [] if encodings is None else encodings
         self._source = source
 
     @property

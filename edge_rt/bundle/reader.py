@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from math import prod
 from typing import Any, Union
 
 import numpy as np
 
 from edge_rt.bundle import _msgpack
 from edge_rt.bundle._build import Builder
+from edge_rt.bundle._encodings import Encoded
 from edge_rt.bundle._format import ALIGNMENT, HASHED, MAGIC, MAX_HEADER, PREAMBLE, VERSION, aligned, check_limit, digest
 from edge_rt.bundle._types import DTYPES
 from edge_rt.bundle.model import Blobs, Bundle, TestVector
@@ -81,7 +83,9 @@ def _read(data: memoryview, verify: str) -> Bundle:
             for signature, inputs, outputs in header["test_vectors"]
         ],
         source=source,
+        encodings=tensors.encodings,
         requires=header["requires"]["ops"],
+        variables={name: tensors[index] for name, index in header["variables"]},
     )
 
 
@@ -93,6 +97,7 @@ def _source(tensors: Tensors, index: int) -> Bundle:
         Builder(header, tensors, "source.").signatures(),
         metadata=header["metadata"],
         requires=header["requires"]["ops"],
+        variables={name: tensors[index] for name, index in header["variables"]},
     )
 
 
@@ -101,27 +106,48 @@ def _arrays(indices: Mapping[str, int], tensors: Tensors) -> dict[str, Array]:
 
 
 class Tensors:
-    """The tensors of a file as read-only arrays, each made once, when it is asked for."""
+    """The tensors of a file as read-only arrays, each made once, when it is asked for: views of raw ones, others decoded."""
 
-    __slots__ = ("_arrays", "_data", "_start", "table")
+    __slots__ = ("_arrays", "_data", "_start", "encodings", "table")
 
     def __init__(self, data: memoryview, start: int, table: list[Any]) -> None:
         self._data, self._start, self.table = data, start, table
         self._arrays: dict[int, Array] = {}
+        self.encodings: list[tuple[Array, Encoded]] = []
+        """Arrays that were decoded, and what from."""
 
     def __getitem__(self, index: int) -> Array:
         array = self._arrays.get(index)
         if array is None:
-            dtype, shape, offset = self.table[index][:3]
-            array = np.ndarray(shape, DTYPES[dtype].numpy.newbyteorder("<"), self._data, self._start + offset)
+            dtype, shape, _, _, _, encoding = self.table[index]
+            raw = encoding == "raw"
+            array = self._view(index, DTYPES[dtype].numpy, shape) if raw else self._decoded(index, encoding)
             self._arrays[index] = array
         return array
 
+    def _view(self, index: int, dtype: Any, shape: Any) -> Array:
+        start = self._start + self.table[index][2]
+        return np.ndarray(shape, np.dtype(dtype).newbyteorder("<"), self._data, start)
+
+    def _decoded(self, index: int, encoding: Any) -> Array:
+        _, shape, _, nbytes, _, _ = self.table[index]
+        shape = tuple(shape)
+        if encoding == "f16":
+            encoded = Encoded("f16", shape, self._view(index, np.float16, shape))
+        else:
+            name, axis, scale, zero = encoding
+            stored = self._view(index, np.int8, shape) if name == "int8" else self._view(index, np.uint8, nbytes)
+            encoded = Encoded(name, shape, stored, axis, self[scale], None if zero is None else self[zero])
+        array = encoded.decoded()
+        self.encodings.append((array, encoded))
+        return array
+
     def verify(self, index: int) -> None:
-        """Raises BundleChecksumError unless the tensor has its SHA-256; BundleSchemaError for a boolean beyond 1."""
+        """Raises BundleChecksumError unless the tensor has its SHA-256; BundleSchemaError for a boolean beyond 1 and for
+        what is not zero behind the last int4."""
         from hashlib import sha256  # faster than edge_rt.hashing where there is much to hash
 
-        dtype, shape, offset, nbytes, sha, _ = self.table[index]
+        dtype, shape, offset, nbytes, sha, encoding = self.table[index]
         start = self._start + offset
         content = self._data[start : start + nbytes]
         if sha256(content).digest() != sha:
@@ -129,6 +155,8 @@ class Tensors:
             raise BundleChecksumError(f"{place} must have the SHA-256 of its entry, {sha.hex()}")
         if dtype == "bool" and nbytes and np.frombuffer(content, np.uint8).max() > 1:
             raise BundleSchemaError(f"tensors[{index}] must have only bytes 0 and 1, being boolean")
+        if encoding[0] == "int4" and prod(shape) % 2 and content[-1] > 15:
+            raise BundleSchemaError(f"tensors[{index}] must end with 0 in the unused half of its last byte")
 
 
 def _header(data: memoryview) -> tuple[dict[str, Any], int]:

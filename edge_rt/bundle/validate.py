@@ -7,11 +7,11 @@ inputs) is checked by the reader, node by node, while it builds the graphs.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 from typing import Any
 
 from edge_rt import ops
 from edge_rt.bundle._attributes import codec_of
+from edge_rt.bundle._encodings import check_encoding, stored_bytes
 from edge_rt.bundle._format import (
     MAX_DIM,
     MAX_LENGTH,
@@ -28,7 +28,7 @@ from edge_rt.bundle._format import (
     check_limit,
     refuse,
 )
-from edge_rt.bundle._types import DTYPES, check_dtype, check_size, check_type, decode_type
+from edge_rt.bundle._types import check_dtype, check_size, check_type, decode_type
 from edge_rt.errors import BundleLayoutError, BundleLimitError, BundleOpError, BundleSchemaError, GraphError
 from edge_rt.ops._spec import OpSpec, Upgrade
 
@@ -82,11 +82,11 @@ def validate_tensors(tensors: Any, section: int) -> None:
         check_sizes(shape, path)
         if type(sha) is not bytes or len(sha) != 32:
             refuse(f"{path}.sha256", "32 bytes", sha)
-        if encoding != "raw":
-            refuse(f"{path}.encoding", "one of raw", encoding)
-        needed = prod(shape) * DTYPES[dtype].itemsize
+        check_encoding(tensors, dtype, shape, encoding, f"{path}.encoding")
+        needed = stored_bytes(dtype, shape, encoding)
         if type(nbytes) is not int or nbytes != needed:
-            refuse(f"{path}.nbytes", f"{needed}, the size of {dtype}{shape}", nbytes)
+            stored = "" if encoding == "raw" else f" stored as {encoding if encoding == 'f16' else encoding[0]}"
+            refuse(f"{path}.nbytes", f"{needed}, the size of {dtype}{shape}{stored}", nbytes)
         if type(offset) is not int or offset != aligned(end):
             what = f"{aligned(end)}, the first multiple of 64 that is not below the end of the tensor before ({end})"
             refuse(f"{path}.offset", what, offset, BundleLayoutError)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge_rt.bundle import _msgpack
 from edge_rt.bundle._attributes import codec_of, is_default
+from edge_rt.bundle._encodings import Encoded
 from edge_rt.bundle._format import HASHED, MAGIC, PREAMBLE, VERSION, aligned, digest
 from edge_rt.bundle._types import encode_type
 from edge_rt.bundle.model import Bundle
@@ -62,7 +63,8 @@ def to_bytes(bundle: Bundle) -> bytes:
 
 def _chunks(bundle: Bundle) -> Iterator[bytes | memoryview]:
     """The file in pieces."""
-    tensors = _Tensors()
+    source = bundle.source  # before its encodings are asked for: reading it may find some
+    tensors = _Tensors(bundle.encodings + ([] if source is None else source.encodings))
     try:
         packed = _msgpack.encode(_header(bundle, tensors))
     except (TypeError, ValueError, OverflowError) as error:
@@ -98,33 +100,47 @@ def _tensors_by_name(arrays: Mapping[str, Array], tensors: _Tensors) -> dict[str
 
 
 class _Tensors:
-    """The tensor table while it grows. Tensors with the same type and contents are one."""
+    """The tensor table while it grows. Tensors with the same type, contents and encoding are one."""
 
-    def __init__(self) -> None:
+    def __init__(self, encodings: Iterable[tuple[Array, Encoded]] = ()) -> None:
         self.table: list[list[Any]] = []
         self.arrays: list[Array] = []
         self.end = 0
         self._by_content: dict[tuple[Any, ...], int] = {}
         self._by_identity: dict[int, tuple[Array, int]] = {}
+        # Keeping the arrays keeps their ids their own.
+        self._encodings = {id(array): (array, encoded) for array, encoded in encodings}
 
     def add(self, array: Array) -> int:
         """The array's index."""
         if id(array) in self._by_identity:
             return self._by_identity[id(array)][1]
         dense = np.asarray(array, order="C")
-        dtype = DType.of(dense)
+        dtype, encoding = DType.of(dense), "raw"
+        if id(array) in self._encodings:
+            encoding, dense = self._encoded(array, self._encodings[id(array)][1])
         sha = hashlib.sha256(_content(dense)).digest()
-        key = (dtype, dense.shape, sha)
+        key = (dtype, array.shape, sha, str(encoding))
         index = self._by_content.get(key)
         if index is None:
             index = self._by_content[key] = len(self.table)
             offset = aligned(self.end)
-            self.table.append([dtype.value, list(dense.shape), offset, dense.nbytes, sha, "raw"])
+            self.table.append([dtype.value, list(array.shape), offset, dense.nbytes, sha, encoding])
             self.arrays.append(dense)
             self.end = offset + dense.nbytes
         # Keeping the array keeps its id its own.
         self._by_identity[id(array)] = (array, index)
         return index
+
+    def _encoded(self, array: Array, encoded: Encoded) -> tuple[Any, Array]:
+        """The encoding as the table has it, and the contents. Raises GraphError if it does not give the array back."""
+        if array.dtype != np.float32 or not np.array_equal(encoded.decoded(), array, equal_nan=True):
+            raise GraphError(f"encoding {encoded.name} of a tensor {array.dtype}{list(array.shape)} must decode to it")
+        stored = np.ascontiguousarray(encoded.stored)
+        if encoded.scale is None:
+            return encoded.name, stored
+        zero = None if encoded.zero is None else self.add(encoded.zero)
+        return [encoded.name, encoded.axis, self.add(encoded.scale), zero], stored
 
     def blob(self, data: bytes) -> int:
         return self.add(np.frombuffer(data, np.uint8))
@@ -152,6 +168,8 @@ class _Graphs:
             name: self._graph(graph, f"signature '{name}'", True)
             for name, graph in sorted(self._bundle.signatures.items())
         }
+        for name, initial in self._bundle.variables.items():
+            self._variable(name, initial)
         return {
             "constants": [list(key) for key in self._constants],
             "metadata": self._bundle.metadata,

@@ -15,7 +15,7 @@ from edge_rt.cli._common import print_json
 from edge_rt.errors import TargetError
 from edge_rt.native.cache import cache_folder
 from edge_rt.native.cores import default_threads, usable_cores
-from edge_rt.native.features import choose_target, cpu_architecture, cpu_features
+from edge_rt.native.features import choose_target, cpu_architecture, cpu_features, lacking
 from edge_rt.targets import TARGETS
 
 
@@ -30,7 +30,10 @@ def add(commands: Any) -> None:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    features = cpu_features()
+    try:
+        features, problem = cpu_features(), None
+    except TargetError as error:
+        features, problem = frozenset[str](), str(error)
     known = frozenset().union(*(t.requires for t in TARGETS.values()))
     report: dict[str, Any] = {
         "edge_rt": __version__,
@@ -46,20 +49,32 @@ def doctor(options: argparse.Namespace) -> int:
         "cores": str(usable_cores()),
         "cache": str(cache_folder()),
         "page_size": os.sysconf("SC_PAGE_SIZE"),
+        "targets": {t.name: lacking(t, features) or "usable" for t in TARGETS.values()},
     }
-    try:
-        target, why = choose_target(features)
-        report.update(target=target.name, why=why)
-        library = native.library()
-        report.update(code=library.origin, problem=None)
-    except TargetError as error:
-        report["problem"] = str(error)
+    if problem is None:
+        try:
+            target, why = choose_target(features)
+            report.update(target=target.name, why=why)
+            report.update(code=native.library().origin)
+        except TargetError as error:
+            problem = str(error)
+    report["problem"] = problem
     if options.json:
         print_json(report)
     else:
-        width = max(map(len, report))
-        for name, value in report.items():
-            print(f"{name.ljust(width)}  {' '.join(value) if isinstance(value, list) else value}")
-    if report["problem"]:
-        print(f"models cannot run here: {report['problem']}", file=sys.stderr)
-    return 1 if report["problem"] else 0
+        _print(report)
+    if problem:
+        print(f"models cannot run here: {problem}", file=sys.stderr)
+    return 1 if problem else 0
+
+
+def _print(report: dict[str, Any]) -> None:
+    width = max(map(len, report))
+    for name, value in report.items():
+        if isinstance(value, dict):
+            shown = [f"{key}: {text}" for key, text in value.items()]
+        else:
+            shown = [" ".join(value) if isinstance(value, list) else str(value)]
+        print(f"{name.ljust(width)}  {shown[0]}")
+        for line in shown[1:]:
+            print(f"{' ' * width}  {line}")

@@ -91,7 +91,7 @@ class TileSet:
         self.rows = tallest[1]
         self.most = max(r * p for r, p in shapes) * WIDTH
         self.run = _chain_run([(r, p, make(r, p, lanes)) for r, p in shapes])
-        self.panels_for = _chain_width(sorted(tallest.items()))
+        self.panels_for = chain_width(sorted(tallest.items()))
 
 
 def _chain_run(tiles):
@@ -119,12 +119,12 @@ def _chain_run(tiles):
     return run
 
 
-def _chain_width(widths):
+def chain_width(widths):
     """panels_for(rows, left) from ascending (panels, the most rows that a tile so wide may have)."""
     panels_here, rows_here = widths[-1]
     if len(widths) == 1:
         return lambda rows, left: 1
-    others = _chain_width(widths[:-1])
+    others = chain_width(widths[:-1])
 
     def panels_for(rows, left):
         if left >= panels_here and rows <= rows_here:

@@ -153,7 +153,7 @@ Lowered = Union[Sequence[Call], Alias, None]
 class BoundNode:
     """A node with everything known: what a lowering function looks at."""
 
-    __slots__ = ("attrs", "inputs", "op", "outputs", "used", "values")
+    __slots__ = ("arch", "attrs", "inputs", "op", "outputs", "used", "values")
 
     op: OpSpec
     attrs: Any
@@ -164,6 +164,8 @@ class BoundNode:
     """Contents of inputs that are constant, or small and known."""
     used: tuple[bool, ...]
     """Which outputs anybody reads. A kernel may skip the others, by passing 0 for their address."""
+    arch: str
+    """The CPU architecture that the calls are for, as targets name it: not always this machine's."""
 
     def __init__(
         self,
@@ -173,8 +175,9 @@ class BoundNode:
         outputs: Sequence[TensorType],
         values: Sequence[Array | None],
         used: Sequence[bool],
+        arch: str = "x86_64",
     ) -> None:
-        self.op, self.attrs = op, attrs
+        self.op, self.attrs, self.arch = op, attrs, arch
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self.values, self.used = tuple(values), tuple(used)
 

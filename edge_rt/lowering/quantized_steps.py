@@ -19,7 +19,7 @@ _IN_PLACE = (("a", "y"), ("b", "y"))
 ADD_Q = KernelSpec(
     "quantized_add", _OPERANDS + "a_flip:i64 a_zero:f32 a_scale:f32 b_flip:i64 b_zero:f32 b_scale:f32" + _ROUNDED, _IN_PLACE
 )
-"""y = clamp(round((a - a_zero) * a_scale + (b - b_zero) * b_scale) + y_zero). Bits `flip` (0 or 128) of a, b and y are flipped.
+"""y = clamp(round((a - a_zero) * a_scale + (b - b_zero) * b_scale) + y_zero), where bits `flip` (0 or 128) are flipped.
 
 a and b are as large as y and may be the very same; p and q broadcast. table: 1 where the first operand is p, 1 where the
 second is q, MAX_DIMS dims, strides of p and of q. Zero points and limits are those of the flipped numbers.
@@ -49,7 +49,7 @@ def _rounded(attrs: RoundedAttrs) -> dict[str, Any]:
     return {"y_flip": flip, "y_zero": float(attrs.y_zero + flip), "lo": float(lo + flip), "hi": float(hi + flip)}
 
 
-def _binary(node: BoundNode, spec: KernelSpec, **factors: float) -> list[Call] | None:
+def _binary(node: BoundNode, spec: KernelSpec, **factors: Any) -> list[Call] | None:
     attrs: Any = node.attrs
     shape = node.outputs[0].static_shape
     n = math.prod(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 
@@ -26,3 +27,12 @@ def team(library: AnyLibrary, threads: int | None = None) -> Team:
         if found is None:
             found = _teams[id(library), count] = Team(library, count)
         return found
+
+
+def _after_fork() -> None:
+    """In a process just forked: whoever held the lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

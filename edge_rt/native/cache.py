@@ -37,7 +37,15 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a process forked meanwhile holds the file open
+
+
+def is_checkout() -> bool:
+    """Whether this is a source tree, whose files may change after packs were built, and not an installed package."""
+    return (PACKAGE.parent / "pyproject.toml").exists()
 
 
 def source_fingerprint() -> str:

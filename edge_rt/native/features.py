@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
-from pathlib import Path
 
 from edge_rt.errors import TargetError
 from edge_rt.targets import TARGETS, Target
 
+CPUINFO = "/proc/cpuinfo"
 _AT_HWCAP = 16
 _HWCAP = {"fp": 0, "asimd": 1, "fphp": 9, "asimdhp": 10, "asimddp": 20}
 """Bits of AT_HWCAP on aarch64, for the features that targets require."""
@@ -29,13 +29,20 @@ def cpu_features() -> frozenset[str]:
         bits = getauxval(_AT_HWCAP)
         return frozenset(name for name, bit in _HWCAP.items() if bits >> bit & 1)
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        with open(CPUINFO) as lines:  # read as far as needed: the kernel asks each core for its part of the text
+            for line in lines:
+                if line.startswith("flags"):
+                    return frozenset(line.partition(":")[2].split())
     except OSError as error:
         raise TargetError(f"cannot read the CPU's features: {error}") from None
-    for line in text.splitlines():
-        if line.startswith("flags"):
-            return frozenset(line.partition(":")[2].split())
     return frozenset()
+
+
+def lacking(target: Target, features: frozenset[str], arch: str | None = None) -> str:
+    """What keeps a CPU with these features from running code for a target, for people; empty if nothing does."""
+    if target.arch != (arch or cpu_architecture()):
+        return f"is for {target.arch}"
+    return f"needs {', '.join(sorted(target.requires - features))}" if target.requires - features else ""
 
 
 def choose_target(features: frozenset[str], arch: str | None = None) -> tuple[Target, str]:
@@ -57,8 +64,7 @@ def choose_target(features: frozenset[str], arch: str | None = None) -> tuple[Ta
     native = [t for t in TARGETS.values() if t.arch == arch]
     fitting = [t for t in native if t.requires <= features]
     if fitting:
-        better = [t for t in native if t not in fitting]
-        lacks = "".join(f"; {t.name} needs {', '.join(sorted(t.requires - features))}" for t in better)
+        lacks = "".join(f"; {t.name} {lacking(t, features, arch)}" for t in native if t not in fitting)
         return fitting[-1], f"the best of those this CPU can run ({', '.join(t.name for t in fitting)}){lacks}"
     if not native:
         raise TargetError(f"edge-rt has no code for {arch}; it has code for x86_64 and aarch64")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Union
 
 from edge_rt.errors import CodeImageError, TargetError
-from edge_rt.native.cache import PACKAGE, cache_folder, locked, source_fingerprint, write_atomic
+from edge_rt.native.cache import PACKAGE, cache_folder, is_checkout, locked, source_fingerprint, write_atomic
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.library import PACKS, Library, find_pack
 from edge_rt.targets import Target
@@ -60,7 +61,15 @@ class HostLibrary:
                     missing = self._map(missing)  # another process may have compiled them meanwhile
                     if missing:
                         self._compile(missing)
-                        self._map(missing)
+                        if self._map(missing):
+                            raise CodeImageError(
+                                f"{self._folder}: kernels were compiled from other sources than this process started with; "
+                                "start it again"
+                            )
+
+    def renew_lock(self) -> None:
+        """In a process just forked."""
+        self._lock = threading.Lock()
 
     def _map(self, symbols: Iterable[str]) -> list[str]:
         """Maps the images that the cache has; the symbols it lacks."""
@@ -100,8 +109,8 @@ _process: list[AnyLibrary] = []
 def library() -> AnyLibrary:
     """The library of this process, for the target that fits this CPU best.
 
-    It is the pack that ships with the package; or, where numba is installed and the pack is missing or older than the
-    sources, kernels compiled for this host. Raises TargetError where there is neither.
+    It is the pack that ships with the package; or, where there is none or it is not that of a checkout's sources, kernels
+    compiled for this host, if numba is installed. Raises TargetError where there is neither.
     """
     with _lock:
         if not _process:
@@ -117,13 +126,29 @@ def can_compile() -> bool:
 def _find() -> AnyLibrary:
     features = cpu_features()
     target, _ = choose_target(features)
-    sources = source_fingerprint() if can_compile() else None
     pack = find_pack(target, features)
-    if pack is not None and sources in (None, pack.header.sources):
+    if pack is not None and not is_checkout():
         return pack
-    if sources is None:
+    sources = source_fingerprint()
+    if pack is not None and pack.header.sources == sources:
+        return pack
+    if not can_compile():
+        path = PACKS / f"{target.name}.image"
+        problem = f"has no {path}" if pack is None else f"has other sources than {path} was made from"
         raise TargetError(
-            f"no code image for {target.name}: this installation has no {PACKS / (target.name + '.image')}. Install "
-            "the wheel of edge-rt, which carries it, or numba, to compile for this machine: pip install 'edge-rt[jit]'"
+            f"no code image for {target.name}: this installation {problem}. Install the wheel of edge-rt, which carries "
+            "one, or numba, to compile for this machine: pip install 'edge-rt[jit]'"
         )
     return HostLibrary(target, features, sources)
+
+
+def _after_fork() -> None:
+    """In a process just forked: whoever held a lock is not there."""
+    global _lock
+    _lock = threading.Lock()
+    for found in _process:
+        if isinstance(found, HostLibrary):
+            found.renew_lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -9,10 +9,10 @@ from typing import Any
 
 from edge_rt.errors import CodeImageError
 from edge_rt.native.cache import PACKAGE
-from edge_rt.native.features import cpu_features, require
+from edge_rt.native.features import cpu_architecture, cpu_features, require
 from edge_rt.native.image import Header
 from edge_rt.native.mapping import map_bytes, map_file
-from edge_rt.targets import Target
+from edge_rt.targets import TARGETS, Target
 
 PACKS = PACKAGE / "packs"
 """Images that ship with the package, one per target."""
@@ -29,7 +29,10 @@ class Library:
     """Where the image came from, for people."""
 
     def __init__(self, base: int, header: Header, origin: str, features: frozenset[str]) -> None:
-        """Raises TargetError if the CPU lacks a feature the image needs, before any of it can run."""
+        """Raises CodeImageError if the code is for another kind of CPU, TargetError if it needs what this one lacks."""
+        known = TARGETS.get(header.target)
+        if known is not None and known.arch != cpu_architecture():
+            raise CodeImageError(f"{origin}: code for {header.target} ({known.arch}); this machine is {cpu_architecture()}")
         require(f"{origin}: code for {header.target}", header.requires, features)
         self.base, self.header, self.origin = base, header, origin
 
@@ -67,12 +70,15 @@ def find_pack(target: Target, features: frozenset[str]) -> Library | None:
     """The image that ships with the package. A damaged one is an error, since nobody may have changed it."""
     path = PACKS / f"{target.name}.image"
     try:
-        return Library(*map_file(path), str(path), features)
+        mapped = map_file(path)
     except (FileNotFoundError, NotADirectoryError):
-        pass
-    loader: Any = sys.modules["edge_rt"].__loader__
-    try:
-        data = loader.get_data(str(path))  # of a zip, if the package is in one
-    except (AttributeError, OSError):
-        return None
-    return Library(*map_bytes(data, str(path)), str(path), features)
+        loader: Any = sys.modules["edge_rt"].__loader__
+        try:
+            data = loader.get_data(str(path))  # of a zip, if the package is in one
+        except (AttributeError, OSError):
+            return None
+        mapped = map_bytes(data, str(path))
+    header = mapped[1]
+    if header.target != target.name:
+        raise CodeImageError(f"{path}: holds code for {header.target}, its name says {target.name}")
+    return Library(*mapped, str(path), features)

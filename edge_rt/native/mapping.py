@@ -1,10 +1,17 @@
-"""Mapping a code image into the process: readable and executable, never writable."""
+"""Mapping a code image into the process: readable and executable, never writable.
+
+An image is mapped straight from its file, or from an anonymous file in memory if it came out of a zip. Where the system
+refuses that, the error says what $EDGE_RT_CODE can do: "memory" maps a copy in memory, a folder's name maps a copy in that
+folder, which is deleted as soon as it is mapped.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import mmap
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge_rt.errors import CodeImageError, TargetError
@@ -17,31 +24,83 @@ _mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, 
 _munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
 _MAP_FAILED = ctypes.c_void_p(-1).value
 
+VARIABLE = "EDGE_RT_CODE"
+_IN_MEMORY = "EDGE_RT_CODE=memory, which runs a copy in memory"
+_IN_FOLDER = "EDGE_RT_CODE=FOLDER, which runs a copy in a folder of this user's that is not mounted noexec"
+_ALLOW = "allow this process to map files with PROT_READ and PROT_EXEC (under SELinux: label the file lib_t)"
+_REFERENCE = 'edge_rt.load(..., backend="reference"), which needs no machine code and is slow'
+
 
 def map_file(path: Path) -> tuple[int, Header]:
-    """Maps an image file; (address of its code, header).
+    """Maps an image file, or the copy that $EDGE_RT_CODE asks for; (address of its code, header).
 
     Raises FileNotFoundError, CodeImageError if the file is damaged, TargetError if the system refuses the mapping.
     """
+    where = str(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        return _map_descriptor(descriptor, str(path))
+        if not os.environ.get(VARIABLE):
+            return _map(descriptor, where, lambda: _refused_file(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
+            return map_bytes(file.read(), where)
     finally:
         os.close(descriptor)
 
 
 def map_bytes(data: bytes, where: str) -> tuple[int, Header]:
-    """Maps an image that is not a file of its own (it came from a zip), through an anonymous file."""
-    descriptor = os.memfd_create("edge-rt", os.MFD_CLOEXEC)
+    """Maps an image that is not a file of its own (it came from a zip), through a copy. Raises like `map_file`."""
+    place = os.environ.get(VARIABLE) or "memory"
+    with _in_memory(data, where) if place == "memory" else _in_folder(data, where, place) as descriptor:
+        return _map(descriptor, where, lambda: _refused_copy(descriptor, place))
+
+
+@contextmanager
+def _in_memory(data: bytes, where: str) -> Iterator[int]:
+    """Descriptor of an anonymous file that holds `data`."""
     try:
-        with os.fdopen(os.dup(descriptor), "wb") as file:
-            file.write(data)
-        return _map_descriptor(descriptor, where)
+        descriptor = os.memfd_create("edge-rt", os.MFD_CLOEXEC)
+    except (AttributeError, OSError) as error:  # AttributeError: a Python built against an old C library
+        raise TargetError(
+            f"{where}: the system gives no anonymous file to hold its code ({error}). Ways out: install the wheel with "
+            f"pip, which lets code be mapped from its file; {_IN_FOLDER}"
+        ) from None
+    try:
+        _write(descriptor, data)
+        yield descriptor
     finally:
         os.close(descriptor)
 
 
-def _map_descriptor(descriptor: int, where: str) -> tuple[int, Header]:
+@contextmanager
+def _in_folder(data: bytes, where: str, folder: str) -> Iterator[int]:
+    """Descriptor of a file in `folder` that holds `data` and is gone afterwards; read-only, which mapping code needs."""
+    path = os.path.join(folder, f".edge-rt-{os.urandom(8).hex()}.image")
+    try:
+        writer = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise TargetError(
+            f"{where}: {VARIABLE} is {folder!r}, where its copy cannot be written ({error.strerror})"
+        ) from None
+    try:
+        try:
+            _write(writer, data)
+        finally:
+            os.close(writer)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+    finally:
+        os.unlink(path)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    with open(descriptor, "wb", closefd=False) as file:
+        file.write(data)
+
+
+def _map(descriptor: int, where: str, ways_out: Callable[[], str]) -> tuple[int, Header]:
     header = read_header(os.pread(descriptor, CODE_OFFSET, 0), where)
     present = os.fstat(descriptor).st_size - header.code_offset
     if present != header.code_size:
@@ -50,13 +109,27 @@ def _map_descriptor(descriptor: int, where: str) -> tuple[int, Header]:
     address = _mmap(None, header.code_size, protection, mmap.MAP_PRIVATE, descriptor, header.code_offset)
     if address is None or address == _MAP_FAILED:
         reason = os.strerror(ctypes.get_errno())
-        raise TargetError(
-            f"{where}: the system refuses to map it as code ({reason}); its file system may be mounted noexec, or a "
-            "security policy may forbid executable mappings"
-        )
+        raise TargetError(f"{where}: the system refuses to map it as code ({reason}); {ways_out()}")
     try:
         check_code(header, memoryview((ctypes.c_ubyte * header.code_size).from_address(address)), where)
     except CodeImageError:
         _munmap(address, header.code_size)
         raise
     return address, header
+
+
+def _is_noexec(descriptor: int) -> bool:
+    return bool(os.fstatvfs(descriptor).f_flag & os.ST_NOEXEC)
+
+
+def _refused_file(descriptor: int) -> str:
+    if _is_noexec(descriptor):
+        return f"its file system is mounted noexec. Ways out: {_IN_MEMORY}; {_IN_FOLDER}; install edge-rt in such a folder"
+    return f"a security policy (SELinux, AppArmor, seccomp) forbids it. Ways out: {_ALLOW}; {_IN_MEMORY}; {_REFERENCE}"
+
+
+def _refused_copy(descriptor: int, place: str) -> str:
+    if place != "memory" and _is_noexec(descriptor):
+        return f"{VARIABLE} is {place!r}, whose file system is mounted noexec. Ways out: another folder; {_IN_MEMORY}"
+    other = f"{_IN_FOLDER}; " if place == "memory" else f"{_IN_MEMORY}; "
+    return f"a security policy (SELinux, AppArmor, seccomp) forbids it for a copy. Ways out: {_ALLOW}; {other}{_REFERENCE}"

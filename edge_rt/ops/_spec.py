@@ -39,6 +39,9 @@ MAX_KNOWN = 4096
 MAX_RANK = 32
 """Most axes of a tensor; NumPy 1 has no more."""
 
+MAX_REMEMBERED = 64
+"""Combinations of input dtypes whose output dtypes an operator's record remembers."""
+
 MAX_DIM = 1 << 40
 """Largest size of an axis. Sizes that nothing bounds would grow without end where a graph multiplies them repeatedly."""
 
@@ -128,8 +131,8 @@ class OpSpec:
     """The record of an operator. Made by `define` only."""
 
     __slots__ = (
-        "accuracy", "attrs", "dtypes", "foldable", "inputs", "is_pure", "min_inputs", "name", "outputs", "propagate",
-        "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
+        "_known_dtypes", "accuracy", "attrs", "dtypes", "foldable", "follows", "inputs", "is_pure", "min_inputs", "name",
+        "outputs", "propagate", "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
     )  # fmt: skip
 
     name: str
@@ -146,11 +149,14 @@ class OpSpec:
     reference: Reference
     """reference(attrs, *inputs) -> array or tuple of arrays; absent optional inputs are None."""
     accuracy: Accuracy
+    _known_dtypes: dict[tuple[DType | None, ...], list[DType]]
     shape_inputs: tuple[int, ...]
     """Positions of inputs whose contents decide output shapes (or the branch of an If)."""
     propagate: ValueRule | None
     """Contents of outputs where inputs are only partly known; None: only by folding."""
     foldable: bool
+    follows: bool
+    """Whether contents of outputs may be found: by `propagate`, or by running the reference of one of FOLLOWED."""
     is_pure: bool
     """False where two calls with equal inputs may differ (random numbers)."""
     upgrades: dict[int, Upgrade]
@@ -177,7 +183,12 @@ class OpSpec:
         Raises InferenceError that names `where` if the operator does not accept these inputs.
         """
         try:
-            dtypes = self._output_dtypes(attrs, [None if t is None else t.dtype for t in types])
+            given = tuple([None if t is None else t.dtype for t in types])
+            dtypes = self._known_dtypes.get(given)
+            if dtypes is None:
+                dtypes = self._output_dtypes(attrs, given)
+                if self.dtypes is None and len(self._known_dtypes) < MAX_REMEMBERED:
+                    self._known_dtypes[given] = dtypes
             for t in types:
                 if t is not None and t.shape is None:
                     return [TensorType(d, None) for d in dtypes], [None] * len(dtypes)
@@ -188,7 +199,7 @@ class OpSpec:
             out = [TensorType(d, _named(s, where, i)) for i, (d, s) in enumerate(zip(dtypes, shapes))]
         except GraphError as error:
             raise InferenceError(f"{where}: {error}") from None
-        return out, self._contents(attrs, types, values, out)
+        return out, self._contents(attrs, types, values, out) if self.follows else [None] * len(out)
 
     def _output_dtypes(self, attrs: Attrs, given: Sequence[DType | None]) -> list[DType]:
         if len(given) > len(self.inputs) and not (self.inputs and self.inputs[-1].repeats):
@@ -198,7 +209,7 @@ class OpSpec:
             port = self.inputs[min(i, len(self.inputs) - 1)]
             dtype = given[i] if i < len(given) else None
             if dtype is None:
-                if not port.optional and not port.repeats:
+                if not port.optional and (i < len(given) or not port.repeats):
                     raise GraphError(f"input '{port.name}' is required")
             elif port.fixed:
                 if dtype is not port.fixed:
@@ -214,12 +225,15 @@ class OpSpec:
                 )
         if self.dtypes is not None:
             return list(self.dtypes(attrs, given))
+        missing = next((p.variable for p in self.outputs if not p.fixed and p.variable not in bound), None)
+        if missing is not None:
+            raise GraphError(f"takes at least 1 input, got {len(given)}")
         return [port.fixed or bound[port.variable] for port in self.outputs]
 
     def _contents(self, attrs: Attrs, types: Types, values: Values, out: Sequence[TensorType]) -> list[Array | None]:
         nothing: list[Array | None] = [None] * len(out)
         if self.propagate is None:
-            if not self.foldable or self.name not in FOLLOWED or not types:
+            if not types:
                 return nothing
             for t, v in zip(types, values):
                 if t is not None and (v is None or v.dtype == object):
@@ -247,6 +261,11 @@ def _named(shape: Shape | None, where: str, output: int) -> tuple[Dim, ...] | No
         return None
     if len(shape) > MAX_RANK:
         raise GraphError(f"output {output} must have at most {MAX_RANK} axes, got {len(shape)}")
+    for d in shape:
+        if type(d) is not int or not 0 <= d <= MAX_DIM:
+            break
+    else:
+        return tuple(shape)  # type: ignore[arg-type]
     sizes: list[Dim] = []
     for axis, d in enumerate(shape):
         if d is None:
@@ -309,6 +328,7 @@ def define(
     spec.variables = {p.variable: variables.get(p.variable, ANY) for p in spec.inputs if p.variable}
     spec.dtypes, spec.shapes, spec.reference = dtypes, shapes, reference
     spec.shape_inputs, spec.propagate, spec.foldable, spec.is_pure = shape_inputs, propagate, foldable, is_pure
+    spec.follows, spec._known_dtypes = propagate is not None or (foldable and name in FOLLOWED), {}
     spec.upgrades = upgrades or {}
     if name in TABLE:
         raise ValueError(f"operator {name} is defined twice")

@@ -48,6 +48,8 @@ def at(items: Sequence[Any], index: int) -> Any:
 
 def differ(a: Any, b: Any) -> bool:
     """Whether two sizes are known to be different."""
+    if a == b:
+        return False
     difference = a - b
     return is_known(difference) and difference != 0
 
@@ -62,6 +64,8 @@ def check_rank(name: str, shape: Sequence[Any], least: int, most: int | None = N
 
 def check_shape(name: str, shape: Sequence[Any], expected: Sequence[Any]) -> None:
     """Raises GraphError if `shape` is known not to be `expected`."""
+    if tuple(shape) == tuple(expected):
+        return
     if len(shape) != len(expected) or any(differ(a, b) for a, b in zip(shape, expected)):
         raise GraphError(f"{name} must be {shown(expected)}, got {shown(shape)}")
 
@@ -83,22 +87,23 @@ def geometry(
     Raises GraphError if attributes do not fit each other or if no window fits.
     """
     n = len(sizes)
+    auto_pad, own_kernel = attrs.auto_pad, attrs.kernel_shape
     if kernel is None:
-        kernel = attrs.kernel_shape
-    elif attrs.kernel_shape and tuple(attrs.kernel_shape) != tuple(kernel):
-        raise GraphError(f"kernel_shape must be that of the weights {shown(kernel)}, got {shown(attrs.kernel_shape)}")
+        kernel = own_kernel
+    elif own_kernel and own_kernel != tuple(kernel):
+        raise GraphError(f"kernel_shape must be that of the weights {shown(kernel)}, got {shown(own_kernel)}")
     kernel = per_axis("kernel_shape", kernel, n)
     strides, dilations = per_axis("strides", attrs.strides, n), per_axis("dilations", attrs.dilations, n)
     pads = per_axis("pads", attrs.pads, 2 * n, default=0, least=0)
     begin, end, out = [], [], []
     for axis, size in enumerate(sizes):
         stride, extent = strides[axis], (kernel[axis] - 1) * dilations[axis] + 1
-        low: Any = pads[axis] if attrs.auto_pad == "NOTSET" else 0
-        high: Any = pads[n + axis] if attrs.auto_pad == "NOTSET" else 0
-        if attrs.auto_pad.startswith("SAME"):
+        low: Any = pads[axis] if auto_pad == "NOTSET" else 0
+        high: Any = pads[n + axis] if auto_pad == "NOTSET" else 0
+        if auto_pad.startswith("SAME"):
             count = ceil_div(size, stride)
             total = maximum((count - 1) * stride + extent - size, 0)
-            low = floor_div(total, 2) if attrs.auto_pad == "SAME_UPPER" else ceil_div(total, 2)
+            low = floor_div(total, 2) if auto_pad == "SAME_UPPER" else ceil_div(total, 2)
             high = total - low
         elif ceil_mode:
             # A window that would start in the end padding is left out.

@@ -50,7 +50,8 @@ class DequantizeAttrs(Attrs):
 def _check_scale(attrs: Any, types: Types) -> None:
     """Raises GraphError unless the scale is a number, one per index of the axis, or one per block."""
     x, scale = shape_of(types, 0), shape_of(types, 1)
-    if has(types, 2):
+    # Quantisers write one scale as [1] beside one zero point as [].
+    if has(types, 2) and not (scale in ((), (1,)) and shape_of(types, 2) in ((), (1,))):
         check_shape("zero point", shape_of(types, 2), scale)
     if len(scale) == 0 or (len(scale) == 1 and scale[0] == 1) or len(x) == 0:
         return

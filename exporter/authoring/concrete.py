@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,13 @@ from edge_rt.interpreter import evaluate
 from edge_rt.signature import Signature
 from exporter.authoring import scope as scopes
 from exporter.authoring.dispatch import convert, value_of
+from exporter.authoring.forms import Input
 from exporter.authoring.scope import Scope
 from exporter.authoring.specs import TensorSpec
 from exporter.authoring.structure import Path, joined, map_leaves
 from exporter.authoring.tensor import EagerTensor, Operand, SymbolicTensor
 from exporter.authoring.variable import Variable
+from exporter.passes.remove_dead_code import remove_dead_code
 
 _TRACES = itertools.count()
 
@@ -28,14 +30,22 @@ class ConcreteFunction:
     """The graph of a function for inputs of one signature. Called with the tensors that it takes, in order or by name.
 
     variables: those that the graph reads or writes, in the order of `graph.variables`; it uses their values at the time of a
-    call. structure: the function's result, with the position of an output in place of each tensor.
+    call. structure: the function's result, with the position of an output in place of each tensor. arguments: those of
+    Python's function by parameter, with Inputs in place of tensors; signature: that function's.
     """
 
     def __init__(
-        self, name: str, graph: Graph, variables: Sequence[Variable], structure: Any, specs: Sequence[TensorSpec] = ()
+        self,
+        name: str,
+        graph: Graph,
+        variables: Sequence[Variable],
+        structure: Any,
+        arguments: Mapping[str, Any],
+        signature: inspect.Signature,
     ) -> None:
         self.name, self.graph, self.variables, self.structure = name, graph, tuple(variables), structure
-        self.specs = tuple(specs)
+        self.arguments, self.signature = dict(arguments), signature
+        self.specs = tuple(TensorSpec.of(v.type, v.name) for v in graph.inputs)
         self.order = next(_TRACES)
         """Grows with each trace."""
 
@@ -74,8 +84,8 @@ class ConcreteFunction:
     def _inline(self, named: dict[str, Any], scope: Scope) -> Any:
         """The graph's nodes as a part of the one that is being traced."""
         known = {id(v): value_of(named[v.name], scope, v.type.dtype) for v in self.graph.inputs}
-        for v in self.graph.inputs:
-            TensorSpec.of(SymbolicTensor(v, scope)).check(known[id(v)].type, f"{self.name}, input '{v.name}'")
+        for v, spec in zip(self.graph.inputs, self.specs):
+            spec.check(known[id(v)].type, f"{self.name}, input '{v.name}'")
         known.update((id(s.value), scope.read(v)) for v, s in zip(self.variables, self.graph.variables))
 
         def read(value: Any) -> Any:
@@ -115,22 +125,27 @@ def trace(
     Outputs are output_0, output_1, ..., or the keys of a dict.
     """
     scope = Scope(name, may_create=may_create)
-    specs: list[TensorSpec] = []
 
     def enter(path: Path, x: Any) -> Any:
         if not isinstance(x, TensorSpec):
             return x
         value = scope.input(x.name or joined(path), x.type(x.name or joined(path)))
-        specs.append(TensorSpec(x.sizes, x.dtype, value.name))
         return SymbolicTensor(value, scope)
+
+    def placed(_: Path, x: Any) -> Any:
+        return Input(inputs[id(x.value)]) if isinstance(x, SymbolicTensor) and x.scope is scope else x
 
     given = inspect.BoundArguments(arguments.signature, arguments.arguments.copy())
     for parameter, value in given.arguments.items():
         given.arguments[parameter] = map_leaves(enter, value, _root(arguments.signature, parameter))
+    inputs = {id(v): place for place, v in enumerate(scope.graph.inputs)}
+    placeholders = {name: map_leaves(placed, x) for name, x in given.arguments.items()}
     with scopes.tracing(scope):
         result = python(*given.args, **given.kwargs)
         structure = _outputs(scope, result)
-    return ConcreteFunction(name, scope.graph, [v for v, _ in scope.states], structure, specs)
+    remove_dead_code(scope.graph)
+    variables = [v for v, _ in scope.states]
+    return ConcreteFunction(name, scope.graph, variables, structure, placeholders, arguments.signature)
 
 
 def _root(signature: inspect.Signature, parameter: str) -> Path:

@@ -30,8 +30,9 @@ class RetracingWarning(UserWarning):
 class Function:
     """A Python function that is traced when it is called with inputs of a new signature. Made by `function`.
 
-    Tensors and arrays among the arguments count by dtype and shape, Python values by value, variables and other objects by
-    identity. As a method it has traces of its own for each object.
+    Tensors and arrays among the arguments count by dtype and shape, and so does a list of numbers with a float among them
+    ([[2.0, 1.0]]), which is a tensor. Other Python values count by value, variables and other objects by identity. As a
+    method it has traces of its own for each object.
     """
 
     def __init__(self, python: Callable[..., Any], input_signature: Sequence[Any] | None = None) -> None:
@@ -108,6 +109,7 @@ class Function:
             for name, specs in zip(names, self.input_signature):
                 bound.arguments[name] = _fitted(bound.arguments[name], specs, f"function '{self.name}', '{name}'")
         else:
+            bound.arguments.update({name: _with_tensors(x) for name, x in bound.arguments.items()})
             bound.apply_defaults()
         return bound
 
@@ -176,6 +178,21 @@ def _tensors(arguments: dict[str, Any]) -> list[Operand]:
     return found
 
 
+def _with_tensors(value: Any) -> Any:
+    """The value with tensors in place of lists of numbers with a float among them."""
+    if isinstance(value, Mapping):
+        return {key: _with_tensors(x) for key, x in value.items()}
+    if not isinstance(value, (list, tuple)):
+        return value
+    numbers = [x for _, x in leaves(value)]
+    if isinstance(value, list) and float in map(type, numbers) and all(type(x) in (int, float) for x in numbers):
+        return convert(value)
+    items = [_with_tensors(x) for x in value]
+    if isinstance(value, list):
+        return items
+    return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+
+
 def _is_tensor(x: Any) -> bool:
     if isinstance(x, Variable):
         return False
@@ -200,7 +217,7 @@ def _key(x: Any) -> Any:
 def _specified(path: tuple[Any, ...], x: Any) -> Any:
     if isinstance(x, TensorSpec) or not _is_tensor(x):
         return x
-    return TensorSpec.of(convert(x))
+    return TensorSpec.of(convert(x).type)
 
 
 def _fitted(value: Any, specs: Any, where: str) -> Any:

@@ -86,6 +86,17 @@ class Module:
         """All modules in this one, without itself."""
         return tuple(x for x, _ in walk(self, Module) if x is not self)
 
+    def exported_functions(self) -> dict[str, Any]:
+        """What `ex.save` and `ex.export` take from this module: its Functions by attribute, methods and others."""
+        names = {n for kind in type(self).__mro__ for n, x in vars(kind).items() if is_function(x)}
+        names |= {n for n, x in vars(self).items() if is_function(x)}
+        return {name: getattr(self, name) for name in sorted(names) if is_function(getattr(self, name))}
+
+
+def is_function(x: Any) -> bool:
+    """Whether x has traces."""
+    return hasattr(x, "concrete_functions")
+
 
 def snake_case(name: str) -> str:
     """DenseLayer is dense_layer, Conv2D is conv2d."""

@@ -10,7 +10,7 @@ import numpy as np
 from edge_rt.dims import Sym, symbol
 from edge_rt.errors import AuthoringError
 from edge_rt.types import Dim, TensorType
-from exporter.authoring.tensor import Operand, as_dtype
+from exporter.authoring.tensor import as_dtype
 
 Size = Union[int, str, None]
 
@@ -35,11 +35,10 @@ class TensorSpec:
         return self._dtype.numpy
 
     @staticmethod
-    def of(x: Operand, name: str | None = None) -> TensorSpec:
-        """The spec that only tensors of this dtype and shape match."""
-        shape = x.type.shape
-        sizes = None if shape is None else [str(s) if isinstance(s, Sym) else s for s in shape]
-        return TensorSpec(sizes, x.type.dtype, name)
+    def of(type: TensorType, name: str | None = None) -> TensorSpec:
+        """The spec of tensors of this type."""
+        sizes = None if type.shape is None else [str(s) if isinstance(s, Sym) else s for s in type.shape]
+        return TensorSpec(sizes, type.dtype, name)
 
     def type(self, name: str) -> TensorType:
         """The type of an input called `name`: sizes that are None get names after it."""

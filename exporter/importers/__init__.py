@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, Union
 
 import numpy as np
@@ -44,10 +45,15 @@ class Imported(NamedTuple):
     """What the source file says about the model, for the bundle's metadata."""
     oracle: Callable[[], Oracle | None]
     """Opens the model in its own runtime; None where that is not installed."""
+    signature: str = "main"
+    """Name of this entry point."""
+    others: Mapping[str, Imported] = MappingProxyType({})
+    """Further entry points by name. They have none themselves."""
 
 
 class Format(NamedTuple):
-    """A source format. package: of the classes whose objects are models; needs: what to install for it."""
+    """A source format. package: of the classes whose objects, and those of subclasses, are models; needs: what to install
+    for it."""
 
     name: str
     suffixes: tuple[str, ...]
@@ -56,7 +62,10 @@ class Format(NamedTuple):
     needs: str
 
 
-FORMATS = (Format("ONNX", (".onnx",), "onnx", "exporter.importers.onnx", "pip install 'edge-rt[export]'"),)
+FORMATS = (
+    Format("ONNX", (".onnx",), "onnx", "exporter.importers.onnx", "pip install 'edge-rt[export]'"),
+    Format("this project", (), "exporter", "exporter.importers.objects", "pip install 'edge-rt[export]'"),
+)
 
 
 def read(source: str | os.PathLike[str] | bytes | Any, input_shapes: InputShapes | None = None) -> Imported:
@@ -82,11 +91,11 @@ def format_of(source: Any) -> Format:
         for candidate in FORMATS:
             if suffix in candidate.suffixes:
                 return candidate
-        known = ", ".join(f"{f.name} ({', '.join(f.suffixes)})" for f in FORMATS)
+        known = ", ".join(f"{f.name} ({', '.join(f.suffixes)})" for f in FORMATS if f.suffixes)
         raise ImporterError(f"{source}: unknown format '{suffix}', known: {known}")
-    root = type(source).__module__.partition(".")[0]
+    roots = {kind.__module__.partition(".")[0] for kind in type(source).__mro__}
     for candidate in FORMATS:
-        if root == candidate.package:
+        if candidate.package in roots:
             return candidate
     known = ", ".join(f.name for f in FORMATS)
     raise ImporterError(f"a model must be a path, bytes or an object of {known}, got {type(source).__name__}")

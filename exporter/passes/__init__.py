@@ -1,7 +1,7 @@
 """The passes, in the order in which they run. One pass per file; `optimize` runs them all.
 
-Stages: clean up and recognise (ONNX operators only), lay out (our own operators with epilogues), finish (what must see
-the final layout).
+Stages: find what is done with integers (quantised models), clean up and recognise (ONNX operators only), lay out (our own
+operators with epilogues), finish (what must see the final layout).
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from exporter.passes.expand_batch_norm import expand_batch_norm
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
 from exporter.passes.expand_linear_models import expand_linear_models
-from exporter.passes.fold_constants import fold_constants
+from exporter.passes.expand_quantized import expand_quantized
+from exporter.passes.fold_constants import fold_but_quantised, fold_constants
 from exporter.passes.fold_pad import fold_pad
 from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
 from exporter.passes.fold_shapes import fold_shapes
@@ -25,6 +26,7 @@ from exporter.passes.fuse_epilogues import fuse_epilogues
 from exporter.passes.gather_before_decoding import gather_before_decoding
 from exporter.passes.hoist_scale import hoist_scale
 from exporter.passes.inline_if import inline_if
+from exporter.passes.integer_products import integer_products
 from exporter.passes.merge_attention_heads import merge_attention_heads
 from exporter.passes.merge_common_subexpressions import merge_common_subexpressions
 from exporter.passes.merge_reshapes import merge_reshapes
@@ -35,6 +37,8 @@ from exporter.passes.pack_matmul import pack_matmul
 from exporter.passes.pack_recurrent import pack_recurrent
 from exporter.passes.pack_trees import pack_trees
 from exporter.passes.permute_flattened_weights import permute_flattened_weights
+from exporter.passes.quantize_products import quantize_products
+from exporter.passes.quantize_steps import quantize_steps
 from exporter.passes.recognize_attention import recognize_attention
 from exporter.passes.recognize_gelu import recognize_gelu
 from exporter.passes.recognize_layer_norm import recognize_layer_norm
@@ -44,8 +48,10 @@ from exporter.passes.recognize_swish import recognize_swish
 from exporter.passes.remove_dead_code import remove_dead_code
 from exporter.passes.reshape_transposes import reshape_transposes
 from exporter.passes.restore_names import restore_names
+from exporter.passes.sink_dequantize import sink_dequantize
 from exporter.passes.sink_squeezes import sink_squeezes
 from exporter.passes.sink_transposes import sink_transposes
+from exporter.passes.tabulate_quantized import tabulate_quantized
 from exporter.passes.transpose_batches import transpose_batches
 
 CLEAN: Stage = (
@@ -61,7 +67,19 @@ CLEAN: Stage = (
     remove_dead_code,
 )
 
+QUANTISED: Stage = (
+    *(fold_but_quantised if p is fold_constants else p for p in CLEAN),
+    expand_quantized,
+    sink_dequantize,
+    tabulate_quantized,
+    quantize_products,
+    quantize_steps,
+    integer_products,
+)
+"""What decides which tensors are integers, before the weights behind DequantizeLinear are decoded."""
+
 PIPELINE: tuple[Stage, ...] = (
+    QUANTISED,
     (
         *CLEAN,
         recognize_layer_norm,

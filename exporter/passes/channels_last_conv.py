@@ -33,7 +33,7 @@ def channels_last_conv(graph: Graph) -> int:
         assert w is not None
         if x.type.rank not in (3, 4) or not w.type.is_static:
             continue
-        g = _geometry(node, x, w)
+        g = conv_geometry(node, x, w)
         if g is None:
             continue
         image = channels_last(graph, x, node)
@@ -43,11 +43,11 @@ def channels_last_conv(graph: Graph) -> int:
     return changes
 
 
-def _geometry(node: Node, x: Value, w: Value) -> Geometry | None:
-    """Where the windows lie, if that needs no unknown size and no negative padding."""
+def conv_geometry(node: Node, x: Value, w: Value) -> Geometry | None:
+    """Where the windows of a convolution lie, if that needs no unknown size and no negative padding."""
     assert x.type.shape is not None
     kernel = w.type.static_shape[2:]
-    rule: Any = geometry if node.op.name == "Conv" else transpose_geometry
+    rule: Any = transpose_geometry if node.op.name == "ConvTranspose" else geometry
     try:
         g: Geometry = rule(node.attrs, x.type.shape[2:], kernel)
     except SymbolicDimError:

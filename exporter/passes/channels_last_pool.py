@@ -7,6 +7,7 @@ from typing import Any
 from edge_rt.errors import SymbolicDimError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.pool import pool_geometry
+from exporter.passes._integer import is_bytes
 from exporter.passes._layout import channels_first, channels_last, four, two
 from exporter.passes._match import is_f32, is_used, live, prune
 
@@ -14,13 +15,13 @@ from exporter.passes._match import is_f32, is_used, live, prune
 def channels_last_pool(graph: Graph) -> int:
     """Replaces MaxPool and AveragePool over one or two axes by edge.MaxPool and edge.AveragePool between transposes.
 
-    Not for other dtypes than float32, three or more axes, unknown rank, a MaxPool whose indices are used, or padding
-    that depends on unknown sizes (auto_pad SAME with a stride).
+    Not for other dtypes than float32 (and int8 and uint8 for MaxPool), three or more axes, unknown rank, a MaxPool whose
+    indices are used, or padding that depends on unknown sizes (auto_pad SAME with a stride).
     """
     changes = 0
     for node in live(graph):
         x = node.inputs[0] if node.op.name in ("MaxPool", "AveragePool") else None
-        if x is None or x.type.rank not in (3, 4) or not is_f32(x):
+        if x is None or x.type.rank not in (3, 4) or not (is_f32(x) or (node.op.name == "MaxPool" and is_bytes(x))):
             continue
         if any(is_used(graph, v) for v in node.outputs[1:]):
             continue

@@ -16,6 +16,15 @@ ALWAYS = frozenset({"edge.PackPanels"})
 """Operators whose result is how weights are stored, so that folding them stores nothing twice."""
 
 
+QUANTISED = frozenset({"DequantizeLinear"})
+"""What stands behind quantised weights."""
+
+
+def fold_but_quantised(graph: Graph) -> int:
+    """fold_constants without DequantizeLinear: the passes for quantised models look for the integers in front of it."""
+    return _fold(graph, QUANTISED)
+
+
 def fold_constants(graph: Graph) -> int:
     """Replaces values whose contents are fixed by constants.
 
@@ -26,9 +35,13 @@ def fold_constants(graph: Graph) -> int:
     and have more than twice the elements of its inputs (an Expand or a Tile is better done at run time), or where
     computing it finds data out of range: that error belongs to the run that reaches it.
     """
+    return _fold(graph, frozenset())
+
+
+def _fold(graph: Graph, but: frozenset[str]) -> int:
     changes = 0
     for node in live(graph):
-        if not node.op.is_pure:
+        if not node.op.is_pure or node.op.name in but:
             continue
         found = [contents(v) for v in node.outputs]
         if any(c is None and is_used(graph, v) for c, v in zip(found, node.outputs)):

@@ -11,13 +11,16 @@ from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.edge_gemm import ACTIVATIONS
 from exporter.passes._match import constant_operand, input_at, is_f32, live, replace, scalar, sole_user
 
-BIAS = {"edge.Gemm": 2, "edge.Conv": 2, "edge.DepthwiseConv": 2, "edge.ConvTranspose": 2}
-RESIDUAL = {"edge.Gemm": 3, "edge.Conv": 3, "edge.DepthwiseConv": 3}
+INTEGER = ("edge.QGemm", "edge.QConv", "edge.QDepthwiseConv")
+BIAS = {
+    **dict.fromkeys(("edge.Gemm", "edge.Conv", "edge.DepthwiseConv", "edge.ConvTranspose"), 2), **dict.fromkeys(INTEGER, 6)
+}  # fmt: skip
+RESIDUAL = {**dict.fromkeys(("edge.Gemm", "edge.Conv", "edge.DepthwiseConv"), 3), **dict.fromkeys(INTEGER, 7)}
 """Position of the optional input."""
 
 
 def fuse_epilogues(graph: Graph) -> int:
-    """Fuses the only user of a GEMM or convolution into it.
+    """Fuses the only user of a GEMM or convolution into it; of an integer one, if it gives float32.
 
     1. Add or Sub of a constant per output channel, or of one number -> bias.
     2. Add of a tensor of the same shape -> residual (not edge.ConvTranspose, which has none).
@@ -43,15 +46,15 @@ def fuse_epilogues(graph: Graph) -> int:
 
 
 def _fuse(graph: Graph, node: Node, user: Node) -> Value | None:
-    if user.output.type != node.output.type or not is_f32(*user.inputs):
+    if not is_f32(node.output) or user.output.type != node.output.type or not is_f32(*user.inputs):
         return None
     name = user.op.name
     unclamped = node.attrs.lo == -math.inf and node.attrs.hi == math.inf
     if name in ("Add", "Sub") and unclamped:
         return _fuse_sum(graph, node, user)
-    limits = _limits(user)
-    if limits is not None:
-        lo, hi = limits
+    clamp = limits(user)
+    if clamp is not None:
+        lo, hi = clamp
         clamped = {"lo": _clamp(node.attrs.lo, lo, hi), "hi": _clamp(node.attrs.hi, lo, hi)}
         return _rebuild(graph, node, user, list(node.inputs), clamped)
     if name == "LeakyRelu":
@@ -62,21 +65,21 @@ def _fuse(graph: Graph, node: Node, user: Node) -> Value | None:
 
 
 def _fuse_sum(graph: Graph, node: Node, user: Node) -> Value | None:
-    inputs = [input_at(node, i) for i in range(4 if node.op.name in RESIDUAL else 3)]
+    inputs = [input_at(node, i) for i in range(len(node.op.inputs))]
+    residual = RESIDUAL.get(node.op.name)
     found = constant_operand(user)
     if found is not None and found[0] is node.output:
         bias = _bias(node, found[1], user)
-        if bias is None or (len(inputs) > 3 and inputs[3] is not None):
+        if bias is None or (residual is not None and inputs[residual] is not None):
             return None
         inputs[BIAS[node.op.name]] = graph.constant(bias, f"{node.name}.bias")
         return _rebuild(graph, node, user, inputs, {})
     other = next((v for v in user.inputs if v is not node.output), None)
-    if user.op.name != "Add" or other is None or node.op.name not in RESIDUAL or other.type != node.output.type:
+    if user.op.name != "Add" or other is None or residual is None or other.type != node.output.type:
         return None
-    position = RESIDUAL[node.op.name]
-    if inputs[position] is not None:
+    if inputs[residual] is not None:
         return None
-    inputs[position] = other
+    inputs[residual] = other
     return _rebuild(graph, node, user, inputs, {})
 
 
@@ -96,7 +99,7 @@ def _bias(node: Node, c: Any, user: Node) -> Any:
     return (start + c.reshape(-1)).astype(np.float32)
 
 
-def _limits(user: Node) -> tuple[float, float] | None:
+def limits(user: Node) -> tuple[float, float] | None:
     """(lo, hi) where the node clamps its first input."""
     name = user.op.name
     if name == "Relu":

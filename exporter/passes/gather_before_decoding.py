@@ -21,6 +21,14 @@ def gather_before_decoding(graph: Graph) -> int:
     end: the innermost table must have elements of at most 16 bits.
     """
     changes = 0
+    while found := _sweep(graph):
+        changes += found
+    return changes
+
+
+def _sweep(graph: Graph) -> int:
+    """Moves lookups over one step of decoding."""
+    changes = 0
     for node in live(graph):
         if node.op.name != "Gather" or node.attrs.axis != 0:
             continue

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
+from edge_rt.ops._panels import as_int8, pack_q_panels
 from edge_rt.ops.edge_dynamic_lstm import GATES
 from edge_rt.ops.edge_gemm import WIDTH
-from edge_rt.ops.edge_int8 import as_int8, pack_q_panels
 from exporter.passes._match import Array, input_at, is_used, live, prune, transpose
 
 SWAPPED = (1, 0, 2)

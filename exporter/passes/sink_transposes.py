@@ -15,13 +15,14 @@ ONE_INPUT = frozenset({
     "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "BitwiseNot", "Cast", "Ceil", "Celu", "Clip", "Cos",
     "Cosh", "Elu", "Erf", "Exp", "Floor", "Gelu", "HardSigmoid", "HardSwish", "Identity", "IsInf", "IsNaN",
     "LeakyRelu", "Log", "Mish", "Neg", "Not", "Reciprocal", "Relu", "Round", "Selu", "Shrink", "Sigmoid", "Sign",
-    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu",
+    "Sin", "Sinh", "Softplus", "Softsign", "Sqrt", "Swish", "Tan", "Tanh", "ThresholdedRelu", "edge.Lookup",
 })  # fmt: skip
-"""Operators that treat each element of their first input alike; their other inputs are scalars."""
+"""Operators that treat each element of their first input alike; their other inputs are scalars, or have no order to keep."""
 
 BROADCASTING = frozenset({
     "Add", "And", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Div", "Equal", "Greater", "GreaterOrEqual", "Less",
-    "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor",
+    "LessOrEqual", "Max", "Mean", "Min", "Mod", "Mul", "Or", "PRelu", "Pow", "Sub", "Sum", "Where", "Xor", "edge.QAdd",
+    "edge.QMul",
 })  # fmt: skip
 
 REDUCTIONS = frozenset({
@@ -36,7 +37,8 @@ def sink_transposes(graph: Graph) -> int:
     1. Operators on single elements.
     2. Broadcasting operators and Concat, where each other operand is a constant, or transposed in the same way, or has
        axes of size 1 only where axes move; or, where channels move to the front, whose channels-last form exists.
-    3. Reductions, Softmax, Split, Slice, Pad, Gather, Squeeze, Unsqueeze, and Reshape where it keeps together what the
+    3. QuantizeLinear and DequantizeLinear, but for scales of blocks, and DynamicQuantizeLinear.
+    4. Reductions, Softmax, Split, Slice, Pad, Gather, Squeeze, Unsqueeze, and Reshape where it keeps together what the
        transpose keeps together.
 
     Not where an axis is not known at export, nor where an operand would need a new transpose that moves elements. The
@@ -57,6 +59,29 @@ def _one_input(graph: Graph, node: Node) -> bool:
     x, perm = found
     made = graph.add(node.op, x, *node.inputs[1:], attrs=node.attrs, before=node, name=node.name)
     replace(graph, node, transpose(graph, made, perm, node))
+    return True
+
+
+def _scaled(graph: Graph, node: Node) -> bool:
+    """QuantizeLinear and DequantizeLinear: `axis` counts where there are several scales."""
+    found = source(node.inputs[0])
+    scale = node.inputs[1]
+    if found is None or scale is None or scale.type.rank is None or scale.type.rank > 1:
+        return False
+    x, perm = found
+    attrs = node.attrs.replace(axis=perm[node.attrs.axis % len(perm)]) if scale.type.rank else node.attrs
+    made = graph.add(node.op, x, *node.inputs[1:], attrs=attrs, before=node, name=node.name)
+    replace(graph, node, transpose(graph, made, perm, node))
+    return True
+
+
+def _dynamic_quantize(graph: Graph, node: Node) -> bool:
+    found = source(node.inputs[0])
+    if found is None:
+        return False
+    x, perm = found
+    y, scale, zero = graph.add(node.op, x, before=node, name=node.name)
+    replace(graph, node, transpose(graph, y, perm, node), scale, zero)
     return True
 
 
@@ -193,7 +218,9 @@ RULES: dict[str, Callable[[Graph, Node], bool]] = {
     **dict.fromkeys(REDUCTIONS, _reduction),
     **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax", "Split"), _along_axis),
     **dict.fromkeys(("ArgMax", "ArgMin"), _arg_extreme),
+    **dict.fromkeys(("QuantizeLinear", "DequantizeLinear"), _scaled),
     "Concat": _concat,
+    "DynamicQuantizeLinear": _dynamic_quantize,
     "Gather": _gather,
     "Pad": _pad,
     "Reshape": sink_reshape,

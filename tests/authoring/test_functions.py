@@ -38,6 +38,19 @@ def test_a_function_is_traced_once_for_each_signature() -> None:
         scaled()
 
 
+def test_a_list_of_floats_is_a_tensor_and_other_lists_are_python_values() -> None:
+    @ex.function
+    def reduced(x: Any, axes: Any) -> Any:
+        return ex.reduce_sum(x["rows"], axes)
+
+    assert reduced({"rows": [[1.0, 2], [3, 4]]}, [0, 1]).numpy() == 10
+    assert reduced({"rows": [[5.0, 2], [3, 4]]}, [0, 1]).numpy() == 14
+    assert reduced({"rows": [[5.0, 2], [3, 4]]}, (1,)).numpy().tolist() == [7, 7]
+    assert [c.inputs for c in reduced.concrete_functions] == [("x_rows",), ("x_rows",)]
+    with pytest.raises(AuthoringError, match="expected numbers, an array or a tensor"):
+        reduced({"rows": [[1.0], [2.0, 3.0]]}, 0)
+
+
 def test_an_input_signature_gives_one_graph_and_refuses_the_rest() -> None:
     @ex.function(input_signature=[ex.TensorSpec([None, 3], "float32", "rows"), {"bias": ex.TensorSpec([3])}])
     def shifted(x: Any, more: Any) -> Any:

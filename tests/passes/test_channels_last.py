@@ -187,3 +187,11 @@ def test_weights_stay_where_other_axes_move_or_others_read_the_features():
     partly = g.add("Reshape", g.add("Transpose", g.x(2, 3, 4, 5, name="v"), perm=(0, 3, 1, 2)), g.ints(10, 12))
     g.output(g.add("MatMul", partly, g.w(12, 4)), "e")
     stays(permute_flattened_weights, g)
+
+
+def test_bytes_are_pooled():
+    g = Net()
+    x = g.x("n", 3, 6, 6, dtype=DType.UINT8)
+    g.output(g.add("MaxPool", x, kernel_shape=(3, 3), strides=(2, 2), pads=(1, 1, 1, 1))[0], "y")
+    fires(channels_last_pool, g, times=1)
+    assert ops(g) == ["Transpose", "edge.MaxPool", "Transpose"]

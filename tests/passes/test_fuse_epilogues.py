@@ -7,6 +7,7 @@ import pytest
 
 from edge_rt.graph import Value
 from exporter.passes.fuse_epilogues import fuse_epilogues
+from tests.passes._quantised import QNet
 from tests.passes._support import Net, fires, ops, stays
 
 WINDOW = {"kernel": (3, 3), "pads": (1, 1, 1, 1)}
@@ -146,4 +147,28 @@ def test_a_bias_after_a_residual_stays():
     x = g.x("n", 8)
     y = g.add("edge.Gemm", x, g.w(1, 8, 16), None, x, n=8)
     g.output(g.add("Add", y, g.constant(np.ones(8, np.float32))), "y")
+    stays(fuse_epilogues, g)
+
+
+def integer_product(g: QNet, output="float32"):
+    """A GEMM of 8-bit numbers that gives real ones, or their sums."""
+    scale = g.constant(g.scales(8)) if output == "float32" else None
+    panels, sums = g.add("edge.PackQPanels", g.stored(8, 8))
+    zero = g.constant(np.array([2], np.int32))
+    return g.add(
+        "edge.QGemm", g.bytes(3, 8), panels, sums, None, None, scale, None, None, zero, n=8, k=8, output=output
+    )
+
+
+def test_integer_products_that_give_real_numbers():
+    g = QNet()
+    y = g.add("Add", g.add("Add", integer_product(g), g.w(8)), g.x(3, 8, name="residual"))
+    g.output(g.add("HardSwish", g.add("Relu", y)), "y")
+    fires(fuse_epilogues, g, times=4)
+    assert ops(g) == ["edge.PackQPanels", "edge.QGemm"]
+
+
+def test_integer_products_that_give_integers_stay():
+    g = QNet()
+    g.output(g.add("Relu", integer_product(g, "int32")), "y")
     stays(fuse_epilogues, g)

@@ -6,6 +6,7 @@ import pytest
 from edge_rt.types import DType
 from exporter.passes.merge_transposes import merge_transposes
 from exporter.passes.sink_transposes import sink_transposes
+from tests.passes._quantised import QNet
 from tests.passes._support import Net, fires, node, ops, stays
 
 FIRST, LAST = (0, 3, 1, 2), (0, 2, 3, 1)
@@ -123,3 +124,29 @@ def test_transposes_that_move_nothing_do_not_chase_each_other():
     small = g.add("Transpose", g.x("n", 1, 1, 3), perm=FIRST)
     g.output(g.add("Add", small, g.x("n", 3, 1, 1, name="z")), "y")
     stays(sink_transposes, g)
+
+
+@pytest.mark.parametrize("by_channel", [False, True])
+def test_quantisation(by_channel):
+    g = QNet()
+    scale = g.constant(g.scales(3) if by_channel else np.float32(0.02))
+    q = g.add("QuantizeLinear", images(g), scale, axis=1)
+    g.output(g.add("DequantizeLinear", g.add("edge.Lookup", q, g.stored(256, dtype=np.uint8)), scale, axis=1), "y")
+    fires(sink_transposes, g, times=3)
+    assert ops(g) == ["QuantizeLinear", "edge.Lookup", "DequantizeLinear", "Transpose"]
+
+
+def test_quantisation_while_it_runs():
+    g = QNet()
+    for i, y in enumerate(g.add("DynamicQuantizeLinear", images(g))):
+        g.output(y, f"y{i}")
+    fires(sink_transposes, g, times=1)
+    assert ops(g) == ["DynamicQuantizeLinear", "Transpose"]
+
+
+def test_sums_of_bytes():
+    g = QNet()
+    a, b = (g.add("Transpose", g.x(2, 4, 6, 3, name=n, dtype=DType.UINT8), perm=FIRST) for n in "ab")
+    g.output(g.add("edge.QAdd", a, b, output="uint8", a_scale=0.7, b_scale=0.2), "y")
+    fires(sink_transposes, g, times=1)
+    assert ops(g) == ["edge.QAdd", "Transpose"]

@@ -16,6 +16,7 @@ from edge_rt.ops import _attrs as fields
 from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import OpSpec
 from exporter.importers.onnx import _functions as functions
+from exporter.importers.onnx import _quantized  # noqa: F401  registers conversions
 from exporter.importers.onnx._opsets import convert, is_converted
 from exporter.importers.onnx._problems import Problems, Refused
 from exporter.importers.onnx._proto import dtype_of, read_attribute, read_sparse, read_tensor

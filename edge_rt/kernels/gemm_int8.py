@@ -1,0 +1,161 @@
+"""8-bit products with exact int32 sums and an epilogue: dense, or over the windows of an image that is padded already."""
+
+from __future__ import annotations
+
+from numba import types
+
+from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.activations import activator
+from edge_rt.kernels.memory import address, stack
+from edge_rt.kernels.requantize import finisher
+from edge_rt.kernels.simd import Vec, load, load_first, pointer, splat, store
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of, tiles_for
+from edge_rt.lowering.gemm_int8 import FLOAT32, GEMM_INT8, MOST_ROWS
+
+F32, I32 = types.float32, types.int32
+
+
+def zero_of(target):
+    """zero(pointer, flip): the zero point of a as kernels see its bytes: of the machine's sign, after flipping."""
+    BYTE = byte_of(target)
+
+    def zero(at, flip):
+        raw = types.uint8(0) if address(at) == 0 else at[0]
+        return I32(BYTE(types.uint8(raw ^ flip)))
+
+    return zero
+
+
+def column_terms(target):
+    """columns(...): what the epilogue needs of `room` columns, of which n are there (the others count as 0).
+
+    start = bias - zero * sums + k * zero * b_zero, the first sums; factor = scale * a_scale; addend: the float bias.
+    bias, scale and b_zero begin at `at`; a step is 0 where one number is for all columns, else 1. Absent (null) operands
+    count as 0, scales as 1.
+    """
+    shape = (WIDTH // target.lanes,)
+    WHOLE, NUMBERS = Vec(I32, target.lanes, shape), Vec(F32, target.lanes, shape)
+
+    def columns(
+        start, factor, addend, b_zeros, n, room, zero, k, sums, at, bias, scale, scale_step, a_scale, b_zero, b_zero_step,
+        is_float,
+    ):  # fmt: skip
+        dynamic = F32(1) if address(a_scale) == 0 else a_scale[0]
+        for q in range(0, room, WIDTH):
+            some = min(WIDTH, n - q)
+            first = splat(WHOLE, 0) - load_first(WHOLE, sums + q, some) * zero
+            more, by, offset = splat(NUMBERS, 0), splat(NUMBERS, 1), splat(WHOLE, 0)
+            if address(bias) != 0 and is_float:
+                more = load_first(NUMBERS, pointer(F32, bias) + (at + q), some)
+            elif address(bias) != 0:
+                first = first + load_first(WHOLE, bias + (at + q), some)
+            if address(scale) != 0:
+                by = load_first(NUMBERS, scale + (at + q), some) if scale_step else splat(NUMBERS, scale[0])
+            if address(b_zero) != 0:
+                offset = load_first(WHOLE, b_zero + (at + q), some) if b_zero_step else splat(WHOLE, b_zero[0])
+                first = first + offset * I32(k * zero)
+            store(start + q, first)
+            store(factor + q, by * dynamic)
+            store(addend + q, more)
+            store(b_zeros + q, offset)
+
+    return columns
+
+
+@kernel(GEMM_INT8)
+def gemm_int8(target):
+    tiles = tiles_for(target)
+    most_rows, run, panels_for, tile_size, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.most, tiles.widest
+    row_sums = MOST_ROWS * WIDTH
+    finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
+    WHOLE = Vec(I32, target.lanes, (WIDTH // target.lanes,))
+
+    def body(
+        a, b, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, batches, offsets, batch, lines, pixels, n, k,
+        runs, depth, lines_in_image, image_step, line_step, pixel_step, y_row, line_block, pixel_block, col_block,
+        scale_step, b_zero_step, flip, mode, lo, hi, y_zero, activation, alpha, part, parts,
+    ):  # fmt: skip
+        acc, start, none = stack(I32, tile_size), stack(I32, widest), stack(I32, widest)
+        factor, addend, b_zeros, rows = stack(F32, widest), stack(F32, widest), stack(I32, widest), stack(I32, row_sums)
+        zero = zero_of_a(a_zero, flip)
+        panels = (n + WIDTH - 1) // WIDTH
+        pixel_blocks, line_blocks = (pixels + pixel_block - 1) // pixel_block, (lines + line_block - 1) // line_block
+        col_blocks = (panels + col_block - 1) // col_block
+        units = batch * line_blocks * pixel_blocks * col_blocks
+        b_panel = runs * depth * (WIDTH * DEPTH)
+        corrects, has_residual, is_float = address(b_zero) != 0, address(residual) != 0, mode == FLOAT32
+        if corrects:
+            for q in range(WIDTH):
+                none[q] = I32(0)
+        for unit in range(units * part // parts, units * (part + 1) // parts):
+            rest = unit // col_blocks
+            first_panel = (unit - rest * col_blocks) * col_block
+            last_panel = min(panels, first_panel + col_block)
+            block = rest // pixel_blocks
+            first_pixel = (rest - block * pixel_blocks) * pixel_block
+            last_pixel = min(pixels, first_pixel + pixel_block)
+            index = block // line_blocks
+            first_line = (block - index * line_blocks) * line_block
+            last_line = min(lines, first_line + line_block)
+            a_batch, b_batch, sums_batch = a + batches[5 * index], b + batches[5 * index + 1], sums + batches[5 * index + 2]
+            column_at, y_at = batches[5 * index + 3], batches[5 * index + 4]
+            # Tiles of nearly equal height share the pixels of a line.
+            count = (last_pixel - first_pixel + most_rows - 1) // most_rows
+            short = (last_pixel - first_pixel) // count
+            longer = (last_pixel - first_pixel) - short * count
+            if corrects:
+                done = 0
+                for line in range(first_line, last_line):
+                    image = line // lines_in_image
+                    source = a_batch + (image * image_step + (line - image * lines_in_image) * line_step)
+                    i = first_pixel
+                    for tile in range(count):
+                        height = short + (1 if tile < longer else 0)
+                        run(
+                            height, 1, none, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
+                            rows + done * WIDTH,
+                        )  # fmt: skip
+                        done += height
+                        i += height
+            j = first_panel
+            while j < last_panel:
+                wide = panels_for(short + (1 if longer else 0), last_panel - j)
+                room = wide * WIDTH
+                at = j * WIDTH
+                columns = min(room, n - at)
+                columns_of(
+                    start, factor, addend, b_zeros, columns, room, zero, k, sums_batch + at, column_at + at, bias, scale,
+                    scale_step, a_scale, b_zero, b_zero_step, is_float,
+                )  # fmt: skip
+                done = 0
+                for line in range(first_line, last_line):
+                    image = line // lines_in_image
+                    source = a_batch + (image * image_step + (line - image * lines_in_image) * line_step)
+                    y_line = y_at + (line * pixels * y_row + at)
+                    i = first_pixel
+                    for tile in range(count):
+                        height = short + (1 if tile < longer else 0)
+                        run(
+                            height, wide, start, source + i * pixel_step, pixel_step, offsets, runs, depth,
+                            b_batch + j * b_panel, b_panel, acc,
+                        )  # fmt: skip
+                        if corrects:
+                            for r in range(height):
+                                seen = load(WHOLE, rows + (done + r) * WIDTH)
+                                for q in range(0, room, WIDTH):
+                                    place = acc + (r * room + q)
+                                    store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
+                        finish(
+                            mode, acc, room, height, columns, factor, addend, lo, hi, y_zero, residual, has_residual, y,
+                            y_line + i * y_row, y_row,
+                        )  # fmt: skip
+                        done += height
+                        i += height
+                    if is_float and activation:
+                        activate(
+                            activation, alpha, pointer(F32, y) + (y_line + first_pixel * y_row), y_row,
+                            last_pixel - first_pixel, columns,
+                        )  # fmt: skip
+                j += wide
+
+    return body

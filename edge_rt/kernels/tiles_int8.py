@@ -1,0 +1,260 @@
+"""Microkernels of 8-bit products: tiles of int32 sums that live in registers, and the choice among them.
+
+A tile has `rows` rows of a and `panels` panels of 16 columns. A row of a is `runs` runs of 4 * depth bytes, at the same
+offsets for all rows; a panel is [runs * depth, 16, 4]. What a tile adds up is exact, and wraps.
+
+Bytes of a have the sign that the machine multiplies best with signed ones: none on x86-64, one on aarch64.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from edge_rt.kernels.registers import hide
+from edge_rt.kernels.simd import (
+    Vec,
+    bitcast,
+    call,
+    convert,
+    dot,
+    dot_pairs,
+    lane,
+    load,
+    machine,
+    new,
+    number,
+    pack,
+    primitive,
+    repeat,
+    shuffle,
+    splat,
+    store,
+    unpack,
+)
+from edge_rt.kernels.tiles import chain_width
+
+I8, U8, I16, I32 = types.int8, types.uint8, types.int16, types.int32
+
+WIDTH, DEPTH = 16, 4
+"""Columns of a panel, and neighbours of k that lie together in it."""
+
+
+def byte_of(target):
+    """The type of the bytes of a."""
+    return I8 if target.arch == "aarch64" else U8
+
+
+# ---- primitives -----------------------------------------------------------------------------------------------------
+
+
+def _rows(builder, vec, p, stride, three):
+    """Byte addresses of the rows of a column tile; `three` as for spread_rows."""
+    p = builder.bitcast(p, ir.IntType(8).as_pointer())
+    for row in range(vec.shape[0]):
+        if row and row % 3 == 0:
+            p = builder.gep(p, [three])
+        at = builder.gep(p, [builder.mul(stride, ir.IntType(64)(row % 3))])
+        yield builder.bitcast(at, number(vec.dtype).as_pointer())
+
+
+@primitive(new)
+def spread_quads(context, builder, sig, args):
+    """spread_quads(V, p, stride, three): four bytes per row, as one int32 in all lanes; stride in bytes, three as for
+    spread_rows."""
+    vec, (_, p, stride, three) = sig.return_type, args
+    rows = (builder.load(at, align=1) for at in _rows(builder, vec, p, stride, three))
+    return pack(builder, vec, [repeat(builder, vec, x) for x in rows])
+
+
+@primitive(new)
+def load_quads(context, builder, sig, args):
+    """load_quads(V, p, stride, three): sixteen bytes per row, as four int32; stride and three as for spread_quads."""
+    vec, (_, p, stride, three) = sig.return_type, args
+    at = (builder.bitcast(q, vec.ir.as_pointer()) for q in _rows(builder, vec, p, stride, three))
+    return pack(builder, vec, [builder.load(q, align=1) for q in at])
+
+
+def _halves(x, y, z):
+    whole = all(isinstance(t, Vec) for t in (x, y, z)) and x.lanes == y.lanes == 4 * z.lanes
+    return z if whole and (*np.broadcast_shapes(x.shape, y.shape), 2) == z.shape else None
+
+
+@primitive(_halves)
+def dot_halves(context, builder, sig, args):
+    """dot_halves(x, y, z): z plus the products of the int8 x and y, by pairs of neighbours, for machines without dot
+    products: z has a last axis of two, for the first and the second half of the lanes (see `fold`)."""
+    vec, (x, y, z) = sig.return_type, (unpack(builder, t, a) for t, a in zip(sig.args, args))
+    shape = vec.shape[:-1]
+    wide, made = ir.VectorType(ir.IntType(16), 8), []
+    for i, (a, b) in enumerate(zip(np.broadcast_to(x, shape).flat, np.broadcast_to(y, shape).flat)):
+        for half in (0, 1):
+            low, high = (shuffle(builder, v, list(range(8 * half, 8 * half + 8))) for v in (a, b))
+            products = call(builder, "llvm.aarch64.neon.smull.v8i16", wide, low, high)
+            pairs = call(builder, "llvm.aarch64.neon.saddlp.v4i32.v8i16", vec.ir, products)
+            made.append(builder.add(z.reshape(-1, 2)[i, half], pairs))
+    return pack(builder, vec, made)
+
+
+@primitive(lambda x: x.to(shape=x.shape[:-1]) if isinstance(x, Vec) and x.shape and x.shape[-1] == 2 else None)
+def fold(context, builder, sig, args):
+    """fold(x): sums of neighbouring lanes of the two vectors along the last axis, one after the other."""
+    vec, made = sig.return_type, []
+    for first, second in unpack(builder, sig.args[0], args[0]).reshape(-1, 2):
+        if machine(context).arch == "aarch64":
+            made.append(call(builder, "llvm.aarch64.neon.addp.v4i32", vec.ir, first, second))
+        else:
+            even, odd = (shuffle(builder, first, list(range(i, 2 * vec.lanes, 2)), second) for i in (0, 1))
+            made.append(builder.add(even, odd))
+    return pack(builder, vec, made)
+
+
+# ---- tiles ----------------------------------------------------------------------------------------------------------
+
+
+def vnni_tile(rows, panels):
+    """16 lanes, with a dot product of unsigned and signed bytes."""
+    TILE, ROW = Vec(I32, 16, (rows, panels)), Vec(I8, 64, (1, panels))
+    COLUMN, BYTES = Vec(I32, 16, (rows, 1)), Vec(U8, 64, (rows, 1))
+
+    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
+        acc = load(TILE, start, 0, WIDTH)
+        three = hide(3 * a_row)
+        for run in range(runs):
+            p = a + offsets[run]
+            for _ in range(depth):
+                acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
+                p += DEPTH
+                b += DEPTH * WIDTH
+        store(out, acc)
+
+    return tile
+
+
+def sdot_tile(rows, panels):
+    """4 lanes, with a dot product of signed bytes by one lane of a register: sixteen k of a row are one load."""
+    TILE, ROW = Vec(I32, 4, (rows, panels, 4)), Vec(I8, 16, (1, panels, 4))
+    COLUMN, BYTES = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1))
+    STEP = DEPTH * WIDTH
+
+    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
+        acc = load(TILE, start, 0, WIDTH)
+        three = hide(3 * a_row)
+        for run in range(runs):
+            p = a + offsets[run]
+            for _ in range(depth >> 2):
+                column = load_quads(COLUMN, p, a_row, three)
+                acc = dot(bitcast(BYTES, lane(column, 0)), load(ROW, b, 0, b_panel), acc)
+                acc = dot(bitcast(BYTES, lane(column, 1)), load(ROW, b + STEP, 0, b_panel), acc)
+                acc = dot(bitcast(BYTES, lane(column, 2)), load(ROW, b + 2 * STEP, 0, b_panel), acc)
+                acc = dot(bitcast(BYTES, lane(column, 3)), load(ROW, b + 3 * STEP, 0, b_panel), acc)
+                p += 4 * DEPTH
+                b += 4 * STEP
+            for _ in range(depth & 3):
+                acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
+                p += DEPTH
+                b += STEP
+        store(out, acc)
+
+    return tile
+
+
+def smull_tile(rows, panels):
+    """4 lanes, with products of 8 bits only: pairs of neighbours are added while they widen to 32 bits."""
+    HALVES, TILE = Vec(I32, 4, (rows, panels, 4, 2)), Vec(I32, 4, (rows, panels, 4))
+    COLUMN, BYTES, ROW = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1)), Vec(I8, 16, (1, panels, 4))
+    STEP = DEPTH * WIDTH
+
+    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
+        acc = splat(HALVES, 0)
+        three = hide(3 * a_row)
+        for run in range(runs):
+            p = a + offsets[run]
+            for _ in range(depth):
+                acc = dot_halves(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
+                p += DEPTH
+                b += STEP
+        store(out, fold(acc) + load(TILE, start, 0, WIDTH))
+
+    return tile
+
+
+def widened_tile(rows, panels):
+    """8 lanes, with products of 16 bits added in pairs (those of 8 bits would saturate)."""
+    PAIRS, TILE = Vec(I32, 8, (rows, panels, 2, 2)), Vec(I32, 8, (rows, panels, 2))
+    QUADS, BYTES, COLUMN = Vec(I32, 4, (rows, 1, 1, 1)), Vec(U8, 16, (rows, 1, 1, 1)), Vec(I16, 16, (rows, 1, 1, 1))
+    NARROW, ROW = Vec(I8, 16, (1, panels, 2, 2)), Vec(I16, 16, (1, panels, 2, 2))
+
+    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
+        acc = splat(PAIRS, 0)
+        three = hide(3 * a_row)
+        for run in range(runs):
+            p = a + offsets[run]
+            for _ in range(depth):
+                column = convert(COLUMN, bitcast(BYTES, spread_quads(QUADS, p, a_row, three)))
+                acc = dot_pairs(column, convert(ROW, load(NARROW, b, 0, b_panel)), acc)
+                p += DEPTH
+                b += DEPTH * WIDTH
+        store(out, fold(acc) + load(TILE, start, 0, WIDTH))
+
+    return tile
+
+
+# ---- the choice -----------------------------------------------------------------------------------------------------
+
+
+class TileSet:
+    """The tiles of a target.
+
+    rows: of the largest one. `panels_for(rows, left)` is how many panels to take at once where `left` are left;
+    `run(rows, panels, *arguments)` runs that tile. Both are for use in kernels. most: numbers in the largest tile;
+    widest: columns of the widest.
+    """
+
+    __slots__ = ("most", "panels_for", "rows", "run", "widest")
+
+    def __init__(self, make, tallest):
+        """make: of the functions above; tallest: for each number of panels, the most rows of a tile so wide."""
+        shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
+        self.rows = tallest[1]
+        self.most = max(r * p for r, p in shapes) * WIDTH
+        self.widest = max(tallest) * WIDTH
+        self.run = _chain_run([(r, p, make(r, p)) for r, p in shapes])
+        self.panels_for = chain_width(sorted(tallest.items()))
+
+
+def _chain_run(tiles):
+    """run(rows, panels, ...): comparisons, the largest tile first, four to a function, since each costs Numba time."""
+    # A tile that stands here twice is found the first time: LLVM drops the other one.
+    (r0, p0, t0), (r1, p1, t1), (r2, p2, t2), (r3, p3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
+
+    def nothing(rows, panels, start, a, a_row, offsets, runs, depth, b, b_panel, out):
+        pass
+
+    others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
+
+    def run(rows, panels, start, a, a_row, offsets, runs, depth, b, b_panel, out):
+        if rows == r0 and panels == p0:
+            t0(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+        elif rows == r1 and panels == p1:
+            t1(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+        elif rows == r2 and panels == p2:
+            t2(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+        elif rows == r3 and panels == p3:
+            t3(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+        else:
+            others(rows, panels, start, a, a_row, offsets, runs, depth, b, b_panel, out)
+
+    return run
+
+
+def tiles_for(target):
+    """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
+    if target.arch == "aarch64" and "+dotprod" in target.llvm_features:
+        return TileSet(sdot_tile, {1: 5, 2: 2, 4: 1})
+    if target.arch == "aarch64":
+        return TileSet(smull_tile, {1: 2})
+    if target.lanes == 16:
+        return TileSet(vnni_tile, {1: 12, 2: 12, 4: 4, 8: 2})
+    return TileSet(widened_tile, {1: 3})

@@ -1,0 +1,164 @@
+"""Products of 8-bit integers: matrices and convolutions over channels-last images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from edge_rt.ops.edge_int8 import column_sums, pack_q_conv, pack_q_depthwise, pack_q_panels
+from tests.cases._case import Case, integers, normal
+
+Array = np.ndarray[Any, Any]
+U8, I8 = np.uint8, np.int8
+OUTPUTS = ("int32", "float32", "uint8", "int8")
+
+
+def whole_range(*shape: int, dtype: Any, seed: int = 0) -> Array:
+    """Numbers from all over an 8-bit type, its ends included."""
+    limits = np.iinfo(dtype)
+    made = integers(*shape, low=limits.min, high=limits.max + 1, dtype=dtype, seed=seed)
+    made.reshape(-1)[::7], made.reshape(-1)[3::7] = limits.min, limits.max
+    return made
+
+
+def epilogue(
+    output: str, dtype: Any, n: int, k: int, residual: tuple[int, ...] = (), per_column: bool = True,
+    zero: int | None = None, b_zero: int = 0,
+) -> list[Array | None]:  # fmt: skip
+    """The inputs from a_zero on. b_zero: how many there are."""
+    columns = n if per_column else 1
+    spread = 127.0 / (74 * 74 * max(k, 1) ** 0.5)
+    scale = None if output == "int32" else (integers(columns, low=1, high=9, seed=5) * spread / 5).astype(np.float32)
+    bias = normal(n, seed=6) if output == "float32" else integers(n, low=-5000, high=5000, dtype=np.int32, seed=6)
+    is_float = output == "float32"
+    given: list[Array | None] = [
+        None if zero is None else np.array(zero, dtype), np.array([0.25], np.float32) if is_float else None, scale, bias,
+        normal(*residual, seed=7) if is_float and residual else None,
+        integers(b_zero, low=-128, high=128, dtype=np.int32, seed=8) if b_zero else None,
+    ]  # fmt: skip
+    while given and given[-1] is None:
+        given.pop()
+    return given
+
+
+def gemm(
+    m: int, k: int, n: int, output: str = "uint8", dtype: Any = U8, per_column: bool = True, b_zero: int = 0,
+    zero: int | None = 77, **attributes: Any,
+) -> Case:  # fmt: skip
+    a, b = whole_range(m, k, dtype=dtype), whole_range(k, n, dtype=I8, seed=1)
+    more = epilogue(output, dtype, n, k, (m, n), per_column, zero, b_zero)
+    name = "-".join(map(str, (m, k, n, np.dtype(dtype).name, output, per_column, b_zero, zero, *attributes.values())))
+    return Case(
+        "edge.QGemm", a, pack_q_panels(b), column_sums(b), *more, n=n, k=k, output=output, native=True, name=name,
+        **attributes,
+    )  # fmt: skip
+
+
+def batched(a: tuple[int, ...], b: tuple[int, ...], dtype: Any = U8) -> Case:
+    left, right = whole_range(*a, dtype=dtype), whole_range(*b, dtype=I8, seed=1)
+    more = epilogue("float32", dtype, b[-1], b[-2], (), True, 3, 1)
+    name = "-".join(map(str, (*a, "by", *b, np.dtype(dtype).name)))
+    return Case(
+        "edge.QGemm", left, pack_q_panels(right), column_sums(right), *more, n=b[-1], k=b[-2], output="float32", native=True,
+        name=name,
+    )  # fmt: skip
+
+
+def conv(
+    shape: tuple[int, int, int, int], n: int, kernel: tuple[int, int], output: str = "uint8", dtype: Any = U8, *,
+    group: int = 1, zero: int | None = 100, b_zero: int = 0, per_column: bool = True, **attributes: Any,
+) -> Case:  # fmt: skip
+    depth = shape[3] // group
+    w = whole_range(n, depth, *kernel, dtype=I8, seed=1)
+    more = epilogue(output, dtype, n, depth * kernel[0] * kernel[1], (), per_column, zero, b_zero)
+    name = "-".join(
+        map(str, (*shape, n, *kernel, output, np.dtype(dtype).name, group, zero, b_zero, per_column, *attributes.values()))
+    )
+    return Case(
+        "edge.QConv", whole_range(*shape, dtype=dtype), *pack_q_conv(w, group), *more, n=n, kernel=kernel, group=group,
+        output=output, native=True, name=name.replace(" ", ""), **attributes,
+    )  # fmt: skip
+
+
+def depthwise(
+    shape: tuple[int, int, int, int], kernel: tuple[int, int], output: str = "uint8", dtype: Any = U8, *,
+    zero: int | None = 100, b_zero: int = 0, **attributes: Any,
+) -> Case:  # fmt: skip
+    w = whole_range(shape[3], 1, *kernel, dtype=I8, seed=1)
+    more = epilogue(output, dtype, shape[3], kernel[0] * kernel[1], (), True, zero, b_zero)
+    name = "-".join(map(str, (*shape, *kernel, output, np.dtype(dtype).name, zero, b_zero, *attributes.values())))
+    return Case(
+        "edge.QDepthwiseConv", whole_range(*shape, dtype=dtype), *pack_q_depthwise(w), *more, kernel=kernel, output=output,
+        native=True, name=name.replace(" ", ""), **attributes,
+    )  # fmt: skip
+
+
+SAME: dict[str, Any] = {"pads": (1, 1, 1, 1)}
+CASES = [
+    *(
+        Case("edge.PackQPanels", whole_range(*shape, dtype=dtype), transposed=transposed, native=True)
+        for shape in ((1, 1), (5, 16), (33, 7), (2, 9, 40), (20, 64), (64, 48))
+        for transposed in (False, True)
+        for dtype in (U8, I8)
+    ),
+    *(
+        gemm(m, k, n, output, dtype)
+        for m, k, n in (
+            (1, 1, 1), (3, 7, 17), (2, 64, 130), (13, 16, 32), (12, 700, 48), (25, 33, 31), (121, 320, 40), (250, 9, 64),
+            (1, 1000, 1000), (4, 12, 66), (5, 20, 8), (6, 36, 3),
+        )
+        for output, dtype in (("uint8", U8), ("int8", I8))
+    ),
+    *(gemm(9, 40, 37, output, dtype, zero=zero) for output in OUTPUTS for dtype in (U8, I8) for zero in (None, 5)),
+    *(gemm(30, 44, 37, output, dtype, b_zero=b_zero) for output in OUTPUTS for dtype in (U8, I8) for b_zero in (1, 37)),
+    *(gemm(7, 24, 33, "int8", dtype, per_column=False, rounding="away", y_zero=-9) for dtype in (U8, I8)),
+    gemm(7, 24, 33, y_zero=200, lo=190.5, hi=220.0),
+    gemm(7, 24, 33, "float32", activation="HardSwish"),
+    gemm(7, 24, 33, "float32", per_column=False, lo=-0.5, hi=0.5),
+    batched((2, 3, 5, 7), (7, 9)),
+    batched((2, 3, 5, 8), (3, 8, 9)),
+    batched((2, 3, 5, 8), (2, 3, 8, 40), I8),
+    batched((4, 7), (2, 7, 30)),
+    batched((0, 7), (7, 9)),
+    conv((1, 8, 8, 3), 16, (3, 3), strides=(2, 2), **SAME),
+    conv((2, 9, 7, 5), 20, (3, 3), "int8", I8, **SAME),
+    conv((2, 9, 7, 5), 20, (3, 3), "float32", activation="Swish", **SAME),
+    conv((1, 12, 12, 16), 24, (1, 1)),
+    conv((1, 12, 12, 16), 24, (1, 1), "int8", I8, y_zero=3),
+    conv((2, 12, 12, 18), 24, (1, 1), strides=(2, 2)),
+    conv((2, 12, 12, 20), 24, (1, 1), "int8", I8, strides=(2, 2)),
+    conv((1, 6, 6, 12), 12, (1, 1), group=3),
+    conv((1, 6, 6, 12), 12, (1, 1), "int8", I8, group=3),
+    conv((1, 10, 11, 8), 9, (5, 3), strides=(2, 1), pads=(2, 0, 1, 3), dilations=(1, 2)),
+    conv((1, 10, 11, 6), 9, (3, 3), "int32", I8, dilations=(2, 3)),
+    conv((1, 10, 10, 8), 32, (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2), group=2),
+    conv((2, 1, 30, 4), 17, (1, 7), strides=(1, 2), pads=(0, 3, 0, 3), zero=None),
+    conv((1, 14, 14, 64), 32, (3, 3), **SAME),
+    conv((1, 14, 14, 64), 32, (3, 3), "int8", I8),
+    conv((1, 6, 6, 12), 12, (3, 3), group=4, b_zero=1, **SAME),
+    conv((1, 6, 6, 12), 24, (3, 3), "int32", I8, group=12, b_zero=24, **SAME),
+    conv((1, 40, 40, 3), 16, (7, 7), strides=(2, 2), pads=(3, 3, 3, 3), b_zero=16),
+    conv((1, 3, 3, 4), 1, (3, 3), pads=(2, 2, 2, 2)),
+    conv((1, 2, 2, 4), 4, (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2)),
+    conv((1, 5, 5, 700), 40, (3, 3), "int8", I8, **SAME),
+    conv((1, 30, 30, 1), 8, (5, 5)),
+    conv((1, 9, 200, 8), 8, (3, 3), **SAME),
+    conv((0, 8, 8, 3), 16, (3, 3)),
+    *(depthwise((1, 8, 8, 16), (3, 3), output, dtype, **SAME) for output in OUTPUTS for dtype in (U8, I8)),
+    depthwise((2, 9, 7, 20), (3, 3), strides=(2, 2), **SAME),
+    depthwise((1, 19, 18, 35), (3, 3), "int8", I8, strides=(2, 2), rounding="away", **SAME),
+    depthwise((1, 9, 9, 5), (3, 3), b_zero=5, **SAME),
+    depthwise((1, 9, 9, 2), (3, 3), "float32", activation="HardSwish", **SAME),
+    depthwise((1, 12, 13, 40), (5, 5), "int8", I8, pads=(2, 2, 2, 2), zero=None),
+    depthwise((1, 12, 13, 40), (5, 5), "int32", b_zero=1, strides=(2, 2), pads=(1, 2, 2, 1)),
+    depthwise((1, 14, 14, 33), (7, 7), pads=(3, 3, 3, 3), b_zero=33),
+    depthwise((1, 14, 14, 33), (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2)),
+    depthwise((1, 1, 50, 17), (1, 9), "int8", I8, pads=(0, 4, 0, 4)),
+    depthwise((1, 2, 2, 16), (5, 5), pads=(2, 2, 2, 2)),
+    depthwise((1, 20, 20, 3), (3, 3), strides=(3, 3)),
+    depthwise((1, 4, 100, 64), (4, 4), "int8", I8, strides=(2, 2), pads=(1, 1, 2, 2)),
+    depthwise((1, 5, 5, 600), (3, 3), **SAME),
+    depthwise((1, 9, 9, 271), (3, 3), "int8", I8),
+    depthwise((0, 6, 3, 16), (3, 2)),
+]
