@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from edge_rt.lowering._layout import ceil_div
+from edge_rt.lowering._layout import ceil_div as ceil_div
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.windows import BLOCK_PIXELS, K_TOGETHER, Windows
 from edge_rt.ops._panels import WIDTH
