@@ -65,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         "start", help="process start to first result", description="Starts processes that take turns, one per runtime."
     )
     begin.add_argument("--models", nargs="+", default=list(start.MODELS), choices=list(ZOO), help="two by default")
+    programs = [name for name in PEERS if name in start.PROGRAMS]
+    begin.add_argument("--peers", nargs="*", default=programs, choices=programs, help="default: all")
     begin.add_argument("--rounds", type=int, default=15, help="processes of each (default: 15)")
     begin.set_defaults(function=_start)
     loading.add(commands)
@@ -136,7 +138,8 @@ def _layers(options: argparse.Namespace) -> int:
 
 
 def _start(options: argparse.Namespace) -> int:
-    print(start.table(start.measure_starts([find(name) for name in options.models], options.rounds)))
+    models = [find(name) for name in options.models]
+    print(start.table(start.measure_starts(models, options.peers, options.rounds)))
     return 0
 
 

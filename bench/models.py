@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.cache import models_folder
 from bench.convert.models import Unconvertible, ncnn_file, onnx_file, tflite_file
-from bench.zoo import INT8, NAMES
+from bench.zoo import NAMES
 from bench.zoo.network import samples
 from exporter.importers import read
 from tests.corpus import MODELS, ONNX_MODELS
@@ -34,8 +34,8 @@ NCNN_CORPUS = ("blazeface_front_128", "ppocrv4_det", "oww_embedding_model")
 class BenchModel(NamedTuple):
     """A model and the inputs it is measured with.
 
-    files: the same model by format ("onnx", "tflite", "ncnn"), one per kind of peer. is_int8: quantised per format, so
-    that outputs agree loosely.
+    files: the same model by format ("onnx", "tflite", "ncnn"), one per kind of peer. is_int8: quantised, for each format
+    by another converter or kept by each runtime in another way, so that outputs agree loosely.
     """
 
     name: str
@@ -44,7 +44,7 @@ class BenchModel(NamedTuple):
 
     @property
     def is_int8(self) -> bool:
-        return self.name.endswith(INT8)
+        return "int8" in self.name
 
 
 def names() -> list[str]:
@@ -74,8 +74,6 @@ def convert(name: str) -> list[str]:
     shapes = {n: a.shape for n, a in model.inputs.items()}
     if name in NAMES:
         failures += _tried(f"{name}.tflite", lambda: tflite_file(name))
-    elif f"{name}.tflite" in MODELS:
-        fetch(f"{name}.tflite")
     if not model.is_int8 and (name in NAMES or name in NCNN_CORPUS or name == "digits"):
         failures += _tried(f"{name}.param", lambda: ncnn_file(name, model.files["onnx"], shapes))
     return failures
@@ -96,8 +94,6 @@ def _model(name: str, path: Path, inputs: Callable[[Mapping[str, Any]], dict[str
         made = models_folder() / f"{name}{suffix}"
         if made.exists():
             files[format_] = made
-    if "tflite" not in files and f"{name}.tflite" in MODELS:
-        files["tflite"] = fetch(f"{name}.tflite")
     return BenchModel(name, files, inputs({v.name: v.type for v in graph.inputs}))
 
 

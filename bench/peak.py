@@ -1,4 +1,4 @@
-"""The machine's peak: how many multiply-adds one core can do per second."""
+"""The machine's peaks: how many multiply-adds one core can do per second, and how many bytes it can move."""
 
 from __future__ import annotations
 
@@ -58,3 +58,18 @@ def peak_gflops(seconds: float = 0.2) -> float:
         entry(words.ctypes.data, 0, 1)
         best = min(best, time.perf_counter_ns() - begin)
     return 2 * STEPS * width / best
+
+
+COPIED = 64 << 20
+"""Bytes, beyond the caches of one core."""
+
+
+def peak_bandwidth(seconds: float = 0.2) -> float:
+    """GB/s of one thread that copies memory, read and written bytes together, at the best moment within `seconds`."""
+    source, target = np.zeros(COPIED, np.uint8), np.ones(COPIED, np.uint8)
+    best, end = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        begin = time.perf_counter_ns()
+        np.copyto(target, source)
+        best = min(best, time.perf_counter_ns() - begin)
+    return 2 * COPIED / best

@@ -27,9 +27,10 @@ def markdown(record: Record) -> str:
         results = [r for r in record.results if r.threads == threads]
         title = f"{threads} thread{'s' if threads > 1 else ''}"
         lines += ["", f"## {title}", "", *_speed(results), "", f"### Start and memory, {title}", "", *_costs(results)]
-        absent = [f"- {r.model}: {peer}: {why}" for r in results for peer, why in r.absent.items() if "file" not in why]
-        if absent:
-            lines += ["", "Peers left out, because their outputs are wrong or they do not load the model:", "", *absent]
+        refused = [(r.model, *item) for r in results for item in r.absent.items() if not item[1].endswith(" file")]
+        if refused:
+            lines += ["", "Peers left out, because their outputs are wrong or they do not load the model:", ""]
+            lines += [f"- {model}: {peer}: {why}" for model, peer, why in refused]
     if record.failures:
         lines += ["", "Not measured:", "", *(f"- {model}: {reason}" for model, reason in record.failures.items())]
     return "\n".join(lines) + "\n"

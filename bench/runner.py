@@ -13,7 +13,7 @@ import numpy as np
 import exporter
 from bench.memory import Memory, measure_memory
 from bench.models import BenchModel
-from bench.peers import OURS, Engine, backend
+from bench.peers import OURS, Engine, PeerError, backend
 from bench.statistics import Summary, summary, turn_ratio
 from edge_rt.errors import VerificationError
 from exporter.verify import Difference, compare, instability
@@ -93,12 +93,16 @@ def measure(model: BenchModel, peers: Sequence[str], threads: int, folder: Path,
     exporter.export(model.files["onnx"], bundle, inputs=model.inputs, test_vectors=False)
     files = {**model.files, "edge": bundle}
     absent = {peer: f"no {backend(peer).FORMAT} file" for peer in peers if backend(peer).FORMAT not in files}
-    backends = [OURS, *(peer for peer in peers if peer not in absent)]
-    paths = {name: files[backend(name).FORMAT] for name in backends}
-    engines = {name: backend(name).open_model(paths[name], threads) for name in backends}
+    paths = {name: files[backend(name).FORMAT] for name in (OURS, *peers) if name not in absent}
+    engines: dict[str, Engine] = {}
+    for name, path in paths.items():
+        try:
+            engines[name] = backend(name).open_model(path, threads)
+        except PeerError as error:
+            absent[name] = str(error)
     difference, wrong = check_outputs(engines, model)
     absent |= wrong
-    backends = [name for name in backends if name not in wrong]
+    backends = [name for name in engines if name not in wrong]
     starts = {name: [_start(name, paths[name], threads, model.inputs) for _ in range(LOADS)] for name in backends}
     memory = {name: measure_memory(name, paths[name], model.inputs, threads) for name in backends * effort.memory}
     prepared = {name: (engines[name], engines[name].prepare(model.inputs)) for name in backends}
@@ -123,9 +127,8 @@ def check_outputs(engines: Mapping[str, Engine], model: BenchModel) -> tuple[flo
     largest, wrong = 0.0, {}
     for name in (OURS, *peers[1:]):
         got = engines[name].outputs(model.inputs)
-        if len(got) == len(expected) == 1:
-            got = dict(zip(expected, got.values()))
         try:
+            got = _named(expected, got)
             found = _compare_int8(expected, got) if model.is_int8 else compare(expected, got, allowed)
             largest = max(largest, *(d.relative for d in found))
         except VerificationError as error:
@@ -133,6 +136,17 @@ def check_outputs(engines: Mapping[str, Engine], model: BenchModel) -> tuple[flo
                 raise
             wrong[name] = str(error)
     return largest, wrong
+
+
+def _named(expected: Mapping[str, Array], got: Mapping[str, Array]) -> Mapping[str, Array]:
+    """`got` by the names of `expected`: where a file format has lost them, outputs of one shape are in the same order."""
+    if got.keys() == expected.keys():
+        return got
+    if sorted(a.shape for a in got.values()) != sorted(a.shape for a in expected.values()):
+        shapes = ", ".join(f"{list(a.shape)}" for a in got.values())
+        raise VerificationError(f"outputs have the shapes {shapes}")
+    left = list(got.values())
+    return {name: left.pop([a.shape for a in left].index(array.shape)) for name, array in expected.items()}
 
 
 def _compare_int8(expected: Mapping[str, Array], got: Mapping[str, Array]) -> list[Difference]:

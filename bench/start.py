@@ -90,7 +90,7 @@ class Start(NamedTuple):
     rss: float
 
 
-def measure_starts(models: Sequence[BenchModel], rounds: int, seed: int = 0) -> list[Start]:
+def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: int, seed: int = 0) -> list[Start]:
     """Runtimes take turns, each time in a fresh process, in random order; one round before is not counted.
 
     Raises CalledProcessError if a program fails, ValueError if a model lacks a file.
@@ -104,7 +104,7 @@ def measure_starts(models: Sequence[BenchModel], rounds: int, seed: int = 0) -> 
         environment = {**os.environ, "PYTHONPATH": str(folder)}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode; the first round writes it
         for model in models:
-            commands = {name: _command(name, model, folder) for name in PROGRAMS}
+            commands = {name: _command(name, model, folder) for name in (BARE, OURS, *peers)}
             samples: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
             order = list(commands)
             for turn in range(rounds + 1):

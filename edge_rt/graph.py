@@ -280,9 +280,14 @@ class Graph:
 
     def __str__(self) -> str:
         lines = [f"graph {self.name}({', '.join(map(repr, self.inputs))})"]
+        for s in self.variables:
+            lines.append(f"  state {s.value!r}" + ("" if s.update is None else f", becomes %{s.update.name}"))
         lines += [f"  {node!r}" for node in self.nodes]
         outs = (f"{n}=%{v.name}" if n != v.name else f"%{v.name}" for n, v in zip(self.output_names, self.outputs))
-        return "\n".join([*lines, f"  return {', '.join(outs)}"])
+        lines.append(f"  return {', '.join(outs)}".rstrip())
+        for _, _, inner in self.subgraphs():
+            lines += [f"  {line}" for line in str(inner).splitlines()]
+        return "\n".join(lines)
 
 
 def _brief(value: Any) -> str:

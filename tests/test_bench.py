@@ -11,17 +11,19 @@ import pytest
 
 import exporter
 from bench.__main__ import main
+from bench.layers import traffic
 from bench.memory import measure_memory
 from bench.models import BenchModel, find
 from bench.peers import OURS, PEERS, backend
 from bench.plot import svg
 from bench.results import Record
-from bench.runner import Effort, Result, Timing, check_outputs, measure
+from bench.runner import Effort, Result, Timing, _named, check_outputs, measure
 from bench.statistics import Summary, geometric_mean, summary, turn_ratio
 from bench.zoo import INT8, NAMES, ZOO
 from bench.zoo.network import Tensor, samples
 from bench.zoo.onnx_writer import OnnxNetwork
 from edge_rt.errors import VerificationError
+from edge_rt.printing import PlanStep
 
 pytest.importorskip("onnxruntime")
 
@@ -75,9 +77,29 @@ def test_outputs_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_layers_prints_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["layers", "digits", "--runs", "2"]) == 0
     first, _, head, _, *rows = capsys.readouterr().out.splitlines()
-    assert head == "| step | kernels | output | us | % of time | GFLOP/s | % of peak |"
+    assert head == "| step | kernels | output | us | % of time | GFLOP/s | % of peak | GB/s | % of memory's |"
     assert f" us in {len(rows)} steps" in first
     assert any("gemm_f32" in row for row in rows)
+
+
+def test_traffic_is_inputs_and_outputs_once() -> None:
+    types = {"inputs": ("float32[1, 8, 4]", "int8[16]", "-"), "outputs": ("float32[]",)}
+    step = PlanStep("n", "Op", ("kernel",), offset=0, parts=(1,), flops=0, macs=0, **types)
+    assert traffic(step) == 8 * 4 * 4 + 16 + 4
+
+
+def test_start_begins_processes_of_each_runtime(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["start", "--models", "dscnn", "--peers", "onnxruntime", "--rounds", "1"]) == 0
+    rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines()[2:]]
+    assert [row[1] for row in rows] == ["numpy + msgpack", OURS, "onnxruntime"]
+    assert all(float(row[2].partition(" ")[0]) > 1 and float(row[3].strip(" |")) > 1 for row in rows)
+
+
+def test_outputs_without_names_are_matched_by_shape() -> None:
+    a, b, c = np.zeros((1, 2)), np.ones((1, 3)), np.full((1, 2), 2.0)
+    assert _named({"x": a, "y": b, "z": c}, {"0": b, "1": a, "2": c}) == {"x": a, "y": b, "z": c}
+    with pytest.raises(VerificationError, match=r"outputs have the shapes \[1, 3\]"):
+        _named({"x": a}, {"0": b})
 
 
 def test_models_have_names() -> None:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_rt import bundle
+from edge_rt import bundle, ops
 from edge_rt.errors import BundleError, EdgeError, GraphError
 from edge_rt.graph import Graph
+from edge_rt.ops.trees import MODES
 from edge_rt.types import DType, TensorType
 from tests.cases.trees import _ONE, _THREE
+from tests.forests import current, older, random_trees
 
 FEATURES = 7
 
@@ -70,6 +72,49 @@ def test_a_bundle_with_a_cycle_is_refused():
     data[at + 24 : at + 32] = (0 << 32 | 1).to_bytes(8, "little")
     with pytest.raises(BundleError, match="behind its parent"):
         bundle.read(bytes(data))
+
+
+OLDER = {
+    "ai.onnx.ml.TreeEnsemble": current(random_trees(4, 3, FEATURES, 2, MODES), 2),
+    "ai.onnx.ml.TreeEnsembleRegressor": {"n_targets": 2, **older(random_trees(4, 3, FEATURES, 2), "target")},
+    "ai.onnx.ml.TreeEnsembleClassifier": {
+        "classlabels_int64s": (1, 2, 3), **older(random_trees(4, 3, FEATURES, 3), "class"),
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("op", OLDER)
+def test_damaged_attributes_of_the_older_operators(op):
+    """Lists of other lengths, ranks, types and with other numbers: refused, or computed, or a DataError."""
+    rng, x = np.random.default_rng(1), np.zeros((2, FEATURES), np.float32)
+    spec, outcomes = ops.get(op), []
+    for _ in range(1500):
+        attributes = dict(OLDER[op])
+        name = str(rng.choice([n for n, v in attributes.items() if isinstance(v, np.ndarray)]))
+        array = attributes[name].copy()
+        kind = rng.integers(8)
+        if kind < 4:
+            array[rng.integers(len(array))] = int(rng.choice([-1, 0, 1, 2, 5, 100, 2**31, -(2**63), 2**63 - 1])) & (
+                0xFF if array.dtype == np.uint8 else -1
+            )
+        elif kind == 4:
+            array = array[: rng.integers(len(array))]
+        elif kind == 5:
+            array = array.reshape(1, -1)
+        elif kind == 6:
+            with np.errstate(all="ignore"):
+                array = array.astype(rng.choice([np.float64, np.complex64, np.int8, np.bool_]))
+        else:
+            array = np.array(3)
+        attributes[name] = array
+        try:
+            record = spec.attrs(**attributes)
+            spec.infer(record, [TensorType.of(x)], [None], "x")
+            spec.evaluate(record, x)
+            outcomes.append("computed")
+        except EdgeError as error:
+            outcomes.append(type(error).__name__)
+    assert {"computed", "InferenceError"} <= set(outcomes)
 
 
 def test_any_changed_word_gives_a_result_or_an_error():

@@ -25,6 +25,10 @@ PEERS = {
 _MODULES = {OURS: "bench.peers.edge", **PEERS}
 
 
+class PeerError(Exception):
+    """A runtime that does not load a model; it is left out there."""
+
+
 class Engine(Protocol):
     """A model that one runtime has loaded."""
 
@@ -45,7 +49,8 @@ class Backend(Protocol):
 
     def version(self) -> str: ...
 
-    def open_model(self, path: Path, threads: int) -> Engine: ...
+    def open_model(self, path: Path, threads: int) -> Engine:
+        """Raises PeerError if the runtime does not load the model."""
 
 
 def backend(name: str) -> Backend:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from bench.peers import PeerError
+
 Array = np.ndarray[Any, Any]
 FORMAT = "tflite"
 
@@ -22,8 +24,11 @@ class Engine:
     """An Interpreter. Inputs go to the model's inputs by name, or a single one to the only input."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        self._interpreter = Interpreter(str(path), num_threads=threads)
-        self._interpreter.allocate_tensors()
+        try:
+            self._interpreter = Interpreter(str(path), num_threads=threads)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise PeerError(str(error).strip()) from None
         self._inputs = {_plain(d["name"]): (d["index"], tuple(d["shape"])) for d in self._interpreter.get_input_details()}
         self._outputs = [d["index"] for d in self._interpreter.get_output_details()]
 

@@ -9,6 +9,8 @@ from typing import Any
 import ncnn
 import numpy as np
 
+from bench.peers import PeerError
+
 Array = np.ndarray[Any, Any]
 FORMAT = "ncnn"
 """The .param file; the weights are in the .bin file beside it."""
@@ -27,7 +29,7 @@ class Engine:
         options.num_threads = threads
         options.use_fp16_packed = options.use_fp16_storage = options.use_fp16_arithmetic = False
         if self._net.load_param(str(path)) or self._net.load_model(str(path.with_suffix(".bin"))):
-            raise ValueError(f"{path}: ncnn does not load it")
+            raise PeerError("ncnn does not load what pnnx made")
         self._inputs, self._outputs = self._net.input_names(), self._net.output_names()
 
     def prepare(self, inputs: Mapping[str, Array]) -> list[Array]:
@@ -41,7 +43,7 @@ class Engine:
         for name in self._outputs:
             status, mat = extractor.extract(name)
             if status:
-                raise ValueError(f"ncnn fails at {name} with status {status}")
+                raise PeerError(f"ncnn fails at {name} with status {status}")
             results.append(np.array(mat)[None])
         return results
 

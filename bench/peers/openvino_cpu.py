@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import openvino
 
+from bench.peers import PeerError
+
 Array = np.ndarray[Any, Any]
 FORMAT = "onnx"
 
@@ -23,7 +25,10 @@ class Engine:
     def __init__(self, path: Path, threads: int) -> None:
         core = openvino.Core()
         settings = {"PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": 1, "INFERENCE_NUM_THREADS": threads}
-        compiled = core.compile_model(str(path), "CPU", {**settings, "INFERENCE_PRECISION_HINT": "f32"})
+        try:
+            compiled = core.compile_model(str(path), "CPU", {**settings, "INFERENCE_PRECISION_HINT": "f32"})
+        except RuntimeError as error:
+            raise PeerError(str(error).strip().splitlines()[-1]) from None
         self._names = [output.any_name for output in compiled.outputs]
         self._request = compiled.create_infer_request()
 

@@ -138,7 +138,7 @@ def few_channels(target):
 
 @kernel(DEPTHWISE_INT8)
 def depthwise_int8(target):
-    many = 8 if target.lanes == 16 else 4
+    many = 7 if target.lanes == 16 else 4
     three_1, three_2, five_1, five_2 = (block_of(target, k, s, many) for k, s in ((3, 1), (3, 2), (5, 1), (5, 2)))
     several, one, few = loop_of(target, many), loop_of(target, 1), few_channels(target)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)

@@ -65,17 +65,25 @@ def column_terms(target):
 @kernel(GEMM_INT8)
 def gemm_int8(target):
     tiles = tiles_for(target)
-    most_rows, run, panels_for, tile_size, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.most, tiles.widest
-    row_sums = MOST_ROWS * WIDTH
+    most_rows, run, panels_for, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.widest
+    row_sums, blocked = MOST_ROWS * WIDTH, 2 * WIDTH
+    acc_size = max(tiles.most, MOST_ROWS * blocked)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     WHOLE = Vec(I32, target.lanes, (WIDTH // target.lanes,))
 
+    def correct(acc, room, height, rows, b_zeros):
+        for r in range(height):
+            seen = load(WHOLE, rows + r * WIDTH)
+            for q in range(0, room, WIDTH):
+                place = acc + (r * room + q)
+                store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
+
     def body(
         a, b, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, batches, offsets, batch, lines, pixels, n, k,
-        runs, depth, lines_in_image, image_step, line_step, pixel_step, y_row, line_block, pixel_block, col_block,
-        scale_step, b_zero_step, flip, mode, lo, hi, y_zero, activation, alpha, part, parts,
+        runs, runs_in_block, depth, lines_in_image, image_step, line_step, pixel_step, y_row, line_block, pixel_block,
+        col_block, scale_step, b_zero_step, flip, mode, lo, hi, y_zero, activation, alpha, part, parts,
     ):  # fmt: skip
-        acc, start, none = stack(I32, tile_size), stack(I32, widest), stack(I32, widest)
+        acc, start, none = stack(I32, acc_size), stack(I32, widest), stack(I32, widest)
         factor, addend, b_zeros, rows = stack(F32, widest), stack(F32, widest), stack(I32, widest), stack(I32, row_sums)
         zero = zero_of_a(a_zero, flip)
         panels = (n + WIDTH - 1) // WIDTH
@@ -112,7 +120,7 @@ def gemm_int8(target):
                     for tile in range(count):
                         height = short + (1 if tile < longer else 0)
                         run(
-                            height, 1, none, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
+                            height, 1, none, 0, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
                             rows + done * WIDTH,
                         )  # fmt: skip
                         done += height
@@ -127,35 +135,44 @@ def gemm_int8(target):
                     start, factor, addend, b_zeros, columns, room, zero, k, sums_batch + at, column_at + at, bias, scale,
                     scale_step, a_scale, b_zero, b_zero_step, is_float,
                 )  # fmt: skip
-                done = 0
-                for line in range(first_line, last_line):
-                    image = line // lines_in_image
-                    source = a_batch + (image * image_step + (line - image * lines_in_image) * line_step)
-                    y_line = y_at + (line * pixels * y_row + at)
-                    i = first_pixel
-                    for tile in range(count):
-                        height = short + (1 if tile < longer else 0)
-                        run(
-                            height, wide, start, source + i * pixel_step, pixel_step, offsets, runs, depth,
-                            b_batch + j * b_panel, b_panel, acc,
-                        )  # fmt: skip
-                        if corrects:
-                            for r in range(height):
-                                seen = load(WHOLE, rows + (done + r) * WIDTH)
-                                for q in range(0, room, WIDTH):
-                                    place = acc + (r * room + q)
-                                    store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
-                        finish(
-                            mode, acc, room, height, columns, factor, addend, lo, hi, y_zero, residual, has_residual, y,
-                            y_line + i * y_row, y_row,
-                        )  # fmt: skip
-                        done += height
-                        i += height
-                    if is_float and activation:
-                        activate(
-                            activation, alpha, pointer(F32, y) + (y_line + first_pixel * y_row), y_row,
-                            last_pixel - first_pixel, columns,
-                        )  # fmt: skip
+                # A block of k at a time, so that b stays in the nearest cache, if sums of all rows fit there too.
+                together, from_run = runs_in_block, 0
+                if room > blocked or count * (last_line - first_line) == 1:
+                    together = runs
+                while from_run < runs:
+                    these = min(together, runs - from_run)
+                    ends = from_run + these == runs
+                    done = 0
+                    for line in range(first_line, last_line):
+                        image = line // lines_in_image
+                        source = a_batch + (image * image_step + (line - image * lines_in_image) * line_step)
+                        y_line = y_at + (line * pixels * y_row + at)
+                        i = first_pixel
+                        for tile in range(count):
+                            height = short + (1 if tile < longer else 0)
+                            made = acc + (0 if together == runs else done * room)
+                            begin, begin_row = start, 0
+                            if from_run > 0:
+                                begin, begin_row = made, room
+                            run(
+                                height, wide, begin, begin_row, source + i * pixel_step, pixel_step, offsets + from_run,
+                                these, depth, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), b_panel, made,
+                            )  # fmt: skip
+                            if ends and corrects:
+                                correct(made, room, height, rows + done * WIDTH, b_zeros)
+                            if ends:
+                                finish(
+                                    mode, made, room, height, columns, factor, addend, lo, hi, y_zero, residual,
+                                    has_residual, y, y_line + i * y_row, y_row,
+                                )  # fmt: skip
+                            done += height
+                            i += height
+                        if ends and is_float and activation:
+                            activate(
+                                activation, alpha, pointer(F32, y) + (y_line + first_pixel * y_row), y_row,
+                                last_pixel - first_pixel, columns,
+                            )  # fmt: skip
+                    from_run += these
                 j += wide
 
     return body

@@ -1,7 +1,8 @@
 """Microkernels of 8-bit products: tiles of int32 sums that live in registers, and the choice among them.
 
 A tile has `rows` rows of a and `panels` panels of 16 columns. A row of a is `runs` runs of 4 * depth bytes, at the same
-offsets for all rows; a panel is [runs * depth, 16, 4]. What a tile adds up is exact, and wraps.
+offsets for all rows; a panel is [runs * depth, 16, 4]. Sums begin with `start`, whose rows are start_row apart. What a
+tile adds up is exact, and wraps.
 
 Bytes of a have the sign that the machine multiplies best with signed ones: none on x86-64, one on aarch64.
 """
@@ -76,6 +77,13 @@ def load_quads(context, builder, sig, args):
     return pack(builder, vec, [builder.load(q, align=1) for q in at])
 
 
+@primitive(lambda p: p if isinstance(p, types.CPointer) else None)
+def hide_pointer(context, builder, sig, args):
+    """hide_pointer(p): p, about which LLVM then knows nothing: it would keep one pointer per row of a tile."""
+    t = args[0].type
+    return builder.asm(ir.FunctionType(t, [t]), "", "=r,0", [args[0]], False)
+
+
 def _halves(x, y, z):
     whole = all(isinstance(t, Vec) for t in (x, y, z)) and x.lanes == y.lanes == 4 * z.lanes
     return z if whole and (*np.broadcast_shapes(x.shape, y.shape), 2) == z.shape else None
@@ -118,11 +126,11 @@ def vnni_tile(rows, panels):
     TILE, ROW = Vec(I32, 16, (rows, panels)), Vec(I8, 64, (1, panels))
     COLUMN, BYTES = Vec(I32, 16, (rows, 1)), Vec(U8, 64, (rows, 1))
 
-    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
-        acc = load(TILE, start, 0, WIDTH)
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+        acc = load(TILE, start, start_row, WIDTH)
         three = hide(3 * a_row)
         for run in range(runs):
-            p = a + offsets[run]
+            p = hide_pointer(a + offsets[run])
             for _ in range(depth):
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 p += DEPTH
@@ -138,11 +146,11 @@ def sdot_tile(rows, panels):
     COLUMN, BYTES = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1))
     STEP = DEPTH * WIDTH
 
-    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
-        acc = load(TILE, start, 0, WIDTH)
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+        acc = load(TILE, start, start_row, WIDTH)
         three = hide(3 * a_row)
         for run in range(runs):
-            p = a + offsets[run]
+            p = hide_pointer(a + offsets[run])
             for _ in range(depth >> 2):
                 column = load_quads(COLUMN, p, a_row, three)
                 acc = dot(bitcast(BYTES, lane(column, 0)), load(ROW, b, 0, b_panel), acc)
@@ -166,16 +174,16 @@ def smull_tile(rows, panels):
     COLUMN, BYTES, ROW = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1)), Vec(I8, 16, (1, panels, 4))
     STEP = DEPTH * WIDTH
 
-    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
         acc = splat(HALVES, 0)
         three = hide(3 * a_row)
         for run in range(runs):
-            p = a + offsets[run]
+            p = hide_pointer(a + offsets[run])
             for _ in range(depth):
                 acc = dot_halves(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 p += DEPTH
                 b += STEP
-        store(out, fold(acc) + load(TILE, start, 0, WIDTH))
+        store(out, fold(acc) + load(TILE, start, start_row, WIDTH))
 
     return tile
 
@@ -186,17 +194,17 @@ def widened_tile(rows, panels):
     QUADS, BYTES, COLUMN = Vec(I32, 4, (rows, 1, 1, 1)), Vec(U8, 16, (rows, 1, 1, 1)), Vec(I16, 16, (rows, 1, 1, 1))
     NARROW, ROW = Vec(I8, 16, (1, panels, 2, 2)), Vec(I16, 16, (1, panels, 2, 2))
 
-    def tile(start, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
         acc = splat(PAIRS, 0)
         three = hide(3 * a_row)
         for run in range(runs):
-            p = a + offsets[run]
+            p = hide_pointer(a + offsets[run])
             for _ in range(depth):
                 column = convert(COLUMN, bitcast(BYTES, spread_quads(QUADS, p, a_row, three)))
                 acc = dot_pairs(column, convert(ROW, load(NARROW, b, 0, b_panel)), acc)
                 p += DEPTH
                 b += DEPTH * WIDTH
-        store(out, fold(acc) + load(TILE, start, 0, WIDTH))
+        store(out, fold(acc) + load(TILE, start, start_row, WIDTH))
 
     return tile
 
@@ -229,22 +237,22 @@ def _chain_run(tiles):
     # A tile that stands here twice is found the first time: LLVM drops the other one.
     (r0, p0, t0), (r1, p1, t1), (r2, p2, t2), (r3, p3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
 
-    def nothing(rows, panels, start, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def nothing(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
         pass
 
     others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
 
-    def run(rows, panels, start, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def run(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
         if rows == r0 and panels == p0:
-            t0(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+            t0(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
         elif rows == r1 and panels == p1:
-            t1(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+            t1(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
         elif rows == r2 and panels == p2:
-            t2(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+            t2(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
         elif rows == r3 and panels == p3:
-            t3(start, a, a_row, offsets, runs, depth, b, b_panel, out)
+            t3(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
         else:
-            others(rows, panels, start, a, a_row, offsets, runs, depth, b, b_panel, out)
+            others(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
 
     return run
 
@@ -256,5 +264,5 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(smull_tile, {1: 2})
     if target.lanes == 16:
-        return TileSet(vnni_tile, {1: 12, 2: 12, 4: 4, 8: 2})
+        return TileSet(vnni_tile, {1: 14, 2: 14, 4: 4, 8: 2})
     return TileSet(widened_tile, {1: 3})

@@ -17,9 +17,9 @@ from edge_rt.ops.edge_int8 import A_SCALE, A_ZERO, B_ZERO, BIAS, DEPTH, RESIDUAL
 GEMM_INT8 = KernelSpec(
     "gemm_int8",
     "a:u8* b:i8* sums:i32* a_zero:u8* a_scale:f32* scale:f32* bias:i32* residual:f32* b_zero:i32* ones:i8* y:u8* "
-    "batches:i64* offsets:i64* batch:i64 lines:i64 pixels:i64 n:i64 k:i64 runs:i64 depth:i64 lines_in_image:i64 "
-    "image_step:i64 line_step:i64 pixel_step:i64 y_row:i64 line_block:i64 pixel_block:i64 col_block:i64 scale_step:i64 "
-    "b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 activation:i64 alpha:f32",
+    "batches:i64* offsets:i64* batch:i64 lines:i64 pixels:i64 n:i64 k:i64 runs:i64 runs_in_block:i64 depth:i64 "
+    "lines_in_image:i64 image_step:i64 line_step:i64 pixel_step:i64 y_row:i64 line_block:i64 pixel_block:i64 col_block:i64 "
+    "scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 activation:i64 alpha:f32",
     in_place=(("residual", "y"),),
 )
 """y of edge.QGemm, for each of `batch` matrices; a: bytes of the CPU's own sign (flipped from the other one by `flip`).
@@ -27,7 +27,8 @@ GEMM_INT8 = KernelSpec(
 Rows of y, y_row apart, are `lines` times `pixels`. Pixel i of line l reads a from (l / lines_in_image) * image_step +
 (l % lines_in_image) * line_step + i * pixel_step on: `runs` runs of 4 * depth bytes, at offsets int64[runs]. batches:
 int64[batch, 5], offsets in numbers: of a, of b's panels, of sums, of scale, bias and b_zero, of y and residual.
-k: how many products are summed, which b_zero needs, and then `ones`, a panel like b's first one that sums a.
+runs_in_block: runs that are summed before moving on. k: how many products are summed, which b_zero needs, and then `ones`,
+a panel like b's first one that sums a.
 scale_step, b_zero_step: 1 for a number per column, 0 for one in all. y: of the type that `mode` says. lo and hi: of y less
 y_zero. bias is float32 in mode FLOAT32. Absent operands are null. Work is shared by blocks of lines, pixels and panels,
 of which the first two have MOST_ROWS rows at most.
@@ -36,7 +37,9 @@ of which the first two have MOST_ROWS rows at most.
 INT32, FLOAT32, EVEN, AWAY = range(4)
 """Modes: int32, float32, or bytes whose halves are rounded to even, or away from zero."""
 
-MOST_ROWS = 120
+MOST_ROWS = 112
+_DEPTH_BLOCK = 192
+"""Quads of k that are summed before moving on: two panels of them stay in the nearest cache."""
 
 
 def _step(node: BoundNode, index: int) -> int:
@@ -94,30 +97,41 @@ def gemm_call(
     **more: Any,
 ) -> Call:  # fmt: skip
     batch, panels, depth = len(batches), ceil_div(n, WIDTH), rows.run // DEPTH
-    runs, m = len(rows.offsets), rows.lines * rows.pixels
-    work = 2 * batch * m * n * rows.used * runs
+    m, k = rows.lines * rows.pixels, rows.used * len(rows.offsets)
+    ones = _ones(len(rows.offsets), depth, rows.used) if epilogue.has_b_zero else 0
+    pieces = _pieces(depth)
+    depth //= pieces
+    offsets = [start + i * depth * DEPTH for start in rows.offsets for i in range(pieces)]
+    work = 2 * batch * m * n * k
     parts = parts_for(work // 24, batch * ceil_div(m, 5) * ceil_div(panels, 2))
-    pixel_block = balanced(rows.pixels, MOST_ROWS, 12)
+    pixel_block = balanced(rows.pixels, MOST_ROWS, 28)
     line_block = max(1, min(rows.lines, MOST_ROWS // max(1, rows.pixels)))
     units = batch * ceil_div(rows.lines, line_block) * ceil_div(rows.pixels, pixel_block)
     if parts > units and m > 2 * panels * WIDTH:
         line_block = max(1, min(line_block, ceil_div(rows.lines * batch, parts)))
         if line_block == 1:
             blocks = ceil_div(parts, rows.lines * batch)
-            pixel_block = min(pixel_block, balanced(rows.pixels, max(ceil_div(rows.pixels, blocks), 24), 12))
+            pixel_block = min(pixel_block, balanced(rows.pixels, max(ceil_div(rows.pixels, blocks), 28), 28))
         units = batch * ceil_div(rows.lines, line_block) * ceil_div(rows.pixels, pixel_block)
     col_block = panels
     if parts > units:
         col_block = max(2, ceil_div(panels, ceil_div(parts, units)) // 2 * 2)
         units *= ceil_div(panels, col_block)
     return GEMM_INT8(
-        a=a, b=b, y=y, batches=Table(batches), offsets=Table(rows.offsets), batch=batch, lines=rows.lines,
-        pixels=rows.pixels, n=n, k=rows.used * runs, runs=runs, depth=depth, lines_in_image=rows.lines_in_image,
+        a=a, b=b, y=y, batches=Table(batches), offsets=Table(offsets), batch=batch, lines=rows.lines,
+        pixels=rows.pixels, n=n, k=k, runs=len(offsets), runs_in_block=max(1, _DEPTH_BLOCK // max(1, depth)), depth=depth,
+        lines_in_image=rows.lines_in_image,
         image_step=rows.image_step, line_step=rows.line_step, pixel_step=rows.pixel_step, y_row=y_row or n,
         line_block=line_block, pixel_block=pixel_block, col_block=max(col_block, 1),
-        ones=_ones(runs, depth, rows.used) if epilogue.has_b_zero else 0, parts=max(1, min(parts, units)), flops=work,
+        ones=ones, parts=max(1, min(parts, units)), flops=work,
         **epilogue.args, **more,
     )  # fmt: skip
+
+
+def _pieces(depth: int) -> int:
+    """Into how many equal pieces to cut runs of so many quads, so that a piece fits a block."""
+    least = ceil_div(depth, _DEPTH_BLOCK)
+    return next((p for p in range(least, 4 * least + 1) if depth % p == 0), 1) if least > 1 else 1
 
 
 def _ones(runs: int, depth: int, used: int) -> Table:

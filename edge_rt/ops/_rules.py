@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.dims import Sym, is_limited, is_nonnegative, maximum
+from edge_rt.dims import Sym, is_known, is_limited, is_nonnegative, maximum
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import Array, Reference, Types, ValueRule, Values
@@ -76,6 +76,13 @@ def require_rank(types: Types, index: int, rank: int, name: str) -> tuple[Dim, .
     if len(shape) != rank:
         raise GraphError(f"{name} must have rank {rank}, got shape {shown(shape)}")
     return shape
+
+
+def require_number(types: Types, index: int, name: str) -> None:
+    """Checks that an input, if it is there, is one number: of rank 0, or 1 and size 1."""
+    shape = shape_of(types, index) if has(types, index) else ()
+    if len(shape) > 1 or (shape and is_known(shape[0]) and shape[0] != 1):
+        raise GraphError(f"{name} must be one number, got the shape {shown(shape)}")
 
 
 def vector(types: Types, values: Values, index: int, name: str) -> list[Any] | None:

@@ -17,6 +17,7 @@ from edge_rt.ops._rules import (
     equal_size,
     has,
     moved,
+    require_number,
     require_rank,
     shape_of,
     shown,
@@ -36,6 +37,7 @@ class Pad(Attrs):
 
 def _pad_shapes(attrs: Pad, types: Types, values: Values) -> list[Shape]:
     shape: list[Any] = list(shape_of(types))
+    require_number(types, 2, "constant_value")
     axes = vector(types, values, 3, "axes") if has(types, 3) else range(len(shape))
     pads = vector(types, values, 1, "pads")
     if axes is None:

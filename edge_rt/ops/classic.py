@@ -154,6 +154,8 @@ def _normalizer_shapes(attrs: Any, types: Types, values: Values) -> Any:
 
 def _normalizer(attrs: Any, x: Array) -> Array:
     data = x.astype(np.float32)
+    if not data.size:
+        return data
     if attrs.norm == "MAX":
         norm = data.max(axis=-1, keepdims=True)
     elif attrs.norm == "L1":

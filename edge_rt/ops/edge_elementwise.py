@@ -103,7 +103,7 @@ def parse(program: Sequence[str], inputs: int) -> list[tuple[str, tuple[int, ...
         raise GraphError(f"program must have 1 to {MAX_INSTRUCTIONS} instructions, got {len(program)}")
     parsed = []
     for position, text in enumerate(program):
-        name, *operands = text.split()
+        name, *operands = text.split() or [""]
         if name not in INSTRUCTIONS:
             raise GraphError(f"unknown instruction '{text}'")
         known = inputs + position

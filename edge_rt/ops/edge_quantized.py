@@ -13,7 +13,7 @@ import numpy as np
 
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, ElementType, Float, Int
-from edge_rt.ops._rules import broadcast_shapes, integer_range, shape_of, shown
+from edge_rt.ops._rules import broadcast_shapes, integer_range, shape_of, shown, type_of
 from edge_rt.ops._spec import EXACT, Array, Types, Values, define
 from edge_rt.ops.edge_conv import image
 from edge_rt.types import DType
@@ -80,18 +80,31 @@ def _mul(attrs: QMulAttrs, a: Array, b: Array) -> Array:
     return _rounded(attrs, _centred(a, attrs.a_zero) * _centred(b, attrs.b_zero) * np.float32(attrs.scale))
 
 
+def _check_zero(name: str, zero: int, dtype: DType) -> None:
+    low, high = integer_range(dtype.numpy)
+    if not low <= zero <= high:
+        raise GraphError(f"{name} must be in [{low}, {high}], got {zero}")
+
+
+def _pair_shapes(attrs: Any, types: Types, values: Values) -> Any:
+    for i, name in enumerate(("a_zero", "b_zero")):
+        _check_zero(name, getattr(attrs, name), type_of(types, i).dtype)
+    return broadcast_shapes(attrs, types, values)
+
+
 ADD = define(
-    "edge.QAdd", "a:A b:B -> y:Y", A=BYTES, B=BYTES, attrs=QAddAttrs, dtypes=_output, shapes=broadcast_shapes,
+    "edge.QAdd", "a:A b:B -> y:Y", A=BYTES, B=BYTES, attrs=QAddAttrs, dtypes=_output, shapes=_pair_shapes,
     reference=_add, accuracy=EXACT,
 )  # fmt: skip
 MUL = define(
-    "edge.QMul", "a:A b:B -> y:Y", A=BYTES, B=BYTES, attrs=QMulAttrs, dtypes=_output, shapes=broadcast_shapes,
+    "edge.QMul", "a:A b:B -> y:Y", A=BYTES, B=BYTES, attrs=QMulAttrs, dtypes=_output, shapes=_pair_shapes,
     reference=_mul, accuracy=EXACT,
 )  # fmt: skip
 
 
 def _mean_shapes(attrs: QMeanAttrs, types: Types, values: Values) -> Any:
     n, _, _, c = image(types)
+    _check_zero("x_zero", attrs.x_zero, type_of(types).dtype)
     return [[n, 1, 1, c]]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from edge_rt.errors import GraphError
 from edge_rt.ops import _rational
 from edge_rt.ops._attrs import Floats, Str
-from edge_rt.ops._rules import has, shape_of, widened
+from edge_rt.ops._rules import broadcasts_to, has, require_number, shape_of, widened
 from edge_rt.ops._spec import SUMS, Accuracy, Array, Types, Values, define
 from edge_rt.ops._windows import check_rank, check_shape, geometry
 from edge_rt.ops.conv import ConvAttrs, conv_shape, convolve, per_channel
@@ -72,14 +72,27 @@ FUSED_CONV = define(
 def _column_shapes(types: Types, a: int, b: int, *columns: int) -> list[Any]:
     """Shape of a @ b; inputs `columns` are scales and zero points of all of b or of each of its columns."""
     wide = shape_of(types, b)
+    made = matmul_shape(shape_of(types, a), wide)
     for i in columns:
         if has(types, i) and shape_of(types, i) not in ((), (1,)):
-            check_shape("scale or zero point of B", shape_of(types, i), [wide[-1]])
-    return matmul_shape(shape_of(types, a), wide)
+            check_shape("scale or zero point of B", shape_of(types, i), [wide[-1]] if len(wide) > 1 else [1])
+    return made
+
+
+def _with_bias(shape: list[Any], types: Types, index: int) -> list[Any]:
+    """The shape, after a check of the bias."""
+    if has(types, index):
+        broadcasts_to(shape_of(types, index), shape, "bias")
+    return [shape]
+
+
+def _plain(scale: Array) -> Array:
+    """One number without an axis of its own."""
+    return scale.reshape(()) if scale.size == 1 else scale
 
 
 def _dynamic_matmul_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return [_column_shapes(types, 0, 1, 2, 3)]
+    return _with_bias(_column_shapes(types, 0, 1, 2, 3), types, 4)
 
 
 def _dynamic_matmul(
@@ -87,7 +100,7 @@ def _dynamic_matmul(
 ) -> Array:
     whole, scale, zero = dynamic_quantize(a)
     sums = np.matmul(centred(whole, zero, -2), centred(b, b_zero, -1))
-    y = sums.astype(np.float32) * (scale * b_scale)
+    y = sums.astype(np.float32) * (scale * _plain(b_scale))
     return np.asarray(y if bias is None else y + bias)
 
 
@@ -98,7 +111,9 @@ DYNAMIC_QUANTIZE_MATMUL = define(
 
 
 def _to_float_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return [_column_shapes(types, 0, 1, 3, 5)]
+    require_number(types, 2, "a_scale")
+    require_number(types, 4, "a_zero_point")
+    return _with_bias(_column_shapes(types, 0, 1, 3, 5), types, 6)
 
 
 def _matmul_to_float(
@@ -106,7 +121,7 @@ def _matmul_to_float(
     a_zero: Array | None = None, b_zero: Array | None = None, bias: Array | None = None,
 ) -> Array:  # fmt: skip
     sums = np.matmul(centred(a, a_zero, -2), centred(b, b_zero, -1))
-    y = sums.astype(np.float32) * (a_scale * b_scale)
+    y = sums.astype(np.float32) * (a_scale.reshape(()) * _plain(b_scale))
     return np.asarray(y if bias is None else y + bias)
 
 

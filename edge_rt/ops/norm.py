@@ -188,10 +188,10 @@ def _lrn_shapes(attrs: Any, types: Types, values: Values) -> Any:
 
 def _lrn(attrs: Any, x: Array) -> Any:
     data = widened(x)
-    before = (attrs.size - 1) // 2
-    widths = [(0, 0), (before, attrs.size - 1 - before), *[(0, 0)] * (x.ndim - 2)]
-    squares = np.pad(np.square(data), widths)
-    total = sum(squares[:, k : k + x.shape[1]] for k in range(attrs.size))
+    channels = x.shape[1]
+    before, after = min((attrs.size - 1) // 2, channels), min(attrs.size // 2, channels)
+    squares = np.pad(np.square(data), [(0, 0), (before, after), *[(0, 0)] * (x.ndim - 2)])
+    total = sum(squares[:, k : k + channels] for k in range(before + after + 1))
     y = data / (attrs.bias + attrs.alpha / attrs.size * total) ** attrs.beta
     return y.astype(x.dtype, copy=False)
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt.dims import is_known
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Float, Int, Ints
-from edge_rt.ops._rules import contents, has, shape_of, widened
+from edge_rt.ops._rules import contents, has, shape_of, shown, widened
 from edge_rt.ops._spec import EXACT, SUMS, Types, Values, define
 from edge_rt.ops._windows import (
     Geometry,
@@ -141,6 +142,10 @@ class GlobalLpPoolAttrs(Attrs):
 def _global_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape = shape_of(types, 0)
     check_rank("X", shape, 2, 9)
+    if any(is_known(d) and d == 0 for d in shape[2:]):
+        raise GraphError(f"X must not be empty along the pooled axes, got {shown(shape)}")
+    if isinstance(attrs, GlobalLpPoolAttrs) and attrs.p < 1:
+        raise GraphError(f"p must be at least 1, got {attrs.p}")
     return [[*shape[:2], *[1] * (len(shape) - 2)]]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from edge_rt.dims import ceil_div
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Int, OptionalElementType
-from edge_rt.ops._rules import axis_of, broadcast, has, integer_range, shape_of, shown
+from edge_rt.ops._rules import axis_of, broadcast, broadcasts_to, has, integer_range, require_number, shape_of, shown
 from edge_rt.ops._spec import ARITHMETIC, EXACT, Accuracy, Array, Types, Values, define
 from edge_rt.ops._windows import check_shape, differ, geometry
 from edge_rt.ops.conv import ConvAttrs, conv_shape, convolve, per_channel
@@ -53,8 +53,10 @@ def _check_scale(attrs: Any, types: Types) -> None:
     # Quantisers write one scale as [1] beside one zero point as [].
     if has(types, 2) and not (scale in ((), (1,)) and shape_of(types, 2) in ((), (1,))):
         check_shape("zero point", shape_of(types, 2), scale)
-    if len(scale) == 0 or (len(scale) == 1 and scale[0] == 1) or len(x) == 0:
+    if len(scale) == 0 or (len(scale) == 1 and scale[0] == 1):
         return
+    if len(x) == 0:
+        raise GraphError(f"scale must be one number for x of rank 0, got {shown(scale)}")
     axis = axis_of(attrs.axis, len(x)) if len(x) > 1 else 0
     if len(scale) == 1 and attrs.block_size == 0:
         check_shape("scale", scale, [x[axis]])
@@ -185,8 +187,23 @@ def integers(x: Array) -> Array:
     return x.astype(np.int64).astype(np.int32)
 
 
+def check_along(types: Types, index: int, name: str, x: Sequence[Any], axis: int) -> None:
+    """Checks that a scale or zero point, if it is there, is one number, one per index of an axis of x, or broadcasts."""
+    own = shape_of(types, index) if has(types, index) else ()
+    if len(own) > 1:
+        broadcasts_to(own, x, name)
+    elif own and own[0] != 1:
+        if len(x) < 2:
+            raise GraphError(f"{name} must be one number, got {shown(own)}")
+        check_shape(name, own, [x[axis]])
+
+
 def _matmul_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return [matmul_shape(shape_of(types, 0), shape_of(types, 1))]
+    a, b = shape_of(types, 0), shape_of(types, 1)
+    made = matmul_shape(a, b)
+    check_along(types, 2, "a_zero_point", a, -2)
+    check_along(types, 3, "b_zero_point", b, -1)
+    return [made]
 
 
 def _matmul_integer(
@@ -209,7 +226,14 @@ def _scale_along(scale: Array, x: Array, axis: int) -> Array:
 
 
 def _qlinear_matmul_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return [matmul_shape(shape_of(types, 0), shape_of(types, 3))]
+    a, b = shape_of(types, 0), shape_of(types, 3)
+    made = matmul_shape(a, b)
+    for i, name, x, axis in (
+        (1, "a_scale", made, -2), (2, "a_zero_point", a, -2), (4, "b_scale", made, -1), (5, "b_zero_point", b, -1),
+        (6, "y_scale", made, -2), (7, "y_zero_point", made, -2),
+    ):  # fmt: skip
+        check_along(types, i, name, x, axis)
+    return [made]
 
 
 def _qlinear_matmul(
@@ -231,7 +255,10 @@ QLINEAR_MATMUL = define(
 
 
 def _conv_integer_shapes(attrs: Any, types: Types, values: Values) -> Any:
-    return [conv_shape(attrs, shape_of(types, 0), shape_of(types, 1), None)]
+    made = conv_shape(attrs, shape_of(types, 0), shape_of(types, 1), None)
+    require_number(types, 2, "x_zero_point")
+    check_along(types, 3, "w_zero_point", shape_of(types, 1), 0)
+    return [made]
 
 
 def _integer_convolution(attrs: Any, x: Array, w: Array, x_zero: Array | None, w_zero: Array | None) -> Array:
@@ -251,7 +278,14 @@ CONV_INTEGER = define(
 
 def _qlinear_conv_shapes(attrs: Any, types: Types, values: Values) -> Any:
     bias = shape_of(types, 8) if has(types, 8) else None
-    return [conv_shape(attrs, shape_of(types, 0), shape_of(types, 3), bias)]
+    made = conv_shape(attrs, shape_of(types, 0), shape_of(types, 3), bias)
+    for i, name in ((1, "x_scale"), (2, "x_zero_point"), (6, "y_scale"), (7, "y_zero_point")):
+        require_number(types, i, name)
+    for i, name in ((4, "w_scale"), (5, "w_zero_point")):
+        if len(shape_of(types, i)) > 1:
+            raise GraphError(f"{name} must be one number or one per channel, got {shown(shape_of(types, i))}")
+        check_along(types, i, name, shape_of(types, 3), 0)
+    return [made]
 
 
 def _qlinear_conv(

@@ -12,8 +12,8 @@ import numpy as np
 
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, ElementType, Float, Int, Ints, OptionalElementType, OptionalFloat, OptionalInt
-from edge_rt.ops._rules import require_rank, same_shape, shape_of, shown
-from edge_rt.ops._spec import Array, DTypeRule, Shape, Types, Values, define
+from edge_rt.ops._rules import require_number, require_rank, same_shape, shape_of, shown
+from edge_rt.ops._spec import Array, DTypeRule, Shape, ShapeRule, Types, Values, define
 from edge_rt.types import ANY, COMPLEX, FLOATS, DType
 
 
@@ -76,8 +76,22 @@ class RandomUniformLike(Uniform):
     dtype = OptionalElementType()
 
 
+def _checked(shapes: ShapeRule) -> ShapeRule:
+    """The rule, after a check of what is drawn from."""
+
+    def rule(attrs: Any, types: Types, values: Values) -> Any:
+        if isinstance(attrs, Normal):
+            if not 0 <= attrs.scale < np.inf or not np.isfinite(attrs.mean):
+                raise GraphError(f"mean and scale must be finite, scale at least 0, got {attrs.mean} and {attrs.scale}")
+        elif not np.isfinite(attrs.high - attrs.low):
+            raise GraphError(f"low and high must be finite, got {attrs.low} and {attrs.high}")
+        return shapes(attrs, types, values)
+
+    return rule
+
+
 def _normal(attrs: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
-    return np.asarray(_generator(attrs.seed).normal(attrs.mean, attrs.scale, shape)).astype(dtype)
+    return np.asarray(_generator(attrs.seed).normal(attrs.mean, abs(attrs.scale), shape)).astype(dtype)
 
 
 def _uniform(attrs: Any, shape: Sequence[int], dtype: np.dtype[Any]) -> Array:
@@ -89,12 +103,12 @@ for _name, _draw, _own, _like in (
     ("RandomUniform", _uniform, RandomUniform, RandomUniformLike),
 ):
     define(
-        _name, "-> output:T", since=22, attrs=_own, dtypes=_chosen(FLOATS), shapes=_attribute_shape,
+        _name, "-> output:T", since=22, attrs=_own, dtypes=_chosen(FLOATS), shapes=_checked(_attribute_shape),
         reference=lambda attrs, draw=_draw: draw(attrs, attrs.shape, attrs.dtype.numpy),
         foldable=False, is_pure=False,
     )  # fmt: skip
     define(
-        f"{_name}Like", "input:T1 -> output:T2", since=22, attrs=_like, dtypes=_chosen(FLOATS), shapes=same_shape,
+        f"{_name}Like", "input:T1 -> output:T2", since=22, attrs=_like, dtypes=_chosen(FLOATS), shapes=_checked(same_shape),
         reference=lambda attrs, x, draw=_draw: draw(attrs, x.shape, attrs.dtype.numpy if attrs.dtype else x.dtype),
         foldable=False, is_pure=False,
     )  # fmt: skip
@@ -155,6 +169,12 @@ class Dropout(Attrs):
     seed = OptionalInt()
 
 
+def _dropout_shapes(attrs: Dropout, types: Types, values: Values) -> list[Shape]:
+    require_number(types, 1, "ratio")
+    require_number(types, 2, "training_mode")
+    return [shape_of(types)] * 2
+
+
 def _dropout(
     attrs: Dropout, x: Array, ratio: Array | None = None, training_mode: Array | None = None
 ) -> tuple[Array, Array]:
@@ -170,6 +190,6 @@ def _dropout(
 
 define(
     "Dropout", "data:T ratio:T1? training_mode:bool? -> output:T mask:bool", T=FLOATS, T1=FLOATS, since=22,
-    attrs=Dropout, shapes=lambda attrs, types, values: [shape_of(types)] * 2, reference=_dropout,
+    attrs=Dropout, shapes=_dropout_shapes, reference=_dropout,
     foldable=False, is_pure=False,
 )  # fmt: skip

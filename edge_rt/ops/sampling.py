@@ -26,8 +26,11 @@ def gather(x: Array, index: Array, outside: Array | None = None) -> Array:
     """
     n, c, *sizes = x.shape
     strides = np.cumprod([1, *sizes[:0:-1]])[::-1]
-    flat = (index * strides).sum(axis=-1).reshape(n, 1, -1)
-    values = np.take_along_axis(x.reshape(n, c, -1), flat, axis=2).reshape(n, c, *index.shape[1:-1])
+    points = index.shape[1:-1]
+    if not math.prod(sizes):
+        return np.zeros((n, c, *points), x.dtype)
+    flat = (index * strides).sum(axis=-1).reshape(n, 1, math.prod(points))
+    values = np.take_along_axis(x.reshape(n, c, math.prod(sizes)), flat, axis=2).reshape(n, c, *points)
     return values if outside is None else np.where(outside[:, None], x.dtype.type(0), values)
 
 

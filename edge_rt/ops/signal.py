@@ -10,7 +10,7 @@ import numpy as np
 from edge_rt.dims import floor_div, is_known
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, Bool, ElementType
-from edge_rt.ops._rules import axis_of, contents, has, shape_of, shown, widened
+from edge_rt.ops._rules import axis_of, contents, has, require_number, shape_of, shown, widened
 from edge_rt.ops._spec import Accuracy, Array, Types, Values, define
 from edge_rt.ops._windows import check_rank, check_shape
 from edge_rt.types import FLOATS, NUMERIC, Dim, DType
@@ -56,6 +56,8 @@ def _dft_shapes(attrs: Any, types: Types, values: Values) -> Any:
     if attrs.onesided and is_known(parts) and parts != (2 if attrs.inverse else 1):
         needed = "complex" if attrs.inverse else "real"
         raise GraphError(f"this one-sided transform needs {needed} input, got {shown(shape)}")
+    require_number(types, 1, "dft_length")
+    require_number(types, 2, "axis")
     out: list[Dim | None] = [*shape[:-1], 1 if attrs.onesided and attrs.inverse else 2]
     position = contents(values, 2) if has(types, 2) else [-2]
     if position is None:
@@ -76,9 +78,11 @@ def _dft_shapes(attrs: Any, types: Types, values: Values) -> Any:
 def _dft(attrs: Any, x: Array, length: Array | None = None, axis: Array | None = None) -> Array:
     along = _dft_axis(-2 if axis is None else int(axis.reshape(())), x.ndim)
     count = None if length is None else int(length.reshape(()))
-    if count is not None and count < 1:
-        raise DataError(f"dft_length must be >= 1, got {count}")
     data = _complex(x)
+    size = data.shape[along]
+    points = count if count is not None else 2 * (size - 1) if attrs.onesided and attrs.inverse else size
+    if points < 1:
+        raise DataError(f"the transform must have at least 1 point, got {points}")
     if attrs.onesided and attrs.inverse:
         return np.fft.irfft(data, count, axis=along)[..., None].astype(x.dtype)
     transform = np.fft.rfft if attrs.onesided else np.fft.ifft if attrs.inverse else np.fft.fft
@@ -101,6 +105,8 @@ class StftAttrs(Attrs):
 def _stft_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape = shape_of(types)
     check_rank("signal", shape, 3)
+    require_number(types, 1, "frame_step")
+    require_number(types, 3, "frame_length")
     step, given = contents(values, 1), contents(values, 3)
     length: Any = shape[1]
     if has(types, 3):
@@ -151,6 +157,8 @@ def _mel_dtypes(attrs: Any, given: Sequence[DType | None]) -> list[DType]:
 
 
 def _mel_shapes(attrs: Any, types: Types, values: Values) -> Any:
+    for i, name in enumerate(("num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz", "upper_edge_hertz")):
+        require_number(types, i, name)
     bins, length = contents(values, 0), contents(values, 1)
     return [[None if length is None else floor_div(length[0], 2) + 1, None if bins is None else bins[0]]]
 

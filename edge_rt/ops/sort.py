@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Int, OptionalInt
-from edge_rt.ops._rules import axis_of, contents, same_shape, shape_of, widened
+from edge_rt.ops._rules import axis_of, contents, require_number, shape_of, widened
 from edge_rt.ops._spec import SUMS, Array, Shape, Types, Values, define
 from edge_rt.types import FLOATS, NUMERIC, DType
 
@@ -125,8 +125,12 @@ def _cumulative(name: str, since: int, ufunc: Any) -> None:
         total = ufunc.accumulate(wide, 0, x.dtype if wide.dtype == x.dtype else None)
         return np.moveaxis(total[::-1] if attrs.reverse else total, 0, along).astype(x.dtype, copy=False)
 
+    def shapes(attrs: Cumulative, types: Types, values: Values) -> list[Shape]:
+        require_number(types, 1, "axis")
+        return [shape_of(types)]
+
     define(
-        name, "x:T axis:I -> y:T", since=since, attrs=Cumulative, shapes=same_shape, reference=reference,
+        name, "x:T axis:I -> y:T", since=since, attrs=Cumulative, shapes=shapes, reference=reference,
         accuracy=SUMS, T=FLOATS | {DType.INT32, DType.INT64, DType.UINT32, DType.UINT64},
         I=frozenset({DType.INT32, DType.INT64}),
     )  # fmt: skip

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Floats, Int, Ints, Str, Strs
-from edge_rt.ops._rules import shape_of
+from edge_rt.ops._rules import shape_of, shown
 from edge_rt.ops._spec import ARITHMETIC, Array, Types, Values, define
 from edge_rt.ops._windows import check_rank
 from edge_rt.types import DType
@@ -38,7 +38,21 @@ def _tfidf_shapes(attrs: Any, types: Types, values: Values) -> Any:
             f"n-grams must have 1 <= min_gram_length <= max_gram_length, got {attrs.min_gram_length} and "
             f"{attrs.max_gram_length}, max_skip_count {attrs.max_skip_count}, {len(attrs.ngram_indexes)} n-grams"
         )
+    if min(attrs.ngram_indexes) < 0:
+        raise GraphError(f"ngram_indexes must be at least 0, got {min(attrs.ngram_indexes)}")
+    _check_pool(attrs)
     return [[*shape[:-1], max(attrs.ngram_indexes) + 1]]
+
+
+def _check_pool(attrs: TfIdfVectorizerAttrs) -> None:
+    size, found = len(attrs.pool_int64s), 0
+    ends = [*attrs.ngram_counts[1:], size]
+    for n, (start, end) in enumerate(zip(attrs.ngram_counts, ends), 1):
+        if not 0 <= start <= end <= size or (end - start) % n:
+            raise GraphError(f"ngram_counts must part the pool of {size} into n-grams, got {shown(attrs.ngram_counts)}")
+        found += (end - start) // n
+    if found != len(attrs.ngram_indexes):
+        raise GraphError(f"ngram_indexes must be one per n-gram of {found}, got {len(attrs.ngram_indexes)}")
 
 
 def _grams(attrs: TfIdfVectorizerAttrs) -> list[tuple[int, Array]]:
@@ -62,7 +76,7 @@ def _tfidf(attrs: Any, x: Array) -> Array:
             continue
         columns = np.array(attrs.ngram_indexes[first : first + len(pool)])
         # A single token has no gaps to skip in.
-        for step in range(1, attrs.max_skip_count + 2 if n > 1 else 2):
+        for step in range(1, min(attrs.max_skip_count + 2, rows.shape[1] + 1) if n > 1 else 2):
             starts = np.arange(max(0, rows.shape[1] - (n - 1) * step))
             seen = rows[:, starts[:, None] + np.arange(n) * step]
             hits = (seen[:, :, None] == pool).all(axis=-1).sum(axis=1)

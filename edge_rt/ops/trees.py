@@ -112,22 +112,46 @@ def _check_range(name: str, ids: Array, size: int) -> None:
         raise GraphError(f"{name} must lie in [0, {size}), got {ids.min()} to {ids.max()}")
 
 
+def _vector(attrs: Any, name: str, size: int | None = None, kinds: str = "iu") -> Array:
+    """An attribute that must be a row of so many numbers of these kinds."""
+    array: Array = getattr(attrs, name)
+    fits = array.dtype.kind in kinds and array.dtype != np.uint64
+    if array.ndim != 1 or (size is not None and len(array) != size) or not fits:
+        wanted = f"{'integers' if 'i' in kinds else 'floating-point numbers'}[{'n' if size is None else size}]"
+        raise GraphError(f"{name} must be {wanted}, got {array.dtype}{list(array.shape)}")
+    return array
+
+
+def _check_tracks(attrs: Any, count: int) -> None:
+    if attrs.nodes_missing_value_tracks_true is not None and attrs.nodes_missing_value_tracks_true.size:
+        _vector(attrs, "nodes_missing_value_tracks_true", count, "iub")
+
+
 def _tree_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape = shape_of(types)
     check_rank("X", shape, 2)
-    count, ends = len(attrs.nodes_modes), len(attrs.leaf_weights)
-    per_node = ("featureids", "modes", "splits", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
-    for name in per_node:
-        if getattr(attrs, f"nodes_{name}").shape != (count,):
-            raise GraphError(f"nodes_{name} must be {count} numbers, got {getattr(attrs, f'nodes_{name}').shape}")
-    if attrs.leaf_targetids.shape != (ends,):
-        raise GraphError(f"leaf_targetids must be {ends} numbers, got {attrs.leaf_targetids.shape}")
+    count, ends = len(_vector(attrs, "nodes_modes")), len(_vector(attrs, "leaf_weights", kinds="f"))
+    for name in ("featureids", "truenodeids", "falsenodeids"):
+        _vector(attrs, f"nodes_{name}", count)
+    for name in ("trueleafs", "falseleafs"):
+        _vector(attrs, f"nodes_{name}", count, "iub")
+    _vector(attrs, "nodes_splits", count, "f")
+    _vector(attrs, "leaf_targetids", ends)
+    _vector(attrs, "tree_roots")
+    _check_tracks(attrs, count)
+    if attrs.membership_values is not None:
+        _vector(attrs, "membership_values", kinds="f")
+    if attrs.n_targets < 1:
+        raise GraphError(f"n_targets must be at least 1, got {attrs.n_targets}")
     _check_range("aggregate_function", np.array(attrs.aggregate_function), len(AGGREGATES))
     _check_range("post_transform", np.array(attrs.post_transform), len(POST_TRANSFORMS))
     _check_range("nodes_modes", attrs.nodes_modes, len(MODES))
     _check_range("leaf_targetids", attrs.leaf_targetids, attrs.n_targets)
     _check_range("tree_roots", attrs.tree_roots, count)
     _check_range("nodes_featureids", attrs.nodes_featureids, shape[1] if isinstance(shape[1], int) else 1 << 62)
+    tests = int((attrs.nodes_modes == MEMBER).sum())
+    if len(_member_sets(attrs)) < tests:
+        raise GraphError(f"membership_values must be {tests} sets, got {len(_member_sets(attrs))}")
     for way in ("true", "false"):
         ids, is_leaf = getattr(attrs, f"nodes_{way}nodeids"), getattr(attrs, f"nodes_{way}leafs") != 0
         _check_range(f"nodes_{way}nodeids", ids[~is_leaf], count)
@@ -217,7 +241,7 @@ class TreeEnsembleClassifierAttrs(OldTreeAttrs):
 
 
 def _either(numbers: Any, tensor: Any, name: str) -> Array:
-    given = tensor if numbers is None or not len(numbers) else numbers
+    given = tensor if numbers is None or not numbers.size else numbers
     if given is None:
         raise GraphError(f"{name} must be given")
     return np.asarray(given)
@@ -225,14 +249,50 @@ def _either(numbers: Any, tensor: Any, name: str) -> Array:
 
 def _find(trees: Array, nodes: Array, wanted_trees: Array, wanted_nodes: Array) -> Array:
     """Positions of (tree, node) pairs in the node list. Raises GraphError for a pair that is not there."""
+    missing = GraphError("a tree refers to a node that does not exist")
+    if wanted_nodes.size and (not nodes.size or not 0 <= wanted_nodes.min() <= wanted_nodes.max() <= nodes.max()):
+        raise missing
     span = int(max(nodes.max(initial=0), wanted_nodes.max(initial=0))) + 1
     keys, wanted = trees.astype(np.int64) * span + nodes, wanted_trees.astype(np.int64) * span + wanted_nodes
     order = np.argsort(keys, kind="stable")
     place = np.minimum(np.searchsorted(keys, wanted, sorter=order), max(0, len(keys) - 1))
     found = order[place]
     if (keys[found] != wanted).any():
-        raise GraphError("a tree refers to a node that does not exist")
+        raise missing
     return found
+
+
+def _check_old(attrs: Any, prefix: str, targets: int, features: Any) -> None:
+    """Raises GraphError unless the lists fit each other; that children are there, `old_forest` finds."""
+    count = len(_vector(attrs, "nodes_nodeids"))
+    for name in ("treeids", "featureids", "truenodeids", "falsenodeids"):
+        _vector(attrs, f"nodes_{name}", count)
+    _check_tracks(attrs, count)
+    if count and not 0 <= attrs.nodes_nodeids.min() <= attrs.nodes_nodeids.max() < 1 << 31:
+        raise GraphError("nodes_nodeids must lie in [0, 2**31)")
+    owners = len(_vector(attrs, f"{prefix}_ids"))
+    for name in (f"{prefix}_treeids", f"{prefix}_nodeids"):
+        _vector(attrs, name, owners)
+    _check_range(f"{prefix}_ids", getattr(attrs, f"{prefix}_ids"), targets)
+    _check_range(f"{prefix}_nodeids", getattr(attrs, f"{prefix}_nodeids"), 1 << 31)
+    for name in (f"{prefix}_treeids", "nodes_treeids"):
+        _check_range(name, getattr(attrs, name), 1 << 31)
+    for name, size, array in (
+        (f"{prefix}_weights", owners, weights_of(attrs, prefix)), ("nodes_values", count, splits_of(attrs)),
+    ):  # fmt: skip
+        if array.shape != (size,) or array.dtype.kind not in "fi":
+            raise GraphError(f"{name} must be {size} numbers, got {array.dtype}{list(array.shape)}")
+    base = base_of(attrs)
+    if base is not None and base.shape not in ((1,), (targets,)):
+        raise GraphError(f"base_values must be one number or {targets}, got {list(base.shape)}")
+    old_forest(attrs)
+    leaf_owners(attrs, prefix)
+    inner = attrs.nodes_featureids[np.array(attrs.nodes_modes) != "LEAF"]
+    _check_range("nodes_featureids", inner, features if isinstance(features, int) else 1 << 62)
+
+
+def splits_of(attrs: OldTreeAttrs) -> Array:
+    return _either(attrs.nodes_values, attrs.nodes_values_as_tensor, "nodes_values")
 
 
 def old_forest(attrs: OldTreeAttrs) -> Forest:
@@ -260,7 +320,7 @@ def old_forest(attrs: OldTreeAttrs) -> Forest:
     roots = here[~is_child]
     tracks = attrs.nodes_missing_value_tracks_true
     missing = np.zeros(count, bool) if tracks is None or not tracks.size else tracks != 0
-    split = _either(attrs.nodes_values, attrs.nodes_values_as_tensor, "nodes_values").astype(np.float64)
+    split = splits_of(attrs).astype(np.float64)
     roots = np.where(is_leaf[roots], roots + count, roots)
     return Forest(attrs.nodes_featureids, mode, split, missing, ways[0], ways[1], roots, {})
 
@@ -278,7 +338,7 @@ def weights_of(attrs: Any, prefix: str) -> Array:
 def base_of(attrs: OldTreeAttrs) -> Array | None:
     """f64[targets] or f64[1], what is added to the scores."""
     base = attrs.base_values or attrs.base_values_as_tensor
-    return None if base is None or not len(base) else np.asarray(base, np.float64)
+    return None if base is None or not np.size(base) else np.asarray(base, np.float64)
 
 
 def has_one_score(attrs: TreeEnsembleClassifierAttrs) -> bool:
@@ -299,8 +359,7 @@ def _old_scores(attrs: OldTreeAttrs, x: Array, prefix: str, targets: int, how: s
 def _old_regressor_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape = shape_of(types)
     check_rank("X", shape, 2)
-    _check_range("target_ids", attrs.target_ids, attrs.n_targets)
-    old_forest(attrs)
+    _check_old(attrs, "target", attrs.n_targets, shape[1])
     return [[shape[0], attrs.n_targets]]
 
 
@@ -319,8 +378,7 @@ def _old_classifier_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape = shape_of(types)
     check_rank("X", shape, 2)
     labels = class_labels(attrs.classlabels_int64s, attrs.classlabels_strings)
-    _check_range("class_ids", attrs.class_ids, len(labels))
-    old_forest(attrs)
+    _check_old(attrs, "class", len(labels), shape[1])
     return [[shape[0]], [shape[0], len(labels)]]
 
 

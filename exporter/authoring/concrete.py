@@ -46,6 +46,7 @@ class ConcreteFunction:
         self.name, self.graph, self.variables, self.structure = name, graph, tuple(variables), structure
         self.arguments, self.signature = dict(arguments), signature
         self.specs = tuple(TensorSpec.of(v.type, v.name) for v in graph.inputs)
+        self._entry = Signature(name, graph)
         self.order = next(_TRACES)
         """Grows with each trace."""
 
@@ -70,9 +71,7 @@ class ConcreteFunction:
         if scope is not None:
             return self._inline(named, scope)
         types = {v.name: v.type.dtype for v in self.graph.inputs}
-        arrays = Signature(self.name, self.graph).check(
-            {n: np.asarray(convert(x, types.get(n))) for n, x in named.items()}
-        )
+        arrays = self._entry.check({n: np.asarray(convert(x, types.get(n))) for n, x in named.items()})
         state = {s.name: v.array for v, s in zip(self.variables, self.graph.variables)}
         made = evaluate(self.graph, arrays, state)
         for variable, s in zip(self.variables, self.graph.variables):
@@ -110,7 +109,7 @@ class ConcreteFunction:
         return f"{self.name}\n  Inputs:{inputs}\n  Outputs:{outputs or chr(10) + '    none'}"
 
     def __repr__(self) -> str:
-        return f"<ConcreteFunction {Signature(self.name, self.graph)!r}>"
+        return f"<ConcreteFunction {self._entry!r}>"
 
 
 def trace(

@@ -212,6 +212,9 @@ class EagerTensor(Tensor):
     def _contents(self) -> Array:
         return self._array
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EagerTensor, (self._array,)
+
     def __repr__(self) -> str:
         return f"<Tensor shape={self.shape} dtype={self.dtype}, numpy={self._array!r}>"
 

@@ -117,6 +117,17 @@ class Variable(Operand):
         if got.dtype is not own.dtype or not fits:
             raise AuthoringError(f"variable '{self.name}': expected {own}, got {got}")
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A copy is a variable of its own: its birth must be, too.
+        return _copy, (self.array, self.trainable, self.name)
+
     def __repr__(self) -> str:
         contents = repr(self.array) if scopes.current() is None else "<symbolic>"
         return f"<Variable '{self.name}' shape={self.shape} dtype={self.dtype}, numpy={contents}>"
+
+
+def _copy(array: Array, trainable: bool, name: str) -> Variable:
+    with scopes.init_scope():
+        variable = Variable(array, trainable)
+    variable.name = name
+    return variable

@@ -278,6 +278,23 @@ def test_python_control_flow_on_concrete_values_is_unrolled() -> None:
 
 
 def test_a_graph_prints_as_text() -> None:
-    double = ex.function(lambda x: x * 2)
-    double(ex.constant([1.0]))
-    assert str(double.graph).splitlines()[1] == "  %Mul: float32[1] = Mul(%x, %const)"
+    v = ex.Variable(1.0, name="v")
+
+    @ex.function
+    def grow(x: Any) -> Any:
+        ex.cond(x > 0, lambda: v.assign(x * 2), lambda: v)
+
+    grow(ex.constant(1.0))
+    assert str(grow.graph).splitlines() == [
+        "graph grow(%x: float32[])",
+        "  state %v: float32[], becomes %cond:1",
+        "  %Greater: bool[] = Greater(%x, %const)",
+        "  %cond:0: float32[], %cond:1: float32[] = If(%Greater, %x, %v) "
+        "{else_branch=graph cond/else, then_branch=graph cond/then}",
+        "  return",
+        "  graph cond/else(%x: float32[], %v: float32[])",
+        "    return output_0=%v, output_1=%v",
+        "  graph cond/then(%x: float32[], %v: float32[])",
+        "    %Mul: float32[] = Mul(%x, %const)",
+        "    return output_0=%Mul, output_1=%Mul",
+    ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +14,7 @@ import pytest
 
 import exporter as ex
 from edge_rt.errors import AuthoringError, DataError, InferenceError, TracingError
+from exporter.authoring.paths import variable_paths
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
 N = np.arange(24, dtype=np.int32).reshape(2, 3, 4) - 9
@@ -151,6 +154,19 @@ def test_a_variable_is_assigned_and_behaves_like_an_array() -> None:
         v.assign(ex.zeros([3, 3], "int32"))
     assert ex.Variable(3).dtype == np.int32
     assert ex.Variable(lambda: ex.zeros([2]), dtype="float16").dtype == np.float16
+
+
+def test_copies_are_operands_of_their_own() -> None:
+    v = ex.Variable([1.0, 2.0], trainable=False, name="v")
+    for copied in (copy.deepcopy([v, v]), pickle.loads(pickle.dumps([v, v]))):
+        assert copied[0] is copied[1]
+        copied[0].assign([3.0, 4.0])
+        assert (v.numpy().tolist(), copied[0].name, copied[0].trainable) == ([1, 2], "v:0", False)
+        assert list(variable_paths({"a": v, "b": copied[0]})) == ["a", "b"]
+        assert len({v.birth, copied[0].birth}) == 2
+    x = pickle.loads(pickle.dumps(ex.constant([1])))
+    with pytest.raises(ValueError, match="read-only"):
+        np.asarray(x)[0] = 2
 
 
 def test_operands_are_members_of_sets_by_identity() -> None:
