@@ -13,6 +13,7 @@ import numpy as np
 
 from edge_rt import __version__
 from edge_rt.errors import EdgeError
+from exporter.passes.compress_weights import WEIGHTS
 
 DESCRIPTION = """\
 Turns a trained model into a .edge bundle, which `edge-rt` and edge_rt.load run.
@@ -25,6 +26,7 @@ Turns a trained model into a .edge bundle, which `edge-rt` and edge_rt.load run.
   edge-export net.onnx --asset labels=labels.txt --metadata version=3
   edge-export net.onnx --device raspberry-pi-4     and checks that it fits that board: see `edge-rt devices`
   edge-export net.onnx --check --device raspberry-pi-zero-2-w
+  edge-export net.onnx --weights int8 --verify     rounds weights to 8 bits, and says what that changes
   edge-export net.onnx --verify --data x=photo.npy compares on your own data, not on random numbers
 """
 
@@ -54,6 +56,11 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--allow-numpy", action="store_true", help="with --device: steps without a kernel, which run in NumPy, are fine"
     )
+    top.add_argument(
+        "--weights", choices=WEIGHTS, default="auto",
+        help="how weights are stored: auto (the default) in fewer bytes where that loses nothing, float32 as they are; "
+        "float16, int8 and int4 round them",
+    )  # fmt: skip
     top.add_argument("--verify", action="store_true", help="run both models and compare before writing")
     top.add_argument(
         "--metadata", metavar="KEY=VALUE", type=_pair, action="append", default=[], help="text to keep in the bundle"
@@ -101,6 +108,7 @@ def _run(options: argparse.Namespace) -> Any:
             test_vectors=not options.no_test_vector,
             verify=options.verify,
             **fit,
+            weights=options.weights,
             progress=tell,
         )
 

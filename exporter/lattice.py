@@ -43,13 +43,8 @@ class Integers(NamedTuple):
 
 def exact_integers(values: Array, bits: int) -> Integers | None:
     """Columns float32[k, columns] as integers of so many bits that give all values to within ULPS, if there are any."""
-    if not _is_whole(values[:, :: max(1, values.shape[1] // PROBED_COLUMNS)], bits):
-        return None
-    return _integers(values, bits)
-
-
-def _is_whole(values: Array, bits: int) -> bool:
-    return _integers(values, bits) is not None
+    few = values[:, :: max(1, values.shape[1] // PROBED_COLUMNS)]
+    return None if _integers(few, bits) is None else _integers(values, bits)
 
 
 def _integers(values: Array, bits: int) -> Integers | None:
@@ -84,8 +79,13 @@ def _integers(values: Array, bits: int) -> Integers | None:
 
 def _smallest(sample: Array, largest: Array, first: Array, steps: int) -> Array:
     """For each column the smallest m from `first` on that makes all its values integers; steps + 1 where there is none."""
-    found = np.full(len(largest), steps + 1, np.int64)
     ratio = sample / largest
+    if ratio.size <= 256:
+        all_m = np.arange(1, steps + 1)[:, None]
+        scaled = ratio * all_m[..., None]
+        fits = (np.abs(scaled - np.rint(scaled)) <= all_m[..., None] * ROUNDING).all(axis=1) & (all_m >= first)
+        return np.asarray(np.where(fits.any(axis=0), fits.argmax(axis=0) + 1, steps + 1))
+    found = np.full(len(largest), steps + 1, np.int64)
     left = np.arange(len(largest))
     for m in range(int(first.min(initial=steps)), steps + 1):
         scaled = ratio * m

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from edge_rt.dims import IntLike
 from edge_rt.errors import SymbolicDimError
 from edge_rt.graph import Graph, Node
 from exporter.fit import Fit
+from exporter.passes.compress_weights import Stored
 from exporter.texts import count, size
 from exporter.verify import Difference
 
@@ -41,6 +43,8 @@ class Report:
     ops_after: dict[str, int] = field(default_factory=dict)
     passes: list[tuple[str, int]] = field(default_factory=list)
     """(pass, number of its changes)."""
+    weights: list[Stored] = field(default_factory=list)
+    """Tensors that are stored in another form than float32."""
     weight_bytes: int = 0
     file_bytes: int = 0
     numpy_steps: list[str] | None = None
@@ -56,7 +60,8 @@ class Report:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as JSON-like data."""
-        return {**asdict(self), "differences": [d._asdict() for d in self.differences]}
+        listed = {"differences": [d._asdict() for d in self.differences], "weights": [w._asdict() for w in self.weights]}
+        return {**asdict(self), **listed}
 
     def __str__(self) -> str:
         lines = [f"{self.source} -> {self.path}" if self.path else self.source]
@@ -68,6 +73,7 @@ class Report:
             lines.append(f"  now {_ops(self.ops_after)}")
             lines += [f"    {name} x{count}" for name, count in self.passes]
             lines.append(f"  {size(self.file_bytes)} file, {size(self.weight_bytes)} of it weights")
+            lines += [f"    {text}" for text in _kinds(self.weights)]
             lines.append(f"  test vector: {self.test_vector}")
             lines.append(f"  {self._numpy()}")
         if self.oracle:
@@ -85,6 +91,17 @@ class Report:
         shown = ", ".join(self.numpy_steps[:8])
         rest = f" and {len(self.numpy_steps) - 8} more" if len(self.numpy_steps) > 8 else ""
         return f"{len(self.numpy_steps)} steps run in NumPy: {shown}{rest}"
+
+
+def _kinds(weights: list[Stored]) -> Iterator[str]:
+    """A line for each form in which tensors are stored."""
+    for kind, at_load in sorted({(w.kind, w.at_load) for w in weights}):
+        of_kind = [w for w in weights if (w.kind, w.at_load) == (kind, at_load)]
+        before, after = sum(w.before for w in of_kind), sum(w.after for w in of_kind)
+        rounded = [w.error for w in of_kind if w.is_rounded]
+        change = f"rounded by up to {max(rounded):.2g} of the largest weight" if rounded else "without loss"
+        where = ", decoded when loaded" if at_load else ""
+        yield f"{len(of_kind)} tensors as {kind}{where}: {size(before)} -> {size(after)}, {change}"
 
 
 def tensors(names: list[str], graph_values: list[Any]) -> list[Tensor]:

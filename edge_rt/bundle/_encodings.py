@@ -34,6 +34,11 @@ class Encoded(NamedTuple):
     scale: Array | None = None
     zero: Array | None = None
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all that is stored."""
+        return sum(a.nbytes for a in (self.stored, self.scale, self.zero) if a is not None)
+
     def decoded(self) -> Array:
         """The tensor, read-only."""
         codes = unpack_int4(self.stored, self.shape) if self.name == "int4" else self.stored

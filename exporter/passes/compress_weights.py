@@ -11,30 +11,42 @@ from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops._panels import pack_int4_panels, pack_panels, pack_q_panels, unpack_panels
 from edge_rt.ops.edge_gemm import SCALE, ZERO
 from edge_rt.types import DType
-from exporter.lattice import BITS, Integers, exact_integers, is_exact_in_float16, rounded_integers
+from exporter.lattice import BITS, ULPS, Integers, exact_integers, is_exact_in_float16, rounded_integers
 
 Array = np.ndarray[Any, Any]
 
 WEIGHTS = ("auto", "float32", "float16", "int8", "int4")
 """What weights may be asked to be: "auto" compresses where no value changes, "float32" never, the others round."""
+COMPACT = ("edge.Gemm", "edge.Conv")
+"""Operators whose kernels read compact panels."""
 MIN_BYTES = 4096
 """Smaller weights are not worth it."""
 WORTH = 0.75
 """Of its bytes, as much as a compressed tensor may have at most."""
 EXACT_KINDS = (*(("int4", block) for block in (0, 128, 64, 32, 16)), *(("int8", block) for block in (0, 128, 32)))
 """(kind, block) that are tried, the smallest first."""
+PROBED_COLUMNS = 8
 INT4_BLOCK = 32
 """How many k share a scale where weights are rounded to int4."""
 
 
 class Stored(NamedTuple):
-    """How one tensor of weights is stored now. error: the largest change of a value, relative to the largest value."""
+    """How one tensor of weights is stored now. before, after: bytes. error: the largest change of a value, relative to the
+    largest value. is_rounded: whether a value changed by more than its last bits. at_load: whether it is decoded when the
+    bundle is loaded, rather than by kernels."""
 
     name: str
     kind: str
     before: int
     after: int
     error: float
+    is_rounded: bool
+    at_load: bool
+
+
+def is_loss(now: Array, before: Array) -> bool:
+    """Whether some value changed by more than ULPS units in the last place."""
+    return bool((np.abs(now - before) > ULPS * np.spacing(np.abs(before))).any())
 
 
 class Compact(NamedTuple):
@@ -54,6 +66,8 @@ class Compact(NamedTuple):
 
 def weight_compressor(weights: str, stored: list[Stored]) -> Callable[[Graph], int]:
     """The pass for one of WEIGHTS. It appends what it stored how to `stored`."""
+    left: dict[int, Array] = {}
+    """Panels that stay, so that they are looked at once."""
 
     def compress_weights(graph: Graph) -> int:
         """Panels of edge.Gemm and edge.Conv that are constant float32 become float16, int8 or int4.
@@ -68,10 +82,14 @@ def weight_compressor(weights: str, stored: list[Stored]) -> Callable[[Graph], i
         changes = 0
         made: dict[int, tuple[Compact, list[Value | None]] | None] = {}
         for node, panels, data in _candidates(graph):
+            if id(data) in left:
+                continue
             if id(panels) not in made:
                 found = compacted(data, _columns(node), weights)
                 made[id(panels)] = None if found is None else (found, _constants(graph, panels.name, found))
-                if found is not None:
+                if found is None:
+                    left[id(data)] = data
+                else:
                     stored.append(_describe(panels.name, data, found, _columns(node)))
             entry = made[id(panels)]
             if entry is not None:
@@ -95,9 +113,11 @@ def compacted(panels: Array, n: int, weights: str) -> Compact | None:
 
 
 def _exact(matrices: Array) -> Compact | None:
-    k = matrices.shape[-2]
+    k, n = matrices.shape[-2:]
+    # Most weights are no multiples of anything, and show it in a few columns.
+    few = matrices[..., :: -(-n // PROBED_COLUMNS)]
     for kind, block in EXACT_KINDS:
-        if block < k:
+        if block < k and exact_integers(_columns_of(few, block), BITS[kind]) is not None:
             found = exact_integers(_columns_of(matrices, block), BITS[kind])
             if found is not None:
                 return _of_integers(kind, found, matrices.shape, block)
@@ -143,12 +163,12 @@ def _of_integers(kind: str, found: Integers, shape: tuple[int, ...], block: int)
 
 def _of_float16(matrices: Array) -> Compact:
     half = matrices.astype(np.float16)
-    return Compact("float16", pack_panels(half), None, None, 0, half)
+    return Compact("float16", pack_panels(half), None, None, 0, half.astype(np.float32))
 
 
 def _candidates(graph: Graph) -> Iterator[tuple[Node, Value, Array]]:
     for node in list(graph.nodes):
-        if node.op.name in ("edge.Gemm", "edge.Conv"):
+        if node.op.name in COMPACT:
             panels = node.inputs[1]
             assert panels is not None
             if panels.data is not None and panels.type.dtype is DType.FLOAT32 and panels.data.nbytes >= MIN_BYTES:
@@ -179,4 +199,4 @@ def _describe(name: str, data: Array, found: Compact, n: int) -> Stored:
     before = unpack_panels(data, n)
     largest = float(np.abs(before).max())
     error = float(np.abs(found.matrices - before).max()) / largest if largest else 0.0
-    return Stored(name, found.kind, data.nbytes, found.nbytes, error)
+    return Stored(name, found.kind, data.nbytes, found.nbytes, error, is_loss(found.matrices, before), False)
