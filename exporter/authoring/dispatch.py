@@ -5,7 +5,7 @@ become a node of the graph that is being traced. `convert` makes tensors of Pyth
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from exporter.authoring.variable import Variable
 
 Array = np.ndarray[Any, Any]
 
-RECORDERS: list[tuple[type[Operand], Callable[..., Any]]] = []
+RECORDERS: list[tuple[type[Tensor], Callable[..., Any]]] = []
 """(class of tensors, function(op, inputs, attributes, name) -> outputs): who takes operators on tensors of other kinds,
 such as those of the functional API. The outputs are a Tensor, or a tuple of them."""
 
@@ -193,7 +193,4 @@ def constant(value: Any, dtype: Any = None, shape: Sequence[int] | None = None) 
 def convert_to_tensor(value: Any, dtype: Any = None) -> Tensor:
     """The value as a Tensor: a variable's present value, a tensor itself, anything else as `constant` makes it."""
     made = convert(value, dtype=dtype)
-    if isinstance(made, Variable):
-        return made.value()
-    assert isinstance(made, Tensor)
-    return made
+    return made.value() if isinstance(made, Variable) else cast("Tensor", made)

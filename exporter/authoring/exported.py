@@ -41,10 +41,13 @@ class Exported(NamedTuple):
 def exported(obj: Any, signatures: Any = None) -> Exported:
     """The signatures and variables of a module, a Function or a ConcreteFunction.
 
-    signatures: a function, or functions by signature name; each must have one trace or an input signature. By default all
-    traces of the object's functions, as serving_default, serving_default_1 and so on in the order in which they were traced.
+    signatures: a function, or functions by signature name; each must have one trace or an input signature. By default
+    those that the module names itself (`exported_signatures`), or all traces of the object's functions, as serving_default,
+    serving_default_1 and so on in the order in which they were traced.
     Raises AuthoringError where there is nothing to export, or where a function uses a variable that has no path.
     """
+    if signatures is None and isinstance(obj, Module):
+        signatures = obj.exported_signatures()
     if signatures is None:
         found = sorted((c for f in functions_of(obj).values() for c in traces(f)), key=lambda c: c.order)
         named = {DEFAULT if not i else f"{DEFAULT}_{i}": c for i, c in enumerate(found)}

@@ -8,6 +8,7 @@ from typing import Any
 from edge_rt.bundle import Bundle, read
 from edge_rt.errors import AuthoringError, SignatureError
 from exporter.authoring.concrete import ConcreteFunction
+from exporter.authoring.described import check, is_described
 from exporter.authoring.forms import decode, decode_signature, match
 from exporter.authoring.module import Module
 from exporter.authoring.objects import rebuild
@@ -56,24 +57,29 @@ class LoadedModule(Module):
 
     def __init__(self, name: str | None = None) -> None:
         super().__init__(name)
-        self.signatures: dict[str, ConcreteFunction] = {}
-        self._functions: dict[str, LoadedFunction] = {}
+        self._signatures_by_name: dict[str, ConcreteFunction] = {}
+        self._functions_by_name: dict[str, LoadedFunction] = {}
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls the function `__call__` that was saved."""
-        if "__call__" not in self._functions:
-            known = ", ".join(self._functions) or "none"
+        if "__call__" not in self._functions_by_name:
+            known = ", ".join(self._functions_by_name) or "none"
             raise AuthoringError(f"module '{self.name}' was saved without a traced __call__, it has the functions: {known}")
-        return self._functions["__call__"](*args, **kwargs)
+        return self._functions_by_name["__call__"](*args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
-        functions = self.__dict__.get("_functions", {})
+        functions = self.__dict__.get("_functions_by_name", {})
         if name in functions:
             return functions[name]
+        if name == "signatures":
+            return dict(self.__dict__.get("_signatures_by_name", {}))
         raise AttributeError(f"module '{self.name}' has no attribute '{name}'")
 
     def exported_functions(self) -> dict[str, Any]:
-        return dict(self._functions)
+        return dict(self._functions_by_name)
+
+    def exported_signatures(self) -> dict[str, Any] | None:
+        return dict(self._signatures_by_name) or None
 
 
 def load(path: str | os.PathLike[str] | bytes) -> LoadedModule:
@@ -83,9 +89,15 @@ def load(path: str | os.PathLike[str] | bytes) -> LoadedModule:
     Raises AuthoringError for a bundle without a source section that `save` wrote, BundleError for a damaged one, OSError.
     """
     source = read(path).source
-    described: Any = {} if source is None else source.metadata
-    if source is None or described.get("format") != 1 or "objects" not in described:
+    if source is None or not is_described(source):
         raise AuthoringError("the bundle was not written by ex.save: it has no functions and variables to go on from")
+    return restored(source)
+
+
+def restored(source: Bundle) -> LoadedModule:
+    """The object that a source section describes. Raises BundleSchemaError where it does not make sense."""
+    check(source)
+    described = source.metadata
     variables = _variables(source)
     objects = rebuild(described["objects"], variables, LoadedModule)
     concretes = {
@@ -100,11 +112,11 @@ def load(path: str | os.PathLike[str] | bytes) -> LoadedModule:
         for key, entry in sorted(described["traces"].items(), key=lambda item: int(item[0].partition(":")[0]))
     }
     for place, functions in described["functions"]:
-        objects[place]._functions.update(
+        objects[place]._functions_by_name.update(
             (name, LoadedFunction(name, tuple(concretes[key] for key in keys))) for name, keys in functions.items()
         )
     root: LoadedModule = objects[0]
-    root.signatures = {name: concretes[key] for name, key in described["signatures"].items()}
+    root._signatures_by_name = {name: concretes[key] for name, key in described["signatures"].items()}
     return root
 
 

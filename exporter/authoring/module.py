@@ -92,6 +92,10 @@ class Module:
         names |= {n for n, x in vars(self).items() if is_function(x)}
         return {name: getattr(self, name) for name in sorted(names) if is_function(getattr(self, name))}
 
+    def exported_signatures(self) -> dict[str, Any] | None:
+        """Functions by signature name for `ex.save` and `ex.export`, where these are given none; None: all traces."""
+        return None
+
 
 def is_function(x: Any) -> bool:
     """Whether x has traces."""

@@ -9,14 +9,12 @@ from typing import Any
 from edge_rt.bundle import Bundle, write
 from exporter.authoring.concrete import ConcreteFunction
 from exporter.authoring.copying import copied, paths_of
+from exporter.authoring.described import FORMAT
 from exporter.authoring.exported import check_owned, exported, functions_of, traces
 from exporter.authoring.forms import encode, encode_signature
 from exporter.authoring.module import Module, walk
 from exporter.authoring.objects import table_of
 from exporter.passes import optimize
-
-FORMAT = 1
-"""Version of what the source section's metadata say."""
 
 
 def save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 
 import edge_rt
 import exporter as ex
-from edge_rt.bundle import read
-from edge_rt.errors import AuthoringError, ImporterError, InputError, SignatureError
+from edge_rt.bundle import Bundle, read
+from edge_rt.errors import AuthoringError, BundleSchemaError, ImporterError, InputError, SignatureError
+from exporter.authoring.loading import restored
 
 ROWS = np.random.default_rng(0).normal(size=(2, 3)).astype(np.float32)
 
@@ -325,6 +327,54 @@ def test_what_cannot_be_saved_says_why(tmp_path: Path) -> None:
         ex.load(exported(net, tmp_path))
 
 
+def mutated(rng: random.Random, x: Any, depth: int) -> Any:
+    """The data with one place changed, removed or doubled, at most so deep."""
+    strange = [None, True, -1, 0, 1, 7, 1 << 40, 1.5, "", "x", "__class__", "0:__call__", [], {}, [[]], {"input": 0}]
+    if depth == 0 or not isinstance(x, (list, dict)) or not x:
+        return rng.choice(strange)
+    key = rng.choice(list(x) if isinstance(x, dict) else range(len(x)))
+    changed = dict(x) if isinstance(x, dict) else list(x)
+    action = rng.randrange(8)
+    if action == 0:
+        del changed[key]
+    elif action == 1 and isinstance(changed, list):
+        changed.append(changed[key])
+    else:
+        changed[key] = mutated(rng, x[key], depth - 1)
+    return changed
+
+
+def test_a_source_section_that_lies_is_refused_and_nothing_else_happens(tmp_path: Path) -> None:
+    net = Net()
+    net(ROWS, flip=True)
+    net.layers[0](ROWS)
+    source = read(saved(net, tmp_path)).source
+    assert source is not None
+    rng, refused = random.Random(5), 0
+    for _ in range(1000):
+        lie = Bundle(source.signatures, mutated(rng, source.metadata, rng.randrange(1, 9)), variables=source.variables)
+        try:
+            loaded = restored(lie)
+        except BundleSchemaError:
+            refused += 1
+        else:
+            assert all(isinstance(v, ex.Variable) for v in loaded.variables)
+            assert all(isinstance(m, ex.Module) for m in loaded.submodules)
+    assert 500 < refused < 1000
+
+
+def test_signatures_keep_their_names_when_a_loaded_object_is_saved_again(tmp_path: Path) -> None:
+    net = Net()
+    outside = ex.function(lambda rows: net.layers[0](rows), input_signature=[ex.TensorSpec([None, 3])])
+    ex.save(net, tmp_path / "a.edge", signatures={"rows": outside})
+    ex.save(ex.load(tmp_path / "a.edge"), tmp_path / "b.edge")
+    model = edge_rt.load(tmp_path / "b.edge")
+    assert list(model.signatures) == ["rows"]
+    np.testing.assert_allclose(model(ROWS), outside(ROWS), rtol=1e-5, atol=1e-6)
+    report = ex.export(ex.load(tmp_path / "b.edge"), tmp_path / "c.edge", verify=True)
+    assert report.differences[0].output == "output_0"
+
+
 # ---- export ---------------------------------------------------------------------------------------------------------
 
 
@@ -405,8 +455,8 @@ def described(x: Any, seen: dict[int, int]) -> Any:
         same = seen.setdefault(id(x), len(seen))
         return (same, x.name, x.trainable, x.dtype.str, x.numpy().tolist())
     if isinstance(x, ex.Module):
-        inner = {k: described(v, seen) for k, v in sorted(vars(x).items()) if k not in ("signatures", "_functions")}
-        return (x.name, x.trainable, {k: v for k, v in inner.items() if v is not None and not k.startswith("_")})
+        inner = {k: described(v, seen) for k, v in sorted(vars(x).items()) if not k.startswith("_")}
+        return (x.name, x.trainable, {k: v for k, v in inner.items() if v is not None})
     if isinstance(x, (list, tuple)):
         items = [described(v, seen) for v in x]
         while items and items[-1] is None:
