@@ -7,6 +7,9 @@ FAMILIES: dict[str, str] = {
     "pack_int8": "edge.PackQPanels",
     "gemm_int8": "edge.QGemm",
     "conv_int8": "edge.QConv edge.QDepthwiseConv",
+    "onnx_int8": (
+        "MatMulInteger QLinearMatMul com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"
+    ),
     "elementwise": (
         "edge.Elementwise Abs Neg Sign Floor Ceil Round Sqrt Reciprocal Relu Exp Log Sigmoid Tanh Erf Softplus Softsign "
         "Mish HardSwish Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Add Sub Mul Div PRelu Mod Pow Min Max Sum "

@@ -94,6 +94,34 @@ def depthwise(
     )  # fmt: skip
 
 
+def zero(dtype: Any, *shape: int, seed: int = 9) -> Array:
+    """Zero points."""
+    return whole_range(*shape, dtype=dtype, seed=seed) if shape else np.array(np.iinfo(dtype).max - 90, dtype)
+
+
+def onnx(op: str, a: tuple[int, ...], b: tuple[int, ...], a_type: Any = U8, b_type: Any = I8, columns: int = 0) -> Case:
+    """A product of ONNX; columns: how many zero points and scales b has (0: one)."""
+    per_column = (columns,) if columns else ()
+    left, right = whole_range(*a, dtype=a_type), whole_range(*b, dtype=b_type, seed=1)
+    a_zero, b_zero = zero(a_type), zero(b_type, *per_column)
+    a_scale, b_scale = np.array(0.02, np.float32), (integers(*per_column, low=1, high=9) * 0.01).astype(np.float32)
+    bias = normal(columns) if columns else None
+    inputs = {
+        "MatMulInteger": (left, right, a_zero, b_zero),
+        "QLinearMatMul": (
+            left, a_scale, a_zero, right, b_scale, b_zero, np.array(3.5, np.float32), np.array(11, a_type),
+        ),
+        "com.microsoft.MatMulIntegerToFloat": (left, right, a_scale, b_scale, a_zero, b_zero, bias),
+        "com.microsoft.DynamicQuantizeMatMul": (normal(*a), right, b_scale, b_zero, bias),
+    }  # fmt: skip
+    constants = (7,) if op == "QLinearMatMul" else ()
+    name = "-".join(map(str, (*a, "by", *b, np.dtype(a_type).name, np.dtype(b_type).name, columns)))
+    return Case(op, *inputs[op], native=True, name=name, constants=constants)
+
+
+PRODUCTS = (
+    "MatMulInteger", "QLinearMatMul", "com.microsoft.MatMulIntegerToFloat", "com.microsoft.DynamicQuantizeMatMul",
+)  # fmt: skip
 SAME: dict[str, Any] = {"pads": (1, 1, 1, 1)}
 CASES = [
     *(
@@ -161,4 +189,22 @@ CASES = [
     depthwise((1, 5, 5, 600), (3, 3), **SAME),
     depthwise((1, 9, 9, 271), (3, 3), "int8", I8),
     depthwise((0, 6, 3, 16), (3, 2)),
-]
+    *(
+        onnx(op, (5, 37), (37, 40), a_type, b_type, columns)
+        for op in PRODUCTS
+        for a_type in (U8, I8)
+        for b_type in (U8, I8)
+        for columns in (0, 40)
+    ),
+    *(
+        onnx(op, a, b)
+        for op in PRODUCTS
+        for a, b in (
+            ((2, 3, 5, 8), (2, 3, 8, 17)), ((2, 1, 5, 7), (3, 7, 9)), ((3, 6, 16), (16, 20)), ((0, 3), (3, 4)),
+        )
+    ),
+    *(
+        Case("MatMulInteger", whole_range(*a, dtype=U8), whole_range(*b, dtype=I8, seed=1), native=True)
+        for a, b in (((7,), (7, 9)), ((4, 5, 7), (7,)), ((7,), (7,)), ((2, 0), (0, 5)))
+    ),
+]  # fmt: skip
