@@ -6,9 +6,10 @@ from numba.core import types
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
+from edge_rt.kernels.registers import store_woven
 from edge_rt.kernels.simd import Vec, load, store, transpose
 from edge_rt.lowering._layout import MAX_DIMS
-from edge_rt.lowering.copy import COPY, HEADER, TILE, TILES
+from edge_rt.lowering.copy import COPY, HEADER, TILES
 
 NUMBERS = {1: types.uint8, 2: types.uint16, 4: types.int32, 8: types.int64}
 I64 = types.int64
@@ -82,10 +83,40 @@ def tile_mover(size, lanes):
     return move if size == 4 else move_scalar
 
 
+def weaver(size, lanes):
+    """weave(x, out, rows, columns, x_row): move of 2 to 4 columns whose rows lie densely in out."""
+    WIDTH = 16 // size if size < 4 else min(lanes, 8) * 4 // size
+
+    def of(columns):
+        PLANES = Vec(NUMBERS[size], WIDTH, (columns,))
+
+        def run(x, out, rows, x_row):
+            whole = rows // WIDTH * WIDTH
+            for a in range(0, whole, WIDTH):
+                store_woven(out + a * columns, load(PLANES, x + a, x_row))
+            for a in range(whole, rows):
+                for b in range(columns):
+                    out[a * columns + b] = x[b * x_row + a]
+
+        return run
+
+    two, three, four = of(2), of(3), of(4)
+
+    def weave(x, out, rows, columns, x_row):
+        if columns == 2:
+            two(x, out, rows, x_row)
+        elif columns == 3:
+            three(x, out, rows, x_row)
+        else:
+            four(x, out, rows, x_row)
+
+    return weave
+
+
 def _register(size, spec):
     @kernel(spec)
     def copy(target):
-        move = tile_mover(size, target.lanes)
+        move, weave = tile_mover(size, target.lanes), weaver(size, target.lanes)
         LAST, ACROSS = MAX_DIMS - 1, MAX_DIMS - 2
 
         def copy_rows(x, out, pieces, piece, dims, src, dst, part, parts):
@@ -107,16 +138,19 @@ def _register(size, spec):
                     number = 0
                     x_at, out_at = step(coordinates, dims, src, dst, LAST, x_at, out_at)
 
-        def copy_tiles(x, out, dims, src, dst, part, parts):
+        def copy_tiles(x, out, piece, dims, src, dst, part, parts):
             coordinates = stack(I64, MAX_DIMS)
-            blocks = (dims[ACROSS] + TILE - 1) // TILE
+            blocks = (dims[ACROSS] + piece - 1) // piece
             units = blocks
             for axis in range(ACROSS):
                 units *= dims[axis]
             for unit in range(units * part // parts, units * (part + 1) // parts):
                 x_at, out_at = place(coordinates, dims, src, dst, ACROSS, unit // blocks)
-                a = unit % blocks * TILE
-                rows = min(TILE, dims[ACROSS] - a)
+                a = unit % blocks * piece
+                rows = min(piece, dims[ACROSS] - a)
+                if dims[LAST] <= 4 and dst[ACROSS] == dims[LAST]:
+                    weave(x + (x_at + a), out + (out_at + a * dims[LAST]), rows, dims[LAST], src[LAST])
+                    continue
                 for b in range(0, dims[LAST], TILE_ROWS):
                     columns = min(TILE_ROWS, dims[LAST] - b)
                     source, made = x + (x_at + a + b * src[LAST]), out + (out_at + a * dst[ACROSS] + b)
@@ -126,7 +160,7 @@ def _register(size, spec):
             dims = table + HEADER
             src, dst = dims + MAX_DIMS, dims + 2 * MAX_DIMS
             if table[0] == TILES:
-                copy_tiles(x + table[1], out + table[2], dims, src, dst, part, parts)
+                copy_tiles(x + table[1], out + table[2], table[4], dims, src, dst, part, parts)
             else:
                 copy_rows(x + table[1], out + table[2], table[3], table[4], dims, src, dst, part, parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.simd import Vec, new, number, pack, primitive, repeat, unpack
+from edge_rt.kernels.simd import Vec, machine, new, number, pack, primitive, repeat, shuffle, unpack
 
 
 @primitive(
@@ -59,3 +59,30 @@ def spread_rows(context, builder, sig, args):
         at = builder.gep(p, [builder.mul(stride, ir.IntType(64)(row % 3))])
         vectors.append(repeat(builder, vec, builder.load(builder.bitcast(at, element.as_pointer()), align=4)))
     return pack(builder, vec, vectors)
+
+
+@primitive(lambda p, x: types.none if isinstance(x, Vec) and x.shape in ((2,), (3,), (4,)) else None)
+def store_woven(context, builder, sig, args):
+    """store_woven(p, x): lane 0 of each of the 2 to 4 vectors of x, then lane 1 of each, and so on."""
+    vec, (p, x) = sig.args[1], args
+    vectors, count, lanes = list(unpack(builder, vec, x)), vec.count, vec.lanes
+    low, high = vectors[:2], [vectors[-2 + count % 2], vectors[-1]]
+    places = [(i % count, i // count) for i in range(count * lanes)]
+    if machine(context).arch == "aarch64":  # a shuffle that LLVM knows: st2, st3, st4
+        if count > 2:
+            low = [shuffle(builder, a, list(range(2 * lanes)), b) for a, b in (low, high)]
+        made = [shuffle(builder, low[0], [v * lanes + k for v, k in places], low[1])]
+    else:
+        made = []
+        for first in range(0, count * lanes, lanes):
+            here = places[first : first + lanes]
+            vector = shuffle(builder, low[0], [v * lanes + k if v < 2 else k for v, k in here], low[1])
+            if count > 2:
+                other = shuffle(builder, high[0], [(v - 2) * lanes + k if v > 1 else k for v, k in here], high[1])
+                vector = shuffle(builder, vector, [i if v < 2 else lanes + i for i, (v, _) in enumerate(here)], other)
+            made.append(vector)
+    p = builder.bitcast(p, number(vec.dtype).as_pointer())
+    for i, vector in enumerate(made):
+        at = builder.gep(p, [ir.IntType(64)(i * lanes)])
+        builder.store(vector, builder.bitcast(at, vector.type.as_pointer()), align=vec.dtype.bitwidth // 8)
+    return context.get_dummy_value()

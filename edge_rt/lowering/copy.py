@@ -21,11 +21,11 @@ COPY = {
 
 table: mode, offset in x, offset in out, pieces, size of a piece, MAX_DIMS dims, strides in x, strides in out.
 ROWS: work is shared by rows along the last dim, each cut into pieces. TILES: the last dim lies densely in out, the one
-before it in x (a transpose); work is shared by blocks of TILE of the latter.
+before it in x (a transpose); work is shared by pieces of the latter.
 """
 ROWS, TILES = 0, 1
 HEADER, TILE = 5, 64
-_PIECE = 1 << 14
+_PIECE, _WOVEN = 1 << 14, 1 << 10
 
 
 def copy_call(
@@ -40,10 +40,11 @@ def copy_call(
     mode, pieces, piece = ROWS, 1, merged[-1]
     last = len(merged) - 1
     across = [i for i in range(last) if src[i] == 1]
-    if dst[last] == 1 and src[last] != 1 and across and merged[last] >= 4 and merged[across[0]] >= 4:
+    if dst[last] == 1 and src[last] != 1 and across and merged[last] >= 2 and merged[across[0]] >= 4:
         order = [i for i in range(last) if i != across[0]] + [across[0], last]
         merged, src, dst = ([v[i] for i in order] for v in (merged, src, dst))
-        mode, units = TILES, n // (merged[-1] * merged[-2]) * -(-merged[-2] // TILE)
+        piece = TILE if merged[-1] > 4 else _WOVEN
+        mode, units = TILES, n // (merged[-1] * merged[-2]) * -(-merged[-2] // piece)
     else:
         rows = n // merged[-1] if merged[-1] else 0
         if rows < 16 and piece > _PIECE:

@@ -28,6 +28,8 @@ CASES = [
     *(Case("Transpose", normal(*s), native=True)
       for s in ((1, 7), (67, 130), (8, 8), (16, 5), (5, 16), (0, 3), (4, 4), (3,))),
     Case("Transpose", normal(2, 33, 70), perm=(0, 2, 1), native=True, name="batched"),
+    *(Case("Transpose", normal(2, c, 9, 11).astype(t), perm=(0, 2, 3, 1), native=True, name=f"{c}-planes-{t.__name__}")
+      for t in _TYPES for c in (2, 3, 4)),
     Case("Transpose", normal(2, 3, 2, 3, 2, 3), perm=(5, 3, 1, 4, 2, 0), native=True, name="6-d"),
     Case("Transpose", np.array(3.0, np.float32), native=True, name="scalar"),
     *(Case("DepthToSpace", normal(2, 12, 3, 5), blocksize=2, mode=m, native=True, name=m) for m in ("DCR", "CRD")),
