@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from edge_rt.bundle import Bundle
 from edge_rt.errors import BundleSchemaError
 from exporter.authoring.forms import decode_signature
+from exporter.authoring.module import is_name
 
 FORMAT = 1
 """Version of what the metadata of a source section say."""
@@ -67,7 +68,7 @@ def _check_object(entry: Any, path: str, objects: list[Any], source: Bundle) -> 
             _refuse(path, '["variable", path, name, trainable]', entry)
         return
     is_module = _is_entry(entry, "module", 4)
-    if is_module and (type(entry[1]) is not str or not entry[1] or type(entry[2]) is not bool):
+    if is_module and (type(entry[1]) is not str or not is_name(entry[1]) or type(entry[2]) is not bool):
         _refuse(path, '["module", name, trainable, members]', entry)
     if not is_module and not any(_is_entry(entry, kind, 2) for kind in ("list", "tuple", "dict")):
         _refuse(path, "a module, a list, a tuple, a dict or a variable", entry)

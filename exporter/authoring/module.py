@@ -12,13 +12,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from edge_rt.errors import AuthoringError
 from exporter.authoring import scope as scopes
 from exporter.authoring.variable import Variable
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-IGNORED = frozenset({"_name", "_trainable"})
-"""Attributes of every module that hold no variables."""
 
 
 class Module:
@@ -30,10 +28,12 @@ class Module:
 
     _name: str
     _trainable = True
+    _untracked: frozenset[str] = frozenset()
+    """Attributes that are not followed: bookkeeping that holds variables and modules which other attributes lead to."""
 
     def __init__(self, name: str | None = None) -> None:
-        if name is not None and not re.fullmatch(r"[A-Za-z0-9_.\\/>-]+", name):
-            raise ValueError(f"a module's name must be letters, digits and _ . / - >, got {name!r}")
+        if name is not None and not is_name(name):
+            raise AuthoringError(f"a module's name must be letters, digits and _ . / - >, got {name!r}")
         self._name = name or snake_case(type(self).__name__)
 
     @property
@@ -97,6 +97,11 @@ class Module:
         return None
 
 
+def is_name(name: str) -> bool:
+    """Whether a module may be called so."""
+    return re.fullmatch(r"[A-Za-z0-9_.\\/>-]+", name) is not None
+
+
 def is_function(x: Any) -> bool:
     """Whether x has traces."""
     return hasattr(x, "concrete_functions")
@@ -104,7 +109,7 @@ def is_function(x: Any) -> bool:
 
 def snake_case(name: str) -> str:
     """DenseLayer is dense_layer, Conv2D is conv2d."""
-    parted = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
+    parted = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"[^A-Za-z0-9_]+", "", name))
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", parted).lower().strip("_") or "module"
 
 
@@ -112,7 +117,7 @@ def children(owner: Any) -> Iterator[tuple[Any, Any]]:
     """(attribute name, position or key; what is there) of a module, list, tuple or dict, in order; of others nothing."""
     if isinstance(owner, Module):
         attributes = vars(owner)
-        yield from ((name, attributes[name]) for name in sorted(attributes) if name not in IGNORED)
+        yield from ((name, attributes[name]) for name in sorted(attributes) if name not in owner._untracked)
     elif isinstance(owner, Mapping):
         yield from ((key, owner[key]) for key in sorted(owner, key=str))
     elif isinstance(owner, (list, tuple)):

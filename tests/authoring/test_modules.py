@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import exporter as ex
+from edge_rt.errors import AuthoringError
+from exporter.authoring.paths import variable_paths
 
 
 class Dense(ex.Module):
@@ -52,6 +54,21 @@ def test_variables_are_found_everywhere_in_the_documented_order_once_each() -> N
     assert set(tree.variables) == {*tree.trainable_variables, *tree.non_trainable_variables}
 
 
+def test_untracked_attributes_are_not_followed() -> None:
+    class Kept(ex.Module):
+        _untracked = frozenset({"_all", "other"})
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = ex.Variable(1.0, name="w")
+            self._all = [self.w]
+            self.other = Dense(1)
+
+    kept = Kept()
+    assert list(variable_paths(kept)) == ["w"]
+    assert kept.submodules == ()
+
+
 def test_a_frozen_module_freezes_what_is_in_it() -> None:
     tree = Tree()
     for dense in tree.submodules:
@@ -71,7 +88,7 @@ def test_names_come_from_the_class_unless_given() -> None:
 
     assert MyHTTPLayer2D().name == "my_http_layer2d"
     assert Dense(1).name == "dense"
-    with pytest.raises(ValueError, match="a module's name must be"):
+    with pytest.raises(AuthoringError, match="a module's name must be"):
         ex.Module("two words")
     with Dense(1, "d").name_scope as prefix:
         assert ex.Variable(0.0, name="v").name == "d/v:0"
