@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.dims import symbol
-from edge_rt.errors import AuthoringError
+from edge_rt.errors import AuthoringError, TracingError
 from edge_rt.graph import Value
 from edge_rt.types import Dim, DType, TensorType
 from exporter.authoring import scope as scopes
@@ -58,12 +58,23 @@ def while_loop(
     """Replaces the loop variables by body(*loop_vars) while cond(*loop_vars), a boolean scalar, holds; their final values.
 
     loop_vars: a list or tuple of (structures of) tensors, which keep their dtypes. A size that an iteration changes becomes
-    unknown. Symbolic where a function is being traced and the loop variables or the condition are.
+    unknown. While a function is traced, the iterations are unrolled as long as the loop variables and the condition are
+    concrete, and become an operator where they are symbolic.
     """
     scope = scopes.current()
     start = map_leaves(lambda _, x: convert_to_tensor(x), tuple(loop_vars))
-    if scope is None or not _is_symbolic(cond, start, scope):
-        return _run(cond, body, start, maximum_iterations)
+    while not any(isinstance(x, SymbolicTensor) for x in flatten(start)):
+        if maximum_iterations == 0:
+            return start
+        decided = convert(cond(*start))
+        if scope is not None and not isinstance(decided, EagerTensor):
+            break
+        if not decided:
+            return start
+        start = map_leaves(lambda _, x: convert_to_tensor(x), _as_tuple(body(*start), len(start)))
+        maximum_iterations = None if maximum_iterations is None else maximum_iterations - 1
+    if scope is None:
+        raise TracingError("while_loop: a symbolic tensor was given outside of the trace that it belongs to")
     carried: list[Variable] = []
     types = [x.type for x in flatten(start)]
     while True:
@@ -87,26 +98,6 @@ def while_loop(
         name=scopes.scoped(name), body=block.scope.graph, carried=len(initial),
     )  # fmt: skip
     return _taken(_many(made), start, carried, scope)
-
-
-def _run(cond: Block, body: Block, start: Any, limit: int | None) -> Any:
-    state, count = start, 0
-    while bool(convert(cond(*state))) and (limit is None or count < limit):
-        state = map_leaves(lambda _, x: convert_to_tensor(x), _as_tuple(body(*state), len(start)))
-        count += 1
-    return state
-
-
-def _is_symbolic(cond: Block, start: Any, scope: Scope) -> bool:
-    """Whether the loop must be an operator: it carries something symbolic, or decides by it."""
-    if any(isinstance(x, SymbolicTensor) for x in flatten(start)):
-        return True
-    nodes, states = len(scope.graph.nodes), len(scope.states)
-    decided = convert(cond(*start))
-    is_symbolic = not isinstance(decided, EagerTensor)
-    if not is_symbolic and (len(scope.graph.nodes) != nodes or len(scope.states) != states):
-        return True
-    return is_symbolic
 
 
 def _iteration(

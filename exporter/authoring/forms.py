@@ -68,11 +68,10 @@ def encode_signature(signature: inspect.Signature) -> list[Any]:
 
 def decode_signature(raw: list[Any]) -> inspect.Signature:
     """The inverse of `encode_signature`."""
+    empty = inspect.Parameter.empty
     return inspect.Signature(
         [
-            inspect.Parameter(
-                name, inspect._ParameterKind[kind], default=inspect.Parameter.empty if default is None else decode(default)
-            )
+            inspect.Parameter(name, getattr(inspect.Parameter, kind), default=empty if default is None else decode(default))
             for name, kind, default in raw
         ]
     )

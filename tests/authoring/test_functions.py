@@ -262,6 +262,20 @@ def test_a_loop_carries_variables_growing_sizes_and_a_limit() -> None:
         ex.function(lambda x: ex.while_loop(lambda x: x < 9, lambda x: x / 2, [x]))(ex.constant(0))
 
 
+def test_a_loop_over_concrete_values_is_unrolled_until_it_meets_symbolic_ones() -> None:
+    @ex.function
+    def count(n: Any, step: Any) -> Any:
+        fixed = ex.while_loop(lambda i: i < 3, lambda i: i + 1, [0])[0]
+        open_end = ex.while_loop(lambda i: i < n, lambda i: i + 1, [0])[0]
+        mixed = ex.while_loop(lambda i: i < 9, lambda i: i + step, [ex.constant(0)], maximum_iterations=4)[0]
+        return fixed, open_end, mixed
+
+    assert [int(t) for t in count(np.int32(5), np.int32(2))] == [3, 5, 8]
+    assert [int(t) for t in count(np.int32(-1), np.int32(4))] == [3, 0, 12]
+    assert [n.op.name for n in count.graph.nodes].count("Loop") == 2
+    assert [int(t) for t in ex.while_loop(lambda i: i < 9, lambda i: i + 1, [0], maximum_iterations=2)] == [2]
+
+
 def test_python_control_flow_on_concrete_values_is_unrolled() -> None:
     @ex.function
     def power(x: Any, n: int) -> Any:
