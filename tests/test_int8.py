@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from edge_rt import ops
+from edge_rt import lowering, ops
 from edge_rt.errors import InferenceError
 from edge_rt.graph import Graph
-from edge_rt.ops.edge_int8 import pack_q_conv, pack_q_depthwise, pack_q_panels, unpack_q_panels
+from edge_rt.lowering._spec import BoundNode
+from edge_rt.ops.edge_int8 import column_sums, pack_q_conv, pack_q_depthwise, pack_q_panels, unpack_q_panels
 from edge_rt.types import DType, TensorType
+from tests._kernel_runs import run_calls
 
 Array = np.ndarray[Any, Any]
 BYTES = (np.uint8, np.int8)
@@ -120,3 +124,114 @@ def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> 
     ]
     with pytest.raises(InferenceError, match=message):
         g.add("edge.QGemm", *inputs, **{"n": 9, "k": 7, "output": "uint8", **changes})
+
+
+# ---- kernels, with numbers from the ends of their types -------------------------------------------------------------
+
+
+def run_kernels(op: str, *inputs: Array | None, parts: int | None = None, **attributes: Any) -> Array:
+    """The operator's only output, by the kernels that it is lowered to."""
+    spec = ops.get(op)
+    attrs = spec.attrs(**attributes)
+    (expected,) = spec.evaluate(attrs, *inputs)
+    assert expected is not None
+    node = BoundNode(
+        spec, attrs, [None if x is None else TensorType.of(x) for x in inputs], [TensorType.of(expected)],
+        [None] * len(inputs), [True],
+    )  # fmt: skip
+    calls = lowering.lower(node)
+    assert calls is not None
+    made = np.full(expected.shape, 99, expected.dtype)
+    run_calls(calls, inputs, [made], parts)  # type: ignore[arg-type]
+    return made
+
+
+def extremes(draw: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+    """Only ends of the range, or anything."""
+    limits = np.iinfo(dtype)
+    generator = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    kind = draw(st.sampled_from(["low", "high", "ends", "any"]))
+    if kind == "any":
+        return generator.integers(limits.min, limits.max + 1, shape, dtype=dtype)
+    ends = {"low": [limits.min], "high": [limits.max], "ends": [limits.min, limits.max]}[kind]
+    return generator.choice(np.array(ends, dtype), shape)
+
+
+@st.composite
+def epilogues(draw: Any, dtype: Any, n: int) -> tuple[list[Array | None], dict[str, Any]]:
+    """Inputs from a_zero on, and attributes, for a product with n columns."""
+    output = draw(st.sampled_from(["int32", "uint8", "int8"]))
+    zero = draw(st.sampled_from([None, np.iinfo(dtype).min, np.iinfo(dtype).max, 3]))
+    scale = draw(st.sampled_from([1.0, 0.5, 0.25, 2.0**-9, 2.0**-16, 1e-3, 0.0, 3e30]))
+    columns = draw(st.sampled_from([1, n]))
+    # Powers of two make halves, so that rounding shows.
+    scales = None if output == "int32" else np.full(columns, scale, np.float32) * 2.0 ** (np.arange(columns) % 3)
+    bias = extremes(draw, (n,), np.int32) if draw(st.booleans()) else None
+    b_zero = draw(st.sampled_from([None, -128, 127, 255, 2**31 - 1]))
+    inputs = [
+        None if zero is None else np.array(zero, dtype), None, None if scales is None else scales.astype(np.float32), bias,
+        None, None if b_zero is None else np.full(draw(st.sampled_from([1, n])), b_zero, np.int32),
+    ]  # fmt: skip
+    rounding, y_zero = draw(st.sampled_from(["even", "away"])), draw(st.integers(0, 127))
+    return inputs, {"output": output, "rounding": rounding, "y_zero": y_zero}
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_any_matrix_product_is_exact(data: Any) -> None:
+    dtype, draw = data.draw(st.sampled_from(BYTES)), data.draw
+    m, k, n = draw(st.integers(1, 40)), draw(st.integers(0, 70) | st.just(1700)), draw(st.integers(1, 70))
+    a, b = extremes(draw, (m, k), dtype), extremes(draw, (k, n), np.int8)
+    inputs, attributes = draw(epilogues(dtype, n))
+    given_inputs = a, pack_q_panels(b), column_sums(b), *inputs
+    attributes |= {"n": n, "k": k}
+    (want,) = reference("edge.QGemm", *given_inputs, **attributes)
+    for parts in (None, 3):
+        got = run_kernels("edge.QGemm", *given_inputs, parts=parts, **attributes)
+        np.testing.assert_array_equal(got, want)
+
+
+@st.composite
+def windows(draw: Any) -> tuple[tuple[int, int, int, int], dict[str, Any]]:
+    """Shape of an image and attributes of windows that fit it."""
+    kernel, strides, dilations = ((draw(st.integers(1, 4)), draw(st.integers(1, 4))) for _ in range(3))
+    pads = tuple(draw(st.integers(0, 3)) for _ in range(4))
+    reach = [(kernel[i] - 1) * dilations[i] + 1 - pads[i] - pads[2 + i] for i in (0, 1)]
+    h, w = (draw(st.integers(max(1, r), max(1, r) + 20)) for r in reach)
+    return (draw(st.integers(1, 2)), h, w, 0), {
+        "kernel": kernel, "strides": strides, "dilations": dilations, "pads": pads,
+    }  # fmt: skip
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_any_convolution_is_exact(data: Any) -> None:
+    dtype, draw = data.draw(st.sampled_from(BYTES)), data.draw
+    (images, h, w, _), attributes = draw(windows())
+    group, channels, columns = draw(st.integers(1, 3)), draw(st.integers(1, 9)), draw(st.integers(1, 20))
+    n = group * columns
+    x = extremes(draw, (images, h, w, group * channels), dtype)
+    weights = extremes(draw, (n, channels, *attributes["kernel"]), np.int8)
+    inputs, more = draw(epilogues(dtype, n))
+    given_inputs = x, *pack_q_conv(weights, group), *inputs
+    attributes |= {"n": n, "group": group, **more}
+    (want,) = reference("edge.QConv", *given_inputs, **attributes)
+    for parts in (None, 3):
+        got = run_kernels("edge.QConv", *given_inputs, parts=parts, **attributes)
+        np.testing.assert_array_equal(got, want)
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_any_depthwise_convolution_is_exact(data: Any) -> None:
+    dtype, draw = data.draw(st.sampled_from(BYTES)), data.draw
+    (images, h, w, _), attributes = draw(windows())
+    c = draw(st.integers(1, 50) | st.integers(140, 160) | st.just(300))
+    x, weights = extremes(draw, (images, h, w, c), dtype), extremes(draw, (c, 1, *attributes["kernel"]), np.int8)
+    inputs, more = draw(epilogues(dtype, c))
+    given_inputs = x, *pack_q_depthwise(weights), *inputs
+    attributes |= more
+    (want,) = reference("edge.QDepthwiseConv", *given_inputs, **attributes)
+    for parts in (None, 3):
+        got = run_kernels("edge.QDepthwiseConv", *given_inputs, parts=parts, **attributes)
+        np.testing.assert_array_equal(got, want)

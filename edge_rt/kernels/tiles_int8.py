@@ -96,6 +96,9 @@ def dot_halves(context, builder, sig, args):
     vec, (x, y, z) = sig.return_type, (unpack(builder, t, a) for t, a in zip(sig.args, args))
     shape = vec.shape[:-1]
     wide, made = ir.VectorType(ir.IntType(16), 8), []
+    # LLVM would take the second half of a repeated number for its first, and miss the instruction for second halves.
+    bytes_of = ir.FunctionType(sig.args[0].ir, [sig.args[0].ir])
+    x = np.array([builder.asm(bytes_of, "", "=w,0", [v], False) for v in x.flat], object).reshape(x.shape)
     for i, (a, b) in enumerate(zip(np.broadcast_to(x, shape).flat, np.broadcast_to(y, shape).flat)):
         for half in (0, 1):
             low, high = (shuffle(builder, v, list(range(8 * half, 8 * half + 8))) for v in (a, b))
@@ -141,7 +144,8 @@ def vnni_tile(rows, panels):
 
 
 def sdot_tile(rows, panels):
-    """4 lanes, with a dot product of signed bytes by one lane of a register: sixteen k of a row are one load."""
+    """4 lanes, with a dot product of signed bytes by one lane of a register (its second operand): sixteen k of a row are
+    one load."""
     TILE, ROW = Vec(I32, 4, (rows, panels, 4)), Vec(I8, 16, (1, panels, 4))
     COLUMN, BYTES = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1))
     STEP = DEPTH * WIDTH
@@ -153,10 +157,10 @@ def sdot_tile(rows, panels):
             p = hide_pointer(a + offsets[run])
             for _ in range(depth >> 2):
                 column = load_quads(COLUMN, p, a_row, three)
-                acc = dot(bitcast(BYTES, lane(column, 0)), load(ROW, b, 0, b_panel), acc)
-                acc = dot(bitcast(BYTES, lane(column, 1)), load(ROW, b + STEP, 0, b_panel), acc)
-                acc = dot(bitcast(BYTES, lane(column, 2)), load(ROW, b + 2 * STEP, 0, b_panel), acc)
-                acc = dot(bitcast(BYTES, lane(column, 3)), load(ROW, b + 3 * STEP, 0, b_panel), acc)
+                acc = dot(load(ROW, b, 0, b_panel), bitcast(BYTES, lane(column, 0)), acc)
+                acc = dot(load(ROW, b + STEP, 0, b_panel), bitcast(BYTES, lane(column, 1)), acc)
+                acc = dot(load(ROW, b + 2 * STEP, 0, b_panel), bitcast(BYTES, lane(column, 2)), acc)
+                acc = dot(load(ROW, b + 3 * STEP, 0, b_panel), bitcast(BYTES, lane(column, 3)), acc)
                 p += 4 * DEPTH
                 b += 4 * STEP
             for _ in range(depth & 3):
@@ -265,4 +269,4 @@ def tiles_for(target):
         return TileSet(smull_tile, {1: 2})
     if target.lanes == 16:
         return TileSet(vnni_tile, {1: 14, 2: 14, 4: 4, 8: 2})
-    return TileSet(widened_tile, {1: 3})
+    return TileSet(widened_tile, {1: 2})
