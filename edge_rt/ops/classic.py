@@ -11,7 +11,7 @@ import numpy as np
 from edge_rt.dims import is_known
 from edge_rt.errors import DataError, GraphError
 from edge_rt.ops._attrs import Attrs, Float, Floats, Int, Ints, Str, Strs
-from edge_rt.ops._rules import same_shape, shape_of, shown
+from edge_rt.ops._rules import integer_range, same_shape, shape_of, shown, type_of
 from edge_rt.ops._spec import ARITHMETIC, EXACT, SUMS, Array, Types, Values, define
 from edge_rt.ops._windows import check_rank
 from edge_rt.types import DType
@@ -91,7 +91,8 @@ class LinearRegressorAttrs(LinearAttrs):
 def _check_linear(attrs: LinearAttrs, features: Any, rows: int) -> None:
     if attrs.intercepts and len(attrs.intercepts) != rows:
         raise GraphError(f"intercepts must be {rows}, got {len(attrs.intercepts)}")
-    if rows < 1 or (is_known(features) and features * rows != len(attrs.coefficients)):
+    fits = rows > 0 and len(attrs.coefficients) % rows == 0
+    if not fits or (is_known(features) and features * rows != len(attrs.coefficients)):
         raise GraphError(f"coefficients must be {rows} rows of {features}, got {len(attrs.coefficients)}")
 
 
@@ -223,6 +224,9 @@ def _imputer_shapes(attrs: Any, types: Types, values: Values) -> Any:
     given = attrs.imputed_value_floats if floats else attrs.imputed_value_int64s
     if not given or (len(given) > 1 and (not shape or (is_known(shape[-1]) and shape[-1] != len(given)))):
         raise GraphError(f"imputed values must be one, or one per feature of {shown(shape)}, got {len(given)}")
+    low, high = (-math.inf, math.inf) if floats else integer_range(type_of(types).dtype.numpy)
+    if not floats and not all(low <= v <= high for v in given):
+        raise GraphError(f"imputed values must lie in [{low}, {high}], got {shown(given)}")
     return [shape]
 
 

@@ -107,6 +107,8 @@ def _range_shapes(attrs: Range, types: Types, values: Values) -> list[Shape]:
     for i, name in enumerate(("start", "limit", "delta")):
         if shape_of(types, i) not in ((), (1,)):
             raise GraphError(f"{name} must be a scalar, got shape {shown(shape_of(types, i))}")
+    if not attrs.stash_type.is_float:
+        raise GraphError(f"stash_type must be a floating type, got {attrs.stash_type.value}")
     given = [contents(values, i) for i in range(3)]
     if any(v is None for v in given):
         return [[None]]

@@ -54,6 +54,8 @@ def pool_geometry(attrs: Any, sizes: Any) -> Geometry:
 def _pool_shape(attrs: Any, types: Types) -> Any:
     shape = shape_of(types, 0)
     check_rank("X", shape, 3, 9)
+    if isinstance(attrs, LpPoolAttrs) and attrs.p < 1:
+        raise GraphError(f"p must be at least 1, got {attrs.p}")
     return [*shape[:2], *pool_geometry(attrs, shape[2:]).out]
 
 

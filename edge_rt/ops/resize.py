@@ -163,10 +163,14 @@ def _resize_shapes(attrs: Any, types: Types, values: Values) -> Any:
 
 def _scaled(dim: Dim, scale: float) -> Dim | None:
     """floor(dim * scale); None where that cannot be told."""
-    if not scale > 0:
-        raise GraphError(f"scales must be > 0, got {scale}")
+    if not 0 < scale <= float(np.finfo(np.float32).max):
+        raise GraphError(f"scales must be finite and > 0, got {scale}")
     if isinstance(dim, int):
-        return int(np.floor(np.float32(dim) * np.float32(scale)))
+        with np.errstate(over="ignore"):
+            size = np.floor(np.float32(dim) * np.float32(scale))
+        if not np.isfinite(size):
+            raise GraphError(f"scales must give a size, got {scale} for the size {dim}")
+        return int(size)
     numerator, denominator = float(np.float32(scale)).as_integer_ratio()
     return floor_div(dim * numerator, denominator) if denominator <= 64 else None
 

@@ -11,6 +11,7 @@ from exporter.passes._driver import Stage, run_pipeline
 from exporter.passes.channels_last_conv import channels_last_conv
 from exporter.passes.channels_last_pool import channels_last_pool
 from exporter.passes.channels_last_resize import channels_last_resize
+from exporter.passes.compute_on_tables import compute_on_tables
 from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
 from exporter.passes.expand_gemm import expand_gemm
@@ -24,6 +25,7 @@ from exporter.passes.fold_shapes import fold_shapes
 from exporter.passes.fuse_elementwise import fuse_elementwise
 from exporter.passes.fuse_epilogues import fuse_epilogues
 from exporter.passes.gather_before_decoding import gather_before_decoding
+from exporter.passes.gather_one_hot_rows import gather_one_hot_rows
 from exporter.passes.hoist_scale import hoist_scale
 from exporter.passes.inline_if import inline_if
 from exporter.passes.integer_products import integer_products
@@ -89,6 +91,8 @@ PIPELINE: tuple[Stage, ...] = (
         recognize_softmax,
         transpose_batches,
         recognize_attention,
+        gather_one_hot_rows,
+        compute_on_tables,
         expand_linear_models,
         pack_trees,
         expand_gemm,
