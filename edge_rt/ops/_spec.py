@@ -262,7 +262,7 @@ def _named(shape: Shape | None, where: str, output: int) -> tuple[Dim, ...] | No
     if len(shape) > MAX_RANK:
         raise GraphError(f"output {output} must have at most {MAX_RANK} axes, got {len(shape)}")
     for d in shape:
-        if type(d) is not int or not 0 <= d <= MAX_DIM:
+        if type(d) is not Sym and (type(d) is not int or not 0 <= d <= MAX_DIM):
             break
     else:
         return tuple(shape)  # type: ignore[arg-type]
