@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import weakref
@@ -106,6 +107,8 @@ class Restoration:
         self._roots = {name: _reference(x) for name, x in objects.items()}
         self.waiting = {path: reader.read(path) for path in reader.entries}
         """Values by path that no variable has taken yet."""
+        self.is_expected = False
+        """Whether somebody knows what finds no counterpart, so that nothing need be logged."""
         self._taken: set[int] = set()
         """The births of the variables that took one."""
         self._birth = variables.next_birth()
@@ -145,6 +148,14 @@ class Restoration:
         """Nothing waits any longer."""
         if self in _WAITING:
             _WAITING.remove(self)
+            self.report()
+
+    def report(self) -> None:
+        """Logs what found no counterpart, once, unless that is expected."""
+        if not self.is_expected:
+            self.is_expected = True
+            for difference in _differences(self):
+                _log.warning("%s: %s", self.prefix, difference)
 
     def missing(self) -> dict[str, Variable]:
         """Variables of the objects that got no value, by path."""
@@ -167,11 +178,12 @@ variables.SETTLE.append(_settle)
 
 
 class CheckpointStatus:
-    """What became of a restoration. A status that nobody asked logs, in the end, what found no counterpart."""
+    """What became of a restoration. What found no counterpart is logged when nothing waits any longer, or at exit, unless
+    one of the methods was called."""
 
     def __init__(self, restoration: Restoration) -> None:
         self._restoration = restoration
-        self._finalizer = weakref.finalize(self, _report, restoration)
+        weakref.finalize(self, _report_unless_waiting, restoration)
 
     def assert_consumed(self) -> CheckpointStatus:
         """Raises CheckpointError unless every value has found a variable and every variable a value."""
@@ -187,7 +199,7 @@ class CheckpointStatus:
 
     def expect_partial(self) -> CheckpointStatus:
         """Logs nothing about what found no counterpart."""
-        self._finalizer.detach()
+        self._restoration.is_expected = True
         return self
 
     def _check(self, extra: bool) -> None:
@@ -204,9 +216,15 @@ def _differences(restoration: Restoration, extra: bool = True) -> list[str]:
     return found
 
 
-def _report(restoration: Restoration) -> None:
-    for difference in _differences(restoration):
-        _log.warning("%s: %s", restoration.prefix, difference)
+def _report_unless_waiting(restoration: Restoration) -> None:
+    if restoration not in _WAITING:
+        restoration.report()
+
+
+@atexit.register
+def _report_waiting() -> None:
+    for restoration in _WAITING:
+        restoration.report()
 
 
 def _write(path: str, objects: Mapping[str, Any], shard_bytes: int) -> None:

@@ -191,9 +191,9 @@ class Operand:
 
 
 class Tensor(Operand):
-    """An eager tensor, which has contents, or a symbolic one."""
+    """An eager tensor, which has contents, or a symbolic one. mask: set by layers that mask steps of sequences."""
 
-    __slots__ = ()
+    __slots__ = ("mask",)
 
 
 class EagerTensor(Tensor):

@@ -193,9 +193,23 @@ def test_what_found_no_counterpart_is_logged_unless_expected(tmp_path: Path, cap
         ex.Checkpoint(a=a).restore(path).expect_partial()
         gc.collect()
         assert caplog.messages == []
-        ex.Checkpoint(a=a).restore(path)
+        d = ex.Variable(1)
+        ex.Checkpoint(a=a, b=ex.Variable(0.0), c=a, d=d).restore(path)
         gc.collect()
-    assert caplog.messages == [f"{path}: variable 'b': expected nothing, found float32[]"]
+    assert caplog.messages == [f"{path}: variable 'd': expected int32[], found nothing"]
+
+
+def test_values_that_wait_are_logged_when_nothing_can_take_them_any_more(tmp_path: Path) -> None:
+    path = ex.Checkpoint(m=[ex.Variable(1.0), ex.Variable(2.0)]).write(tmp_path / "c")
+    script = (
+        "import sys, exporter as ex\n"
+        "late = []\n"
+        "ex.Checkpoint(m=late).restore(sys.argv[1])\n"
+        "late.append(ex.Variable(0.0))\n"
+        "print(float(late[0]), file=sys.stderr)\n"
+    )
+    made = subprocess.run([sys.executable, "-c", script, path], capture_output=True, text=True, check=True)
+    assert made.stderr.splitlines() == ["1.0", f"{path}: variable 'm/1': expected nothing, found float32[]"]
 
 
 def test_save_counts_and_the_latest_is_found(tmp_path: Path) -> None:
