@@ -134,9 +134,15 @@ def vnni_tile(rows, panels):
         three = hide(3 * a_row)
         for run in range(runs):
             p = hide_pointer(a + offsets[run])
-            for _ in range(depth):
+            # Two at once: instructions, rather than products, are what such a machine has too few of.
+            for _ in range(depth >> 1):
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
-                p += DEPTH
+                column = bitcast(BYTES, spread_quads(COLUMN, p + DEPTH, a_row, three))
+                acc = dot(column, load(ROW, b + DEPTH * WIDTH, 0, b_panel), acc)
+                p += 2 * DEPTH
+                b += 2 * DEPTH * WIDTH
+            if depth & 1:
+                acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 b += DEPTH * WIDTH
         store(out, acc)
 

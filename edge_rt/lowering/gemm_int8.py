@@ -38,7 +38,7 @@ INT32, FLOAT32, EVEN, AWAY = range(4)
 """Modes: int32, float32, or bytes whose halves are rounded to even, or away from zero."""
 
 MOST_ROWS = 112
-_DEPTH_BLOCK = 192
+_DEPTH_BLOCK = 128
 """Quads of k that are summed before moving on: two panels of them stay in the nearest cache."""
 
 
