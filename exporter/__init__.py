@@ -28,6 +28,12 @@ from exporter.export import check, export
 from exporter.report import Report
 
 if TYPE_CHECKING:
+    from exporter import activations as activations
+    from exporter import constraints as constraints
+    from exporter import initializers as initializers
+    from exporter import layers as layers
+    from exporter import metrics as metrics
+    from exporter import regularizers as regularizers
     from exporter.authoring.checkpoint import Checkpoint as Checkpoint
     from exporter.authoring.checkpoint_state import CheckpointManager as CheckpointManager
     from exporter.authoring.concrete import ConcreteFunction as ConcreteFunction
@@ -54,6 +60,9 @@ _NAMES = {
     "exporter.authoring.specs": "TensorSpec",
     "exporter.authoring.tensor": "Tensor",
     "exporter.authoring.variable": "Variable",
+    "exporter.layers.names": "clear_session",
+    "exporter.layers.serialization": "custom_object_scope register_serializable",
+    "exporter.models": "Functional Input Model Sequential clone_model load_model",
     f"{_OPS}.math": (
         "abs add add_n argmax argmin cast ceil clip_by_value cos cumsum divide einsum equal erf exp expm1 floor greater "
         "greater_equal is_nan less less_equal log log1p logical_and logical_not logical_or logical_xor matmul maximum "
@@ -66,7 +75,11 @@ _NAMES = {
     ),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
-_ROOMS = {"math": f"{_OPS}.math", "nn": f"{_OPS}.nn", "random": f"{_OPS}.random"}
+_ROOMS = {
+    **{room: f"{_OPS}.{room}" for room in ("math", "nn", "random")},
+    **{room: f"exporter.{room}" for room in ("activations", "constraints", "initializers", "layers", "metrics")},
+    **{room: f"exporter.{room}" for room in ("models", "regularizers")},
+}
 _DTYPES = {t.value for t in DType}
 
 __all__ = ["Report", "check", "export", *_MODULE_OF, *_ROOMS, *sorted(_DTYPES)]

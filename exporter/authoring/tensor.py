@@ -194,6 +194,7 @@ class Tensor(Operand):
     """An eager tensor, which has contents, or a symbolic one. mask: set by layers that mask steps of sequences."""
 
     __slots__ = ("mask",)
+    mask: Any
 
 
 class EagerTensor(Tensor):

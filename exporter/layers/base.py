@@ -1,0 +1,423 @@
+"""Layer: a module that is built for its input's shape at its first call, and what Keras 3 makes of a call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from edge_rt.errors import AuthoringError, GraphError, SymbolicDimError
+from exporter.authoring import scope as scopes
+from exporter.authoring.ops import math
+from exporter.authoring.ops.array import shape
+from exporter.authoring.structure import flatten, map_leaves
+from exporter.authoring.tensor import Tensor, as_dtype
+from exporter.authoring.variable import Variable
+from exporter.layers import context, symbolic
+from exporter.layers.arguments import as_shape, converted, shapes_for, signature_of, tensors_in
+from exporter.layers.names import unique_name
+from exporter.layers.serialization import deserialize, serialize
+from exporter.layers.spec import check_inputs
+from exporter.layers.weights import Weights, scalars
+
+Shape = Any
+"""A tuple of sizes, None for unknown ones; or a list or dict of shapes where a layer takes several inputs."""
+
+
+class Layer(Weights):
+    """Base of all layers. Subclasses make weights in `build(input_shape)` with `add_weight`, and compute in `call`.
+
+    name: by default the class's in snake case, with a number from the second layer on. trainable: whether training changes
+    the weights. dtype: of weights and of computation, "float32" by default; floating inputs are cast to it, if `autocast`.
+    activity_regularizer: a function of the output whose result is among `losses`.
+
+    A call converts arrays to tensors, checks `input_spec`, builds the layer once, takes `training` from its arguments or
+    from the layer around it, passes masks on, and collects losses. Errors of operators name the layer, what it was built
+    for and what it got. On tensors of the functional API a call records itself.
+    """
+
+    input_spec: Any = None
+    supports_masking: bool
+    """Whether masks of inputs are passed on; by default where `compute_mask` is overridden."""
+    activity_regularizer: Callable[..., Any] | None
+    _dtype = "float32"
+    _constructed: tuple[tuple[Any, ...], dict[str, Any]]
+    """The constructor's arguments."""
+    _inbound_nodes: list[symbolic.Node]
+    _losses: list[Any]
+    _regularized: list[tuple[Variable, Any, Any]]
+    """(weight, regulariser, constraint)."""
+    _build_shapes: dict[str, Any] | None
+    """The arguments of `build`."""
+    _is_building: bool
+    _is_built: bool
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        layer = super().__new__(cls)
+        layer._constructed = (args, kwargs)
+        layer._inbound_nodes = []
+        layer._losses = []
+        layer._regularized = []
+        layer._build_shapes = None
+        layer._is_building = False
+        layer._is_built = False
+        layer.supports_masking = cls.compute_mask is not Layer.compute_mask
+        return layer
+
+    def __init__(
+        self,
+        *,
+        activity_regularizer: Any = None,
+        trainable: bool = True,
+        dtype: Any = None,
+        autocast: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name or unique_name(type(self).__name__))
+        from exporter import regularizers
+
+        self._trainable = bool(trainable)
+        self._dtype = as_dtype(deserialize(dtype) or "float32").value
+        self.autocast = autocast
+        self.activity_regularizer = regularizers.get(activity_regularizer)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "build" in vars(cls):
+            cls.build = _building(cls.build)  # type: ignore[method-assign]
+
+    # ---- dtype ------------------------------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the weights, which is that of the computation too."""
+        return self._dtype
+
+    @property
+    def compute_dtype(self) -> str:
+        return self.dtype
+
+    @property
+    def variable_dtype(self) -> str:
+        return self.dtype
+
+    # ---- building ---------------------------------------------------------------------------------------------------
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights exist."""
+        return self._is_built
+
+    @built.setter
+    def built(self, value: bool) -> None:
+        self._is_built = bool(value)
+
+    def build(self, input_shape: Shape) -> None:
+        """Makes the weights for inputs of this shape. Without one of its own, a layer is called in a trace that is thrown
+        away, so that the layers in it are built."""
+        inputs = _placeholders(as_shape(input_shape), self.compute_dtype)
+        symbolic.outputs_of(self, (inputs,), {})
+        self.built = True
+
+    def build_from_config(self, config: Mapping[str, Any]) -> None:
+        """Builds for the shapes of `get_build_config`."""
+        if config:
+            self.build(**{name: as_shape(shape) for name, shape in config.items()})
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        """The shapes that the layer was built for, by parameter of `build`."""
+        return None if self._build_shapes is None else dict(self._build_shapes)
+
+    def add_weight(
+        self,
+        shape: Sequence[int] | int | None = None,
+        initializer: Any = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        regularizer: Any = None,
+        constraint: Any = None,
+        name: str | None = None,
+    ) -> Variable:
+        """A new variable, which an attribute of the layer must hold.
+
+        initializer: a name, or a function of shape and dtype; GlorotUniform by default, zeros for integers and booleans.
+        regularizer: a function of the weight whose result is among `losses`. constraint: for those who train.
+        """
+        from exporter import constraints, initializers, regularizers
+
+        sizes = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+        if any(size is None for size in sizes):
+            raise AuthoringError(f"layer '{self.name}': the shape of weight '{name}' must be known, got {sizes}")
+        kind = as_dtype(dtype or self.variable_dtype)
+        make = initializers.get(initializer or ("glorot_uniform" if kind.is_float else "zeros"))
+        with scopes.init_scope():
+            initial = np.asarray(make(tuple(int(size) for size in sizes), dtype=kind.value))
+            variable = Variable(initial, trainable, name, kind)
+        self._regularized.append((variable, regularizers.get(regularizer), constraints.get(constraint)))
+        return variable
+
+    @property
+    def weight_constraints(self) -> list[tuple[Variable, Any]]:
+        """(weight, constraint) of the weights that `add_weight` made with one."""
+        return [(v, constraint) for v, _, constraint in self._regularized if constraint is not None]
+
+    # ---- calling ----------------------------------------------------------------------------------------------------
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """What the layer computes. To be overridden."""
+        raise AuthoringError(f"{type(self).__name__} has no call")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """The layer's output. Raises AuthoringError for inputs that the layer does not take."""
+        if symbolic.holds_functional(args, kwargs):
+            return symbolic.record(self, args, kwargs)
+        given = converted((args, kwargs), self.compute_dtype if self.autocast else None)
+        call = type(self).call
+        try:
+            bound = signature_of(call).bind(*given[0], **given[1])
+        except TypeError as error:
+            raise TypeError(f"layer '{self.name}': {error}") from None
+        arguments = {name: x for name, x in bound.arguments.items() if name != "training"}
+        first = flatten(next(iter(arguments.values()), None))
+        self._check(first)
+        tensors = tensors_in(arguments)
+        if not self.built and type(self).build is not Layer.build:
+            self.build(**shapes_for(type(self).build, tensors, self.name))
+            self._check(first)
+        training = self._resolve_training(bound)
+        mask = self._fill_masks(bound, tensors)
+        if context.is_outermost():
+            self._clear_losses()
+        try:
+            with scopes.name_scope(self.name), context.calling(training):
+                result = self.call(*bound.args, **bound.kwargs)
+        except (GraphError, SymbolicDimError) as error:
+            raise AuthoringError(self._refusal(arguments, error)) from error
+        self._remember(tensors)
+        self._mask_outputs(next(iter(arguments.values()), None), result, mask)
+        if self.activity_regularizer is not None:
+            for x in flatten(result):
+                self.add_loss(_activity_loss(self.activity_regularizer, x))
+        return result
+
+    def _check(self, inputs: Sequence[Any]) -> None:
+        if self.input_spec is not None:
+            check_inputs(self.name, self.input_spec, inputs)
+
+    def _resolve_training(self, bound: inspect.BoundArguments) -> bool | None:
+        """`training` of this call, also entered in its arguments if it takes one: what is given, else that of the layer
+        around, else the default."""
+        parameter = bound.signature.parameters.get("training")
+        value = bound.arguments.get("training")
+        if value is None:
+            value = context.training()
+        if value is None and parameter is not None and parameter.default is not parameter.empty:
+            value = parameter.default
+        if parameter is not None:
+            bound.arguments["training"] = value
+            bound.arguments = {name: bound.arguments[name] for name in bound.signature.parameters if name in bound.arguments}
+        return value
+
+    def _fill_masks(self, bound: inspect.BoundArguments, tensors: Mapping[str, Any]) -> Any:
+        """Enters masks that come with the inputs as `mask` or, of several inputs, as `x_mask`. Gives that of the first."""
+        parameters = bound.signature.parameters
+        for name, x in tensors.items():
+            wanted = "mask" if len(tensors) == 1 else f"{name}_mask"
+            if wanted in parameters and wanted != name and bound.arguments.get(wanted) is None:
+                bound.arguments[wanted] = _masks(x)
+        bound.arguments = {name: bound.arguments[name] for name in parameters if name in bound.arguments}
+        if bound.arguments.get("mask") is not None:
+            return bound.arguments["mask"]
+        return _masks(next(iter(tensors.values()), None))
+
+    def _mask_outputs(self, inputs: Any, outputs: Any, mask: Any) -> None:
+        """Gives the outputs the masks of `compute_mask`."""
+        results = [x for x in flatten(outputs) if isinstance(x, Tensor)]
+        if not self.supports_masking:
+            if any(m is not None for m in flatten(mask)):
+                warnings.warn(
+                    f"layer '{self.name}' ({type(self).__name__}) got an input with a mask, but does not support masks: "
+                    "layers behind it will not see it",
+                    UserWarning,
+                    stacklevel=3,
+                )
+            return
+        if results and all(context.get_mask(x) is not None for x in results):
+            return
+        masks = self.compute_mask(inputs, mask)
+        if masks is None:
+            return
+        for x, own in zip(results, flatten(masks)):
+            if context.get_mask(x) is None and own is not None:
+                context.set_mask(x, own)
+
+    def _refusal(self, arguments: Mapping[str, Any], error: Exception) -> str:
+        got = ", ".join(str(x.shape) for x in flatten(dict(arguments)) if isinstance(x, Tensor))
+        shapes = "" if self._build_shapes is None else ", ".join(str(as_shape(s)) for s in self._build_shapes.values())
+        expected = f"expected inputs like {shapes}, for which it was built" if self.built and shapes else "expected others"
+        return f"layer '{self.name}' ({type(self).__name__}): {expected}, got {got}: {error}"
+
+    def _remember(self, tensors: Mapping[str, Any]) -> None:
+        """Notes what the first call was for, and that the layer is built."""
+        if self._build_shapes is None and tensors:
+            first = next(iter(tensors.values()))
+            self._build_shapes = {"input_shape": map_leaves(lambda _, x: x.shape, first)}
+        self._is_built = True
+
+    # ---- masks ------------------------------------------------------------------------------------------------------
+
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
+        """The mask of the outputs, given that of the inputs. A layer that overrides this supports masks."""
+        return previous_mask
+
+    # ---- shapes -----------------------------------------------------------------------------------------------------
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        """The types of the outputs, as tensors of the functional API without a history."""
+        return symbolic.outputs_of(self, args, kwargs)
+
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
+        """The shape of the output for inputs of this shape; None for unknown sizes."""
+        inputs = _placeholders(as_shape(input_shape), self.compute_dtype)
+        return map_leaves(lambda _, x: x.shape, symbolic.outputs_of(self, (inputs,), {}))
+
+    def count_params(self) -> int:
+        """The number of scalars in the weights. Raises AuthoringError before the layer is built."""
+        if not self.built:
+            raise AuthoringError(f"layer '{self.name}' has no parameters to count before it is built or called")
+        return scalars(self.weights)
+
+    # ---- losses -----------------------------------------------------------------------------------------------------
+
+    def add_loss(self, loss: Any) -> None:
+        """Adds a scalar, or several, to `losses`. They are forgotten when the outermost layer is called again."""
+        self._losses.extend(x for x in flatten(loss) if x is not None)
+
+    @property
+    def losses(self) -> list[Any]:
+        """What `add_loss` of this layer and of those in it collected in the last call, and the regularisation of weights."""
+        layers = [layer for layer in self._flattened() if isinstance(layer, Layer)]
+        found = [loss for layer in layers for loss in layer._losses]
+        trained = {v.birth for v in self.trainable_weights}
+        for layer in layers:
+            found += [r(v) for v, r, _ in layer._regularized if r is not None and v.birth in trained]
+        return found
+
+    def _clear_losses(self) -> None:
+        for layer in self._flattened():
+            if isinstance(layer, Layer):
+                layer._losses.clear()
+
+    # ---- the functional API -----------------------------------------------------------------------------------------
+
+    @property
+    def input(self) -> Any:
+        """What the layer was called on in the functional API. Raises AuthoringError unless that was done once."""
+        node = self._only_node()
+        if len(node.arguments) == 1 and not node.inputs[1:]:
+            return node.arguments[0]
+        return node.arguments[0] if len(node.arguments) == 1 else node.inputs
+
+    @property
+    def output(self) -> Any:
+        """What the layer gave in the functional API. Raises AuthoringError unless it was called once."""
+        return self._only_node().structure
+
+    def _only_node(self) -> symbolic.Node:
+        nodes = self._inbound_nodes
+        if len(nodes) != 1:
+            what = "on tensors of the functional API"
+            raise AuthoringError(f"layer '{self.name}' must have been called once {what}, it was called {len(nodes)} times")
+        return nodes[0]
+
+    # ---- configs ----------------------------------------------------------------------------------------------------
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments as data. A subclass that overrides this may take other arguments than data.
+
+        Raises AuthoringError for an argument that is none, and that no get_config says otherwise.
+        """
+        given = self._constructor_arguments()
+        is_own = type(self).get_config is not Layer.get_config
+        config: dict[str, Any] = {}
+        for name, value in given.items():
+            try:
+                config[name] = serialize(value)
+            except AuthoringError as error:
+                if not is_own:
+                    what = f"layer '{self.name}' ({type(self).__name__}): argument '{name}'"
+                    raise AuthoringError(f"{what}: {error}; override get_config") from None
+        parameters = inspect.signature(type(self).__init__).parameters
+        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+        own = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
+        return {**config, **{name: x for name, x in own.items() if is_own or takes_all or name in parameters}}
+
+    def _constructor_arguments(self) -> dict[str, Any]:
+        """Arguments of the constructor by name, defaults filled in."""
+        args, kwargs = self._constructed
+        signature = inspect.signature(type(self).__init__)
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        found: dict[str, Any] = {}
+        for name, parameter in list(signature.parameters.items())[1:]:
+            if parameter.kind is parameter.VAR_KEYWORD:
+                found.update(bound.arguments[name])
+            elif parameter.kind is not parameter.VAR_POSITIONAL:
+                found[name] = bound.arguments[name]
+        return {name: x for name, x in found.items() if name not in ("name", "trainable", "dtype")}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """A layer with this config: the inverse of `get_config`. The weights are new."""
+        return cls(**{name: deserialize(x) for name, x in config.items()})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} name={self.name}, built={self.built}>"
+
+
+def _building(build: Callable[..., None]) -> Callable[..., None]:
+    """`build` with bookkeeping: eager, in the layer's name scope, once."""
+
+    @functools.wraps(build)
+    def bookkept(self: Layer, *args: Any, **kwargs: Any) -> None:
+        if self._is_building:
+            build(self, *args, **kwargs)
+            return
+        args, kwargs = tuple(map(as_shape, args)), {name: as_shape(x) for name, x in kwargs.items()}
+        bound = signature_of(build).bind(*args, **kwargs)
+        self._is_building = True
+        try:
+            with scopes.init_scope(), scopes.name_scope(self.name):
+                build(self, *args, **kwargs)
+        finally:
+            self._is_building = False
+        self._build_shapes = dict(bound.arguments)
+        self._is_built = True
+
+    return bookkept
+
+
+def _activity_loss(regularizer: Callable[..., Any], x: Any) -> Any:
+    """The regularisation of an output, for one of the batch."""
+    loss = regularizer(x)
+    return math.divide(loss, math.cast(shape(x)[0], loss.dtype)) if x.ndim else loss
+
+
+def _placeholders(shapes: Shape, dtype: str) -> Any:
+    if isinstance(shapes, Mapping):
+        return {key: _placeholders(shape, dtype) for key, shape in shapes.items()}
+    if isinstance(shapes, list):
+        return [_placeholders(shape, dtype) for shape in shapes]
+    return symbolic.placeholder(shapes, dtype)
+
+
+def _masks(structure: Any) -> Any:
+    """Masks of the tensors of a structure; None where none has one."""
+    found = map_leaves(lambda _, x: context.get_mask(x), structure)
+    return found if any(m is not None for m in flatten(found)) else None
+
