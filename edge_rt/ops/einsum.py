@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Str
-from edge_rt.ops._rules import broadcast, joined, shape_of, shown, widened
+from edge_rt.ops._rules import broadcast, equal_size, joined, shape_of, shown, widened
 from edge_rt.ops._spec import SUMS, Array, Shape, Types, Values, define
 from edge_rt.types import NUMERIC, Dim
 
@@ -49,7 +49,10 @@ def _einsum_shapes(attrs: Einsum, types: Types, values: Values) -> list[Shape]:
         if free < 0 or (free and not dots):
             raise GraphError(f"input {i} must have the axes '{term}', got shape {shown(shape)}")
         ellipsis = broadcast(ellipsis, shape[len(before) : len(before) + free])
+        own: dict[str, Dim] = {}
         for letter, size in zip(before + after, (*shape[: len(before)], *shape[len(before) + free :])):
+            # numpy broadcasts between inputs, but not along a diagonal
+            own[letter] = equal_size(own.get(letter, size), size, f"the axes '{letter}' of input {i}")
             try:
                 sizes[letter] = joined(sizes[letter], size) if letter in sizes else size
             except GraphError as error:

@@ -108,6 +108,8 @@ def _stft_shapes(attrs: Any, types: Types, values: Values) -> Any:
     require_number(types, 1, "frame_step")
     require_number(types, 3, "frame_length")
     step, given = contents(values, 1), contents(values, 3)
+    if step is not None and is_known(step[0]) and step[0] < 1:
+        raise GraphError(f"frame_step must be at least 1, got {step[0]}")
     length: Any = shape[1]
     if has(types, 3):
         length = None if given is None else given[0]
