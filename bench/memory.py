@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -31,12 +32,15 @@ class Memory(NamedTuple):
 
 
 def measure_memory(name: str, path: Path, inputs: Mapping[str, Array], threads: int) -> Memory:
-    """Starts a process. Raises CalledProcessError if the runtime fails there."""
+    """Starts a process, where edge-rt is as the wheel installs it. Raises CalledProcessError if the runtime fails there."""
+    from bench.device import installed  # compiles; the process that is measured must not have imported it
+
     with tempfile.TemporaryDirectory() as folder:
         arrays = Path(folder) / "inputs.npz"
         np.savez(arrays, **{f"{i}:{key}": a for i, (key, a) in enumerate(inputs.items())})  # type: ignore[arg-type]
         command = [sys.executable, "-m", "bench.memory", name, str(path.absolute()), str(arrays), str(threads)]
-        done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(installed()), str(ROOT)])}
+        done = subprocess.run(command, cwd=installed(), check=True, capture_output=True, text=True, env=environment)
     return Memory(**json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -1,6 +1,6 @@
 """From the start of a process to a model's first result, and the memory the process holds then.
 
-Of edge-rt it takes what the wheel installs: the device side with a pack of kernels, without what compiles them.
+Of edge-rt it takes what the wheel installs.
 """
 
 from __future__ import annotations
@@ -18,11 +18,9 @@ from typing import NamedTuple
 import numpy as np
 
 import exporter
+from bench.device import installed
 from bench.models import BenchModel
 from bench.peers import OURS, backend
-from edge_rt.codegen import build_image
-from edge_rt.native.features import choose_target, cpu_features
-from tests.boards.emulator import device_package
 
 BARE = "numpy + msgpack"
 """Imports only: what no program in Python with ours can be below."""
@@ -99,9 +97,7 @@ def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: i
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        target, _ = choose_target(cpu_features())
-        device_package(folder, {target.name: build_image(target)})
-        environment = {**os.environ, "PYTHONPATH": str(folder)}
+        environment = {**os.environ, "PYTHONPATH": str(installed())}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode; the first round writes it
         for model in models:
             commands = {name: _command(name, model, folder) for name in (BARE, OURS, *peers)}
