@@ -1,4 +1,4 @@
-"""python -m bench zoo | run | report | layers | start | loading | instructions"""
+"""python -m bench zoo | run | report | layers | start | loading | instructions | loops"""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from bench.results import Record, machine, versions
 from bench.runner import Effort, Result, measure
 from bench.zoo import NAMES, ZOO
 from edge_rt.errors import EdgeError
+from edge_rt.targets import TARGETS
 from tests.boards.emulator import TARGET_OF
 from tests.corpus.fetch import Unavailable
 
@@ -77,7 +78,21 @@ def _parser() -> argparse.ArgumentParser:
     count.add_argument("--models", nargs="+", default=list(NAMES), metavar="NAME", help="default: the zoo")
     count.add_argument("--boards", nargs="+", default=["pi5"], choices=list(TARGET_OF), help="default: pi5")
     count.set_defaults(function=_instructions)
+    loops = commands.add_parser(
+        "loops", help="inner loops against a CPU's limit",
+        description="What LLVM's model of a CPU says of our inner loops (apt-get install llvm-19 brings its tools).",
+    )  # fmt: skip
+    arm = [name for name, target in TARGETS.items() if target.arch == "aarch64"]
+    loops.add_argument("--targets", nargs="+", default=arm, choices=list(TARGETS), metavar="TARGET")
+    loops.set_defaults(function=_loops)
     return parser
+
+
+def _loops(options: argparse.Namespace) -> int:
+    from bench import inner_loops  # brings the compiler
+
+    print(inner_loops.table([loop for name in options.targets for loop in inner_loops.main_loops(TARGETS[name])]))
+    return 0
 
 
 def _expand(given: list[str]) -> list[str]:

@@ -1,0 +1,153 @@
+"""How near the inner loops of our kernels come to a CPU's limit, by LLVM's model of its pipelines (llvm-mca).
+
+The limit is what the multiply instructions of a loop alone would take: their number over the most that the model can
+issue in a cycle. Memory is assumed to answer from the nearest cache.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+from edge_rt.codegen.objects import kernel_object
+from edge_rt.kernels import load_all
+from edge_rt.targets import Target
+
+MULTIPLY = re.compile(
+    r"(fmla|sdot|udot|smlal2?|umlal2?|smull2?|umull2?|smlsl2?|vfmadd\w*ps|vpdpbusd\w*|vpmaddwd|vpdpwssd)\s"
+)
+"""Instructions that do a kernel's work."""
+SLOW = re.compile(
+    r"(fdiv|fsqrt|frint\w*|fcvt\w*|scvtf|ucvtf|fcm\w+|vdiv\w*|vsqrt\w*|vround\w*|vrndscale\w*|vcvt\w*|vcmp\w*)\s"
+)
+"""Instructions of activations and of conversions, whose loops wait for something else than multiplies."""
+BRANCH = re.compile(r"(b|b\.\w+|cbn?z|tbn?z|j\w+|bl|blr|call\w*|ret\w*)\b")
+CPUS = {
+    "armv8-a": "cortex-a72", "armv8.2-a-dotprod": "cortex-a76", "x86-64-v3": "haswell", "x86-64-v4-vnni": "icelake-server"
+}  # fmt: skip
+"""Which CPU's pipelines stand for a target."""
+FEATURES = {"x86-64-v4-vnni": "+avx512vnni"}
+ITERATIONS = 200
+LLVM = 19
+"""The version of LLVM whose tools are asked; models differ between versions."""
+
+
+class Loop(NamedTuple):
+    """An innermost loop. instructions, multiplies: in one iteration; cycles, limit: of one, as modelled."""
+
+    kernel: str
+    cpu: str
+    instructions: int
+    multiplies: int
+    cycles: float
+    limit: float
+
+    @property
+    def share(self) -> float:
+        """Of the limit; 1 is all that the CPU can do."""
+        return self.limit / self.cycles
+
+
+class ToolMissing(Exception):
+    """LLVM's tools are not installed."""
+
+
+def inner_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
+    """The innermost loops of a kernel with `at_least` multiply instructions and none that are slower, those with most first.
+
+    Raises ToolMissing, KeyError for an unknown kernel, CodegenError.
+    """
+    text = _disassembled(kernel_object(*load_all()[symbol], target))
+    found = []
+    for body in _loops(text):
+        multiplies = [line for line in body if MULTIPLY.match(line)]
+        if len(multiplies) < at_least or any(SLOW.match(line) for line in body):
+            continue
+        cpu = CPUS[target.name]
+        limit = len(multiplies) / _rate(target, cpu, multiplies[0])
+        found.append(Loop(symbol, cpu, len(body), len(multiplies), _cycles(target, cpu, body), limit))
+    return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
+
+
+KERNELS = ("gemm_f32", "depthwise_f32", "gemm_int8", "depthwise_int8")
+"""What nearly all the time of a model is spent in."""
+
+
+def main_loops(target: Target, most: int = 2) -> list[Loop]:
+    """The largest inner loops of each of KERNELS."""
+    return [loop for symbol in KERNELS for loop in inner_loops(symbol, target)[:most]]
+
+
+def table(loops: list[Loop]) -> str:
+    """Loops as a Markdown table."""
+    lines = ["| kernel | CPU | instructions | multiplies | cycles | limit | share |", "|---|---|---|---|---|---|---|"]
+    lines += [
+        f"| {x.kernel} | {x.cpu} | {x.instructions} | {x.multiplies} | {x.cycles:.1f} | {x.limit:.1f} | {x.share:.0%} |"
+        for x in loops
+    ]
+    return "\n".join(lines)
+
+
+def _tool(name: str) -> str:
+    path = shutil.which(f"{name}-{LLVM}")
+    if path is None:
+        raise ToolMissing(f"{name}-{LLVM} is not installed: apt-get install llvm-{LLVM}")
+    return path
+
+
+def _disassembled(data: bytes) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "kernel.o"
+        file.write_bytes(data)
+        options = ["-d", "--no-show-raw-insn"]
+        return subprocess.run(
+            [_tool("llvm-objdump"), *options, str(file)], check=True, capture_output=True, text=True
+        ).stdout
+
+
+def _loops(text: str) -> list[list[str]]:
+    """Straight runs of instructions from the target of a branch to that branch."""
+    at: dict[int, int] = {}
+    lines: list[str] = []
+    found = []
+    for raw in text.splitlines():
+        match = re.match(r"\s*([0-9a-f]+):\s+(.*)", raw)
+        if match is None:
+            continue
+        at[int(match[1], 16)] = len(lines)
+        line = re.split(r"\s+(?://|#)\s", match[2])[0].strip().replace("\t", " ")
+        lines.append(line)
+        target = re.search(r"0x([0-9a-f]+) <", line)
+        if BRANCH.match(line) and target and int(target[1], 16) in at:
+            body = lines[at[int(target[1], 16)] :]
+            if not any(BRANCH.match(x) for x in body[:-1]):
+                found.append(body)
+    return found
+
+
+def _rate(target: Target, cpu: str, multiply: str) -> float:
+    """The most multiplies like this one that the model issues in a cycle: of copies that do not wait for each other."""
+    name, operands = multiply.split(" ", 1)
+    if target.arch == "aarch64":
+        operands = re.sub(r"^v\d+", "v{}", re.sub(r"(?<!^)\bv\d+", "v31", operands))
+    else:
+        kind = "z" if "zmm" in operands else "y" if "ymm" in operands else "x"
+        operands = f"%{kind}mm15, %{kind}mm15, %{kind}mm{{}}"
+    copies = [f"{name} {operands.format(i)}" for i in range(14)]
+    return len(copies) / _cycles(target, cpu, copies)
+
+
+def _cycles(target: Target, cpu: str, body: list[str]) -> float:
+    """Cycles of an iteration, as modelled over many."""
+    text = "top:\n" + "\n".join(re.sub(r"0x[0-9a-f]+ <.*>", "top", line) for line in body) + "\n"
+    command = [_tool("llvm-mca"), f"-mtriple={target.triple}", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"]
+    if target.name in FEATURES:
+        command.append(f"-mattr={FEATURES[target.name]}")
+    done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
+    total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    assert total is not None, done.stdout[:500]
+    return int(total[1]) / ITERATIONS
