@@ -15,7 +15,7 @@ from edge_rt.types import TensorType
 from tests._kernel_runs import run_calls
 from tests.cases._case import Case
 
-FAMILIES = ("elementwise", "integer", "copy", "reduce", "index", "normalize", "recurrent", "attention", "trees")
+FAMILIES = ("elementwise", "integer", "copy", "reduce", "index", "normalize", "recurrent", "attention", "trees", "int8")
 ALL = [case for family in FAMILIES for case in import_module(f"tests.cases.{family}").CASES]
 
 

@@ -10,7 +10,6 @@ from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.gemm_int8 import column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.registers import pick
 from edge_rt.kernels.requantize import finisher
 from edge_rt.kernels.simd import (
     Vec,
@@ -18,6 +17,7 @@ from edge_rt.kernels.simd import (
     load,
     load_first,
     machine,
+    new,
     pack,
     pointer,
     primitive,
@@ -29,47 +29,73 @@ from edge_rt.kernels.tiles_int8 import byte_of
 from edge_rt.lowering.conv_int8 import CHANNEL_BLOCK, DEPTHWISE_INT8
 from edge_rt.lowering.gemm_int8 import FLOAT32
 
-F32, I8, I32, I64 = types.float32, types.int8, types.int32, types.int64
+F32, I8, I16, I32, I64 = types.float32, types.int8, types.int16, types.int32, types.int64
 GROUP = 16
 """Channels that a vector of bytes holds."""
 
 
-def _sums(acc, x, w):
-    whole = all(isinstance(t, Vec) for t in (acc, x, w)) and x.lanes == w.lanes == GROUP
-    return acc if whole and (*np.broadcast_shapes(x.shape, w.shape), GROUP // acc.lanes) == acc.shape else None
+def _wide(target, shape):
+    """The type of `widen`ed bytes, of which a vector gives the last axis."""
+    dtype, lanes = (I16, 8) if target.arch == "aarch64" else (I32, target.lanes)
+    return Vec(dtype, lanes, (*shape, GROUP // lanes))
 
 
-@primitive(_sums)
+@primitive(new)
+def widen(context, builder, sig, args):
+    """widen(V, x): vectors of GROUP bytes as numbers of the type that `add_products` multiplies, see `_wide`."""
+    vec, given, made = sig.return_type, sig.args[1], []
+    whole = ir.FunctionType(vec.ir, [vec.ir])
+    for v in unpack(builder, given, args[1]).flat:
+        for first in range(0, GROUP, vec.lanes):
+            some = shuffle(builder, v, list(range(first, first + vec.lanes)))
+            some = (builder.sext if given.dtype.signed else builder.zext)(some, vec.ir)
+            if machine(context).arch == "aarch64":  # else LLVM would widen again what each product takes of it
+                some = builder.asm(whole, "", "=w,0", [some], False)
+            made.append(some)
+    return pack(builder, vec, made)
+
+
+@primitive(
+    lambda x, start, step, count: x.to(shape=(count.literal_value, *x.shape[1:]))
+    if all(isinstance(i, types.IntegerLiteral) for i in (start, step, count))
+    else None
+)
+def pick_rows(context, builder, sig, args):
+    """pick_rows(x, start, step, count): x[start], x[start + step], ... of a tile, by constants."""
+    start, step, count = (i.literal_value for i in sig.args[1:])
+    return pack(builder, sig.return_type, unpack(builder, sig.args[0], args[0])[start : start + step * count : step].flat)
+
+
+@primitive(lambda acc, x, w: acc)
 def add_products(context, builder, sig, args):
-    """add_products(acc, x, w): acc + x * w for sixteen bytes x and int8 w; acc has a last axis of vectors that hold them."""
-    vec, signed = sig.return_type, sig.args[1].dtype.signed
+    """add_products(acc, x, w): acc + x * w for widened x and w, int32; acc has a last axis of vectors for GROUP numbers."""
+    vec, xs = sig.return_type, sig.args[1]
     acc, x, w = (unpack(builder, t, a) for t, a in zip(sig.args, args))
-    shape, lanes = vec.shape[:-1], vec.lanes
-    short = ir.VectorType(ir.IntType(16), GROUP)
-    made = []
-    for i, (a, b) in enumerate(zip(np.broadcast_to(x, shape).flat, np.broadcast_to(w, shape).flat)):
-        for j, z in enumerate(acc.reshape(-1, vec.shape[-1])[i]):
-            part = list(range(j * lanes, (j + 1) * lanes))
+    shape, made = (*vec.shape[:-1], xs.shape[-1]), []
+    rows = zip(acc.reshape(-1, vec.shape[-1]), *(np.broadcast_to(v, shape).reshape(-1, shape[-1]) for v in (x, w)))
+    for sums, seen, weights in rows:
+        for j, z in enumerate(sums):
             if machine(context).arch == "aarch64":
-                low, high = (shuffle(builder, builder.sext(v, short), part) for v in (a, b))
-                product = call(builder, "llvm.aarch64.neon.smull.v4i32", vec.ir, low, high)
-            else:  # the upper halves of pairs are zero, or the sign of a number whose partner is zero
-                pairs = ir.VectorType(ir.IntType(16), 2 * lanes)
-                wide = (builder.sext if signed else builder.zext)(shuffle(builder, a, part), vec.ir)
-                other = builder.sext(shuffle(builder, b, part), vec.ir)
-                name = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd"}[lanes]
-                product = call(builder, name, vec.ir, *(builder.bitcast(v, pairs) for v in (wide, other)))
+                half = list(range(4 * (j % 2), 4 * (j % 2) + 4))
+                pair = (shuffle(builder, v[j // 2], half) for v in (seen, weights))
+                product = call(builder, "llvm.aarch64.neon.smull.v4i32", vec.ir, *pair)
+            else:  # each int32 is a pair of int16, of which the upper ones of x, which has no sign, are zero
+                pairs = ir.VectorType(ir.IntType(16), 2 * vec.lanes)
+                name = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd"}[vec.lanes]
+                product = call(builder, name, vec.ir, *(builder.bitcast(v[j], pairs) for v in (seen, weights)))
             made.append(builder.add(z, product))
     return pack(builder, vec, made)
 
 
 def row_of(target, kernel_w, stride, outputs):
     """row(acc, x, c, w): adds one kernel row to `outputs` neighbours, whose loads overlap."""
-    SEEN, TAP = Vec(byte_of(target), GROUP, ((outputs - 1) * stride + kernel_w,)), Vec(I8, GROUP, (1,))
+    count = (outputs - 1) * stride + kernel_w
+    SEEN, TAP = Vec(byte_of(target), GROUP, (count,)), Vec(I8, GROUP, (1,))
+    WIDE, WEIGHTS = _wide(target, (count,)), _wide(target, (1,))
 
     def make(tap):
         def last(acc, seen, w, c):
-            return add_products(acc, pick(seen, tap, stride, outputs), load(TAP, w + tap * c))
+            return add_products(acc, pick_rows(seen, tap, stride, outputs), widen(WEIGHTS, load(TAP, w + tap * c)))
 
         if tap == 0:
             return last
@@ -77,7 +103,7 @@ def row_of(target, kernel_w, stride, outputs):
         return lambda acc, seen, w, c: last(before(acc, seen, w, c), seen, w, c)
 
     steps = make(kernel_w - 1)
-    return lambda acc, x, c, w: steps(acc, load(SEEN, x, c), w, c)
+    return lambda acc, x, c, w: steps(acc, widen(WIDE, load(SEEN, x, c)), w, c)
 
 
 def block_of(target, kernel_w, stride, outputs):
@@ -104,6 +130,7 @@ def loop_of(target, outputs):
     """loop(...): as block, for any kernel and any stride."""
     ACC = Vec(I32, target.lanes, (outputs, GROUP // target.lanes))
     SEEN, TAP = Vec(byte_of(target), GROUP, (outputs,)), Vec(I8, GROUP, (1,))
+    WIDE, WEIGHTS = _wide(target, (outputs,)), _wide(target, (1,))
 
     def loop(x, x_row, x_step, stride, c, w, kernel_h, kernel_w, start, out, channels):
         for q in range(0, channels, GROUP):
@@ -112,7 +139,8 @@ def loop_of(target, outputs):
             weights = w + at
             for r in range(kernel_h):
                 for k in range(kernel_w):
-                    acc = add_products(acc, load(SEEN, x + (r * x_row + k * x_step + at), stride), load(TAP, weights))
+                    seen = widen(WIDE, load(SEEN, x + (r * x_row + k * x_step + at), stride))
+                    acc = add_products(acc, seen, widen(WEIGHTS, load(TAP, weights)))
                     weights += c
             store(out + at, acc, CHANNEL_BLOCK)
 
@@ -122,14 +150,14 @@ def loop_of(target, outputs):
 def few_channels(target):
     """few(...): sums of one output, where there are fewer channels than GROUP."""
     ACC = Vec(I32, target.lanes, (1, GROUP // target.lanes))
-    SEEN, TAP = Vec(byte_of(target), GROUP, (1,)), Vec(I8, GROUP, (1,))
+    SEEN, TAP, WIDE = Vec(byte_of(target), GROUP, (1,)), Vec(I8, GROUP, (1,)), _wide(target, (1,))
 
     def few(x, x_row, x_step, c, w, kernel_h, kernel_w, start, out, channels):
         acc = load(ACC, start, 0)
         for r in range(kernel_h):
             for k in range(kernel_w):
                 seen = load_first(SEEN, x + (r * x_row + k * x_step), channels)
-                acc = add_products(acc, seen, load_first(TAP, w, channels))
+                acc = add_products(acc, widen(WIDE, seen), widen(WIDE, load_first(TAP, w, channels)))
                 w += c
         store(out, acc, CHANNEL_BLOCK)
 

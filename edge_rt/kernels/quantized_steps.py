@@ -6,6 +6,7 @@ from numba.core import types
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
+from edge_rt.kernels.registers import look_up
 from edge_rt.kernels.simd import Vec, convert, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
 from edge_rt.kernels.vmath import clamp
@@ -132,8 +133,16 @@ def quantized_mean(target):
 
 @kernel(LOOKUP_U8)
 def lookup_u8(target):
+    LANES = 4 * target.lanes
+    TABLE, BYTES = Vec(U8, 16, (16,)), Vec(U8, LANES)
+
     def body(x, table, y, n, part, parts):
-        for i in range(n * part // parts, n * (part + 1) // parts):
+        rows = load(TABLE, table)
+        first, last = n * part // parts, n * (part + 1) // parts
+        whole = first + (last - first) // LANES * LANES
+        for i in range(first, whole, LANES):
+            store(y + i, look_up(rows, load(BYTES, x + i)))
+        for i in range(whole, last):
             y[i] = table[x[i]]
 
     return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.simd import Vec, machine, new, number, pack, primitive, repeat, shuffle, unpack
+from edge_rt.kernels.simd import Vec, call, machine, new, number, pack, primitive, repeat, shuffle, unpack
 
 
 @primitive(
@@ -86,3 +86,27 @@ def store_woven(context, builder, sig, args):
         at = builder.gep(p, [ir.IntType(64)(i * lanes)])
         builder.store(vector, builder.bitcast(at, vector.type.as_pointer()), align=vec.dtype.bitwidth // 8)
     return context.get_dummy_value()
+
+
+@primitive(lambda table, x: x if isinstance(table, Vec) and table.shape == (16,) and isinstance(x, Vec) else None)
+def look_up(context, builder, sig, args):
+    """look_up(table, x): table[x] for each lane of x; uint8, four times as many lanes as the machine's of f32. table: 16
+    vectors of 16 lanes."""
+    b, vec = builder, sig.return_type
+    rows, (x,) = list(unpack(b, sig.args[0], args[0])), unpack(b, vec, args[1]).flat
+
+    def constant(value):
+        return ir.Constant(vec.ir, [value] * vec.lanes)
+
+    made = constant(0)
+    if machine(context).arch == "aarch64":
+        for first in range(0, 16, 4):  # an index beyond the four rows gives 0
+            seen = call(b, "llvm.aarch64.neon.tbl4.v16i8", vec.ir, *rows[first : first + 4], x)
+            made, x = b.or_(made, seen), b.sub(x, constant(64))
+    else:
+        name = {32: "llvm.x86.avx2.pshuf.b", 64: "llvm.x86.avx512.pshuf.b.512"}[vec.lanes]
+        for row in rows:  # an index of 128 or more gives 0: those beyond the row are raised to that
+            index = call(b, f"llvm.uadd.sat.v{vec.lanes}i8", vec.ir, x, constant(0x70))
+            repeated = shuffle(b, row, [i % 16 for i in range(vec.lanes)])
+            made, x = b.or_(made, call(b, name, vec.ir, repeated, index)), b.sub(x, constant(16))
+    return pack(b, vec, [made])

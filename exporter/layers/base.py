@@ -12,6 +12,8 @@ import numpy as np
 
 from edge_rt.errors import AuthoringError, GraphError, SymbolicDimError
 from exporter.authoring import scope as scopes
+from exporter.authoring.exported import traces
+from exporter.authoring.function import Function
 from exporter.authoring.ops import math
 from exporter.authoring.ops.array import shape
 from exporter.authoring.structure import flatten, map_leaves
@@ -21,6 +23,7 @@ from exporter.layers import context, symbolic
 from exporter.layers.arguments import as_shape, converted, shapes_for, signature_of, tensors_in
 from exporter.layers.names import unique_name
 from exporter.layers.serialization import deserialize, serialize
+from exporter.layers.serving import Specs, serving_function, specs_of
 from exporter.layers.spec import check_inputs
 from exporter.layers.weights import Weights, scalars
 
@@ -53,6 +56,9 @@ class Layer(Weights):
     """(weight, regulariser, constraint)."""
     _build_shapes: dict[str, Any] | None
     """The arguments of `build`."""
+    _call_specs: Specs | None
+    """What the first call got."""
+    _serving: Function | None
     _is_building: bool
     _is_built: bool
 
@@ -62,7 +68,7 @@ class Layer(Weights):
         layer._inbound_nodes = []
         layer._losses = []
         layer._regularized = []
-        layer._build_shapes = None
+        layer._build_shapes = layer._call_specs = layer._serving = None
         layer._is_building = False
         layer._is_built = False
         layer.supports_masking = cls.compute_mask is not Layer.compute_mask
@@ -99,6 +105,11 @@ class Layer(Weights):
 
     @property
     def compute_dtype(self) -> str:
+        return self.dtype
+
+    @property
+    def input_dtype(self) -> str:
+        """The dtype of inputs where nothing says which."""
         return self.dtype
 
     @property
@@ -176,10 +187,11 @@ class Layer(Weights):
         """The layer's output. Raises AuthoringError for inputs that the layer does not take."""
         if symbolic.holds_functional(args, kwargs):
             return symbolic.record(self, args, kwargs)
-        given = converted((args, kwargs), self.compute_dtype if self.autocast else None)
-        call = type(self).call
+        args, kwargs = converted((args, kwargs), self.compute_dtype if self.autocast else None)
+        signature = signature_of(type(self).call)
+        always = {n: kwargs.pop(n) for n in ("training", "mask") if n in kwargs and not _takes(signature, n)}
         try:
-            bound = signature_of(call).bind(*given[0], **given[1])
+            bound = signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"layer '{self.name}': {error}") from None
         arguments = {name: x for name, x in bound.arguments.items() if name != "training"}
@@ -189,7 +201,7 @@ class Layer(Weights):
         if not self.built and type(self).build is not Layer.build:
             self.build(**shapes_for(type(self).build, tensors, self.name))
             self._check(first)
-        training = self._resolve_training(bound)
+        training = self._resolve_training(bound, always.get("training"))
         mask = self._fill_masks(bound, tensors)
         if context.is_outermost():
             self._clear_losses()
@@ -209,11 +221,11 @@ class Layer(Weights):
         if self.input_spec is not None:
             check_inputs(self.name, self.input_spec, inputs)
 
-    def _resolve_training(self, bound: inspect.BoundArguments) -> bool | None:
+    def _resolve_training(self, bound: inspect.BoundArguments, given: bool | None) -> bool | None:
         """`training` of this call, also entered in its arguments if it takes one: what is given, else that of the layer
         around, else the default."""
         parameter = bound.signature.parameters.get("training")
-        value = bound.arguments.get("training")
+        value = bound.arguments.get("training", given)
         if value is None:
             value = context.training()
         if value is None and parameter is not None and parameter.default is not parameter.empty:
@@ -267,6 +279,8 @@ class Layer(Weights):
         if self._build_shapes is None and tensors:
             first = next(iter(tensors.values()))
             self._build_shapes = {"input_shape": map_leaves(lambda _, x: x.shape, first)}
+        if self._call_specs is None:
+            self._call_specs = specs_of(tensors)
         self._is_built = True
 
     # ---- masks ------------------------------------------------------------------------------------------------------
@@ -376,6 +390,38 @@ class Layer(Weights):
         """A layer with this config: the inverse of `get_config`. The weights are new."""
         return cls(**{name: deserialize(x) for name, x in config.items()})
 
+    # ---- exporting --------------------------------------------------------------------------------------------------
+
+    def exported_functions(self) -> dict[str, Any]:
+        """The class's Functions, and the call as it is exported, once it was asked for."""
+        own = self._own_functions()
+        return {**own, "__call__": self._serving} if self._serving is not None else own
+
+    def _own_functions(self) -> dict[str, Any]:
+        return {name: f for name, f in super().exported_functions().items() if f is not self._serving}
+
+    def exported_signatures(self) -> dict[str, Any] | None:
+        """The call, for what the first call got; None where the class has Functions that are traced.
+
+        Raises AuthoringError before the first call.
+        """
+        if any(traces(f) for f in self._own_functions().values()):
+            return None
+        if self._serving is None:
+            specs = self.input_specs()
+            if specs is None:
+                raise AuthoringError(f"layer '{self.name}' was never called: call it once, so that its inputs are known")
+            self._serving = serving_function(self, specs)
+        return {"serving_default": self._serving}
+
+    def input_specs(self) -> Specs | None:
+        """TensorSpecs, or structures of them, by parameter of `call`; None before the first call."""
+        return self._call_specs
+
+    def _named_outputs(self, outputs: Any) -> Any:
+        """The outputs in the structure in which they are exported."""
+        return outputs
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
@@ -414,6 +460,11 @@ def _placeholders(shapes: Shape, dtype: str) -> Any:
     if isinstance(shapes, list):
         return [_placeholders(shape, dtype) for shape in shapes]
     return symbolic.placeholder(shapes, dtype)
+
+
+def _takes(signature: inspect.Signature, name: str) -> bool:
+    parameters = signature.parameters
+    return name in parameters or any(p.kind is p.VAR_KEYWORD for p in parameters.values())
 
 
 def _masks(structure: Any) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from edge_rt.errors import AuthoringError
 from edge_rt.types import DType
+from exporter.authoring.module import Module
 from exporter.authoring.tensor import EagerTensor
 
 T = TypeVar("T", bound=Callable[..., Any])
@@ -22,6 +23,30 @@ PUBLIC = ("layers", "models", "initializers", "activations", "regularizers", "co
 _REGISTERED: dict[str, Any] = {}
 _REGISTERED_NAMES: dict[Any, str] = {}
 _CUSTOM: list[Mapping[str, Any]] = []
+
+
+class _Shared:
+    """While something is written or read: objects by number, so that one that occurs twice is made once."""
+
+    def __init__(self) -> None:
+        self.written: dict[int, tuple[int, Any]] = {}
+        self.read: dict[int, Any] = {}
+
+
+_SHARED: list[_Shared] = []
+
+
+@contextmanager
+def sharing() -> Iterator[_Shared]:
+    """What is written, or read, inside is one whole: layers that occur several times in it stay one object."""
+    if _SHARED:
+        yield _SHARED[-1]
+        return
+    _SHARED.append(_Shared())
+    try:
+        yield _SHARED[-1]
+    finally:
+        _SHARED.pop()
 
 
 def register_serializable(package: str = "Custom", name: str | None = None) -> Callable[[T], T]:
@@ -84,7 +109,11 @@ def serialize_object(x: Any) -> dict[str, Any]:
     kind = type(x)
     module = _room_of(kind)
     name = _REGISTERED_NAMES.get(kind, None if module else kind.__name__)
-    return {"module": module, "class_name": kind.__name__, "config": serialize(x.get_config()), "registered_name": name}
+    with sharing() as shared:
+        made = {"module": module, "class_name": kind.__name__, "config": serialize(x.get_config()), "registered_name": name}
+        if isinstance(x, Module):
+            made["shared_object_id"] = shared.written.setdefault(id(x), (len(shared.written), x))[0]
+    return made
 
 
 def _serialize_function(x: Any) -> Any:
@@ -112,7 +141,7 @@ def deserialize(data: Any, custom_objects: Mapping[str, Any] | None = None) -> A
 
     Raises AuthoringError for a class or function that is not known.
     """
-    with custom_object_scope(custom_objects):
+    with custom_object_scope(custom_objects), sharing():
         return _made(data)
 
 
@@ -134,7 +163,13 @@ def _made(data: Any) -> Any:
     kind = named(data.get("registered_name") or name, "class", data.get("module"))
     if not hasattr(kind, "from_config"):
         raise AuthoringError(f"'{name}' has no from_config")
-    return kind.from_config(config)
+    number = data.get("shared_object_id")
+    if number is None:
+        return kind.from_config(config)
+    known = _SHARED[-1].read
+    if number not in known:
+        known[number] = kind.from_config(config)
+    return known[number]
 
 
 def is_object(data: Any) -> bool:

@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 class Weights(Module):
     """A module whose variables are in Keras's order. `weights` are the variables without those of metrics."""
 
-    _untracked = frozenset({"_constructed", "_inbound_nodes", "_losses", "_regularized", "_build_shapes"})
+    _untracked = frozenset({"_constructed", "_inbound_nodes", "_losses", "_regularized", "_build_shapes", "_call_specs"})
 
     @property
     def trainable(self) -> bool:
