@@ -172,7 +172,8 @@ def direct_tiles(target):
     run(format, rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row): as TileSet.run,
     but for source, (b, scale, zero, block, blocks, k, first) as `decoder` takes them.
     """
-    widest = {16: {1: 4, 4: 4}, 8: {1: 4, 2: 2}, 4: {1: 4, 2: 2}}[target.lanes]
+    # Scales and zero points take registers as well: one panel at a time, but where they are wide.
+    widest = {1: 4, 4: 4} if target.lanes == 16 else {1: 4}
     half, int8, int4 = (TileSet(make, target.lanes, widest) for make in (half_tile, word_tile(8), word_tile(4)))
     run_half, run_int8, run_int4 = half.run, int8.run, int4.run
 
