@@ -6,9 +6,21 @@ from importlib import import_module
 from typing import Any
 
 _NAMES = {
+    "activation_layers": "Activation ELU LeakyReLU PReLU ReLU Softmax",
     "base": "Layer",
+    "batch_norm": "BatchNormalization",
     "dense": "Dense",
+    "dropout": (
+        "ActivityRegularization AlphaDropout Dropout GaussianDropout GaussianNoise SpatialDropout1D SpatialDropout2D "
+        "SpatialDropout3D"
+    ),
+    "embedding": "Embedding",
+    "lambda_layer": "Lambda",
+    "merging": "Add Average Concatenate Dot Maximum Merge Minimum Multiply Subtract",
+    "norms": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",
     "operator": "Operator",
+    "reshaping": "Flatten Identity Permute RepeatVector Reshape",
+    "scaling": "Normalization Rescaling",
     "spec": "InputSpec",
 }
 """Public names by file; each file is imported when one is first used."""
