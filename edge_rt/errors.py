@@ -28,7 +28,7 @@
     │   └── CheckpointError         a checkpoint that is damaged, or does not fit the objects
     ├── ImporterError               a source model that cannot be read
     │   └── UnsupportedError        operators or types this project does not support; lists them all
-    ├── DeviceError                 a board that is not known, a profile that is not well formed, or a model that does not fit
+    ├── DeviceError                 a board that is not known, a malformed profile, a model that does not fit
     └── VerificationError           outputs differ from the source model's
 """
 
