@@ -184,3 +184,55 @@ def _general(before: TensorType, after: TensorType, name: str) -> TensorType:
     pairs = enumerate(zip(before.shape, after.shape))
     dims: list[Dim] = [a if a == b else symbol(f"{name}.{i}") for i, (a, b) in pairs]
     return TensorType(before.dtype, dims)
+
+
+def scan(step: Callable[[Any, Any], Any], xs: Any, states: Any, reverse: bool = False, name: str = "scan") -> Any:
+    """(outputs, states): step(x, states) -> (output, states) for each slice x along the first axis of the tensors in xs.
+
+    xs, states, output: structures of tensors; outputs are stacked along a new first axis, by place in xs. states keep their
+    types. reverse: from the last slice to the first. A step must not assign to variables. Eagerly there must be a slice.
+    """
+    scope = scopes.current()
+    xs, states = (map_leaves(lambda _, x: convert_to_tensor(x), tree) for tree in (xs, states))
+    if not any(isinstance(x, SymbolicTensor) for x in flatten((xs, states))):
+        return _steps(step, xs, states, reverse)
+    if scope is None:
+        raise TracingError("scan: a symbolic tensor was given outside of the trace that it belongs to")
+    block = _Block(scope, f"{name}/body")
+    inner = block.scope
+    before = [x.type for x in flatten(states)]
+    own = [inner.input(f"state_{i}", t) for i, t in enumerate(before)]
+    slices = [TensorType(x.type.dtype, None if x.type.shape is None else x.type.shape[1:]) for x in flatten(xs)]
+    parts = [inner.input(f"x_{i}", t) for i, t in enumerate(slices)]
+    given = map_leaves(_reader(parts, inner), xs), map_leaves(_reader(own, inner), states)
+    output, after = block.run(lambda: step(*given))
+    if _form(after) != _form(states) or inner.assigned:
+        raise AuthoringError("scan: a step must give states in the structure that it gets, and assign to no variable")
+    block.leave([*_values(flatten(after), inner), *_values(flatten(output), inner)])
+    captured = _close([block])
+    turned = (1,) * len(parts) if reverse else ()
+    made = _many(
+        scope.graph.add(
+            "Scan", *_values(flatten(states), scope), *_values(flatten(xs), scope), *captured, name=scopes.scoped(name),
+            body=inner.graph, carried=len(own), num_scan_inputs=len(parts), scan_input_directions=turned,
+            scan_output_directions=(1,) * len(flatten(output)) if reverse else (),
+        )
+    )  # fmt: skip
+    last = map_leaves(_reader(made[: len(own)], scope), states)
+    return map_leaves(_reader(made[len(own) :], scope), output), last
+
+
+def _steps(step: Callable[[Any, Any], Any], xs: Any, states: Any, reverse: bool) -> Any:
+    """`scan` of what is concrete."""
+    from exporter.authoring.ops.array import stack
+
+    count = flatten(xs)[0].shape[0]
+    if not count:
+        raise AuthoringError("scan: there must be at least one slice")
+    rows = []
+    for i in range(count)[:: -1 if reverse else 1]:
+        output, states = step(map_leaves(lambda _, x: x[i], xs), states)  # noqa: B023
+        rows.append(output)
+    columns = zip(*map(flatten, rows[:: -1 if reverse else 1]))
+    stacked = iter([stack(column) for column in columns])
+    return map_leaves(lambda _, __: next(stacked), rows[0]), states

@@ -26,6 +26,7 @@ from exporter.passes.fuse_elementwise import fuse_elementwise
 from exporter.passes.fuse_epilogues import fuse_epilogues
 from exporter.passes.gather_before_decoding import gather_before_decoding
 from exporter.passes.gather_one_hot_rows import gather_one_hot_rows
+from exporter.passes.hoist_channel_constants import hoist_channel_constants
 from exporter.passes.hoist_scale import hoist_scale
 from exporter.passes.inline_if import inline_if
 from exporter.passes.integer_products import integer_products
@@ -100,6 +101,7 @@ PIPELINE: tuple[Stage, ...] = (
         expand_global_pool,
         fold_pad,
         hoist_scale,
+        hoist_channel_constants,
         fold_scale_and_shift,
     ),
     (

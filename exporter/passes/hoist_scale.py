@@ -32,9 +32,11 @@ def hoist_scale(graph: Graph) -> int:
             continue
         source = path[-1].inputs[0]
         constant = next(v for v in node.inputs if v is not None and v is not x)
-        if source is None or not constant.is_constant:
+        if source is None or constant.data is None:
             continue
-        scaled = graph.add(node.op, source, constant, before=path[-1], name=node.name)
+        # A vector of equal numbers counts as one number, but fits only the shape here.
+        number = graph.constant(constant.data.reshape(-1)[0], constant.name)
+        scaled = graph.add(node.op, source, number, before=path[-1], name=node.name)
         graph.set_input(path[-1], 0, scaled)
         replace(graph, node, x)
         changes += 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
@@ -37,6 +38,14 @@ def test_behind_a_convolution():
     g.output(g.add("Mul", g.add("Flatten", y), g.number(2)), "y")
     fires(hoist_scale, g, times=1)
     assert ops(g) == ["Conv", "Mul", "Flatten"]
+
+
+def test_a_vector_of_equal_numbers():
+    g = Net()
+    y = g.add("Transpose", g.add("Conv", g.x("n", 3, 5, 5), g.w(4, 3, 3, 3)), perm=(0, 2, 3, 1))
+    g.output(g.add("Mul", y, g.constant(np.full(4, 2, np.float32))), "y")
+    fires(hoist_scale, g, times=1)
+    assert ops(g) == ["Conv", "Mul", "Transpose"]
 
 
 def test_stays():
