@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exporter.layers.base import Layer
 from exporter.layers.serialization import sharing
 from exporter.models.config import network_config, network_of
 from exporter.models.model import Model
-from exporter.models.network import Network
 
 
 class Functional(Model):
@@ -24,15 +22,6 @@ class Functional(Model):
         super().__init__(inputs, outputs, name=name, dtype=dtype)
         if not trainable:
             self.trainable = False
-
-    def _connect(self, network: Network) -> None:
-        super()._connect(network)
-        # Checkpoints and bundles know a layer by its position here.
-        vars(self)["layers"] = list(network.layers)
-
-    @property
-    def layers(self) -> list[Layer]:
-        return list(vars(self)["layers"])
 
     def get_config(self) -> dict[str, Any]:
         """Name and `trainable`, and the layers with their calls."""

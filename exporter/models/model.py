@@ -50,6 +50,8 @@ class Model(Layer):
     def _connect(self, network: Network) -> None:
         """Makes the model the given network."""
         self._network = network
+        # Checkpoints and bundles know a layer by its position here. A Sequential has a list of its own, without the input.
+        vars(self).setdefault("layers", list(network.layers))
         self._call_specs = self._serving = None
         self.autocast, self.supports_masking, self.built = False, True, True
 

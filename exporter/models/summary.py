@@ -104,6 +104,7 @@ def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int)
     inner = width - 3 * len(columns) - 1
     parts = sum(c.share for c in columns)
     widths = [max(len(c.title), inner * c.share // parts) for c in columns]
+    widths[0] = max(len(columns[0].title), widths[0] - (sum(widths) - inner))
 
     def rule(left: str, line: str, middle: str, right: str) -> str:
         return left + middle.join(line * (w + 2) for w in widths) + right
