@@ -5,12 +5,29 @@
     outputs = model.run({"image": array})
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from edge_rt import errors
-from edge_rt.model import Memory, Model, load
-from edge_rt.resources import resource
+from edge_rt.model import Model, load
 from edge_rt.session import Session
 from edge_rt.signature import Signature, TensorInfo
+
+if TYPE_CHECKING:
+    from edge_rt.memory import Memory
+    from edge_rt.resources import resource
 
 __version__ = "0.1.0"
 
 __all__ = ["Memory", "Model", "Session", "Signature", "TensorInfo", "errors", "load", "resource"]
+
+
+_LATER = {"Memory": "edge_rt.memory", "resource": "edge_rt.resources"}
+"""What is loaded when a program first asks for it, since most do not."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    found = globals()[name] = getattr(import_module(_LATER[name]), name)
+    return found

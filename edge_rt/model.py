@@ -6,13 +6,12 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_rt import bundle as bundles
 from edge_rt import native
-from edge_rt.bound import BoundCall
 from edge_rt.errors import ClosedError, InputError, MemoryLimitError, ModelError, SignatureError
 from edge_rt.plan import Plan
 from edge_rt.runner import Runner
@@ -20,18 +19,12 @@ from edge_rt.session import Session
 from edge_rt.signature import Signature, TensorInfo
 
 if TYPE_CHECKING:
+    from edge_rt.bound import BoundCall
+    from edge_rt.memory import Memory
     from edge_rt.printing import PlanTable
 
 Array = np.ndarray[Any, Any]
 BACKENDS = ("auto", "cpu", "reference")
-
-
-class Memory(NamedTuple):
-    """Bytes a model uses. arena is None while it depends on sizes that only a call tells; see Model.memory_for."""
-
-    arena: int | None
-    weights: int
-    state: int
 
 
 def load(
@@ -119,12 +112,12 @@ class Model:
         arenas = [self._static_arena(s) for s in self.signatures.values()]
         known = [a for a in arenas if a is not None]
         arena = max(known, default=0) if len(known) == len(arenas) else None
-        return Memory(arena, self._weights(), sum(a.nbytes for a in self.initial_state.values()))
+        return self._memory(arena)
 
     def memory_for(self, shapes: Mapping[str, Sequence[int]], signature: str | None = None) -> Memory:
         """Memory when the inputs have these shapes."""
         table = self.plan(shapes, signature)
-        return Memory(table.arena, self._weights(), sum(a.nbytes for a in self.initial_state.values()))
+        return self._memory(table.arena)
 
     def plan(
         self,
@@ -276,6 +269,11 @@ class Model:
         if limit is None:
             return float("inf")
         return float(limit - self._weights() - sum(a.nbytes for a in self.initial_state.values()))
+
+    def _memory(self, arena: int | None) -> Memory:
+        from edge_rt.memory import Memory
+
+        return Memory(arena, self._weights(), sum(a.nbytes for a in self.initial_state.values()))
 
     def _weights(self) -> int:
         unique = {

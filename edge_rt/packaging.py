@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from edge_rt import bundle
 from edge_rt.errors import ModelError, TargetError
-from edge_rt.native.cache import PACKAGE, is_checkout, source_fingerprint
+from edge_rt.native.cache import PACKAGE, source_fingerprint
 from edge_rt.native.host import can_compile
 from edge_rt.native.image import read_header
-from edge_rt.native.library import PACKS
+from edge_rt.native.library import pack_path
+from edge_rt.native.package import is_checkout
 from edge_rt.targets import TARGETS, Target
 
 LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py"})
@@ -104,7 +105,7 @@ def pack(target: Target, progress: Callable[[str], None] | None = None) -> bytes
     """The image of all kernels for a target: what ships with this installation, or compiled now where numba is there and
     the sources are newer. progress: called with each kernel's symbol before it is compiled.
     """
-    path = PACKS / f"{target.name}.image"
+    path = Path(pack_path(target))
     if path.exists():
         data = path.read_bytes()
         if not is_checkout() or read_header(data, str(path)).sources == source_fingerprint():

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_rt.bound import BoundCall
 from edge_rt.errors import InputError
-from edge_rt.interpreter import evaluate
 from edge_rt.prepared import Prepared
 from edge_rt.runner import Runner
 from edge_rt.signature import Signature
 
 if TYPE_CHECKING:
+    from edge_rt.bound import BoundCall
     from edge_rt.model import Model
 
 Array = np.ndarray[Any, Any]
@@ -69,6 +68,8 @@ class Session:
 
         shapes: of the inputs with symbolic sizes. Raises InputError if sizes are missing or depend on contents.
         """
+        from edge_rt.bound import BoundCall
+
         return BoundCall(self._model, self._model.entry(signature), shapes or {}, self._state, self._lock)
 
     @property
@@ -98,6 +99,8 @@ class Session:
 
     def _execute(self, entry: Signature, arrays: Sequence[Array], signature: str | None) -> list[Array]:
         if self._model.backend == "reference":
+            from edge_rt.interpreter import evaluate
+
             state = {s.name: self._state[s.name] for s in entry.graph.variables}
             made = evaluate(entry.graph, arrays, state)
             for name, value in state.items():

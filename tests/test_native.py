@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import struct
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from edge_rt import codegen
 from edge_rt.codegen import build_image
 from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.lowering.executor import RUN_PROGRAM, STOP_TEAM
+from edge_rt.native.cache import source_fingerprint
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.image import CODE_OFFSET
@@ -149,7 +151,7 @@ def empty_cache(image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def build(target: Any, symbols: list[str]) -> dict[str, bytes]:
         compiled.append(" ".join(symbols))
-        return {symbol: with_header(image, sources=host_module.source_fingerprint()) for symbol in symbols}
+        return {symbol: with_header(image, sources=source_fingerprint()) for symbol in symbols}
 
     monkeypatch.setenv("EDGE_RT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(library_module, "PACKS", tmp_path / "packs")
@@ -205,7 +207,7 @@ def test_a_foreign_image_in_the_cache_is_rebuilt(empty_cache: list[str], tmp_pat
 def test_a_pack_comes_first_unless_the_sources_changed(empty_cache: list[str], image: bytes, tmp_path: Path) -> None:
     packs = tmp_path / "packs"
     packs.mkdir()
-    (packs / f"{HOST.name}.image").write_bytes(with_header(image, sources=host_module.source_fingerprint()))
+    (packs / f"{HOST.name}.image").write_bytes(with_header(image, sources=source_fingerprint()))
     assert load_again().origin.startswith(str(packs))
     load_again().address("run_program")
     assert empty_cache == []
@@ -221,7 +223,7 @@ def test_a_pack_comes_first_unless_the_sources_changed(empty_cache: list[str], i
 def test_without_numba_and_packs_the_error_says_what_to_install(
     empty_cache: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(TargetError, match=r"Install the wheel of edge-rt, .* pip install 'edge-rt\[jit\]'"):
         load_again()
 
@@ -253,7 +255,7 @@ assert native.library().address("run_program")
 
 
 def test_a_pack_in_a_zip_is_run_from_memory(image: bytes, tmp_path: Path) -> None:
-    package = Path(library_module.PACKAGE)
+    package = Path(library_module.FOLDER)
     archive = tmp_path / "site.zip"
     with zipfile.ZipFile(archive, "w") as z:
         for path in package.rglob("*.py"):

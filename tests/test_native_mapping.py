@@ -187,8 +187,8 @@ def test_a_process_forked_while_another_thread_compiles(image: Path, tmp_path: P
     program = f"""
 import threading, time
 from edge_rt import codegen, native
-from edge_rt.native import host, library
-from edge_rt.native.cache import locked
+from edge_rt.native import library
+from edge_rt.native.cache import locked, source_fingerprint
 library.PACKS = Path({str(tmp_path / "none")!r})
 data = Path(path).read_bytes()
 started = threading.Event()
@@ -198,7 +198,7 @@ def build(target, symbols):
     return {{symbol: host_image for symbol in symbols}}
 from edge_rt.native.image import CODE_OFFSET, read_header, write_image
 header = read_header(data, "image")
-host_image = write_image(header.target, header.requires, header.symbols, data[CODE_OFFSET:], host.source_fingerprint())
+host_image = write_image(header.target, header.requires, header.symbols, data[CODE_OFFSET:], source_fingerprint())
 codegen.build_kernels = build
 thread = threading.Thread(target=lambda: native.team(native.library(), 1))
 thread.start()

@@ -6,7 +6,7 @@ In the tensor table: "f16", or [name, axis, scale, zero] with a name of INTEGERS
 from __future__ import annotations
 
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -20,19 +20,26 @@ INTEGERS = {"int8": 8, "int4": 4}
 """Bits of an element."""
 
 
-class Encoded(NamedTuple):
+class Encoded:
     """A float32 tensor as it is stored: as float16, or as integers q that stand for (q - zero) * scale along an axis.
 
     name: "f16", "int8" or "int4". shape: of the tensor. stored: float16 or int8 of that shape; for int4 uint8, see
     `pack_int4`. scale: float32[size of the axis]; zero: int8 of that shape, or None for zeros.
     """
 
-    name: str
-    shape: tuple[int, ...]
-    stored: Array
-    axis: int = 0
-    scale: Array | None = None
-    zero: Array | None = None
+    __slots__ = ("axis", "name", "scale", "shape", "stored", "zero")
+
+    def __init__(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        stored: Array,
+        axis: int = 0,
+        scale: Array | None = None,
+        zero: Array | None = None,
+    ) -> None:
+        self.name, self.shape, self.stored = name, shape, stored
+        self.axis, self.scale, self.zero = axis, scale, zero
 
     @property
     def nbytes(self) -> int:

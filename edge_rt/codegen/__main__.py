@@ -26,7 +26,7 @@ def main(arguments: list[str] | None = None) -> int:
     which.add_argument("--target", choices=sorted(TARGETS), help="the CPU family to compile for")
     which.add_argument("--all", action="store_true", help="compile for all CPU families")
     build.add_argument(
-        "--out", type=Path, help=f"file to write (with --all: folder); default: {PACKS.name}/ inside the package"
+        "--out", type=Path, help="file to write (with --all: folder); default: packs/ inside the package"
     )
     build.set_defaults(function=_build)
     host = commands.add_parser("host", help="compile all kernels for this machine into its cache")
@@ -61,7 +61,7 @@ def _host(given: argparse.Namespace) -> int:
 def _build(given: argparse.Namespace) -> int:
     names = sorted(TARGETS) if given.all else [given.target]
     for name in names:
-        path = (given.out or PACKS) / f"{name}.image" if given.all or given.out is None else given.out
+        path = Path(given.out or PACKS) / f"{name}.image" if given.all or given.out is None else given.out
         start = time.perf_counter()
         image = build_image(TARGETS[name])
         write_atomic(path, image)

@@ -10,8 +10,6 @@ import numpy as np
 
 from edge_rt.lowering._layout import MAX_DIMS, broadcast_strides, dense_strides, front_padded, merge
 from edge_rt.lowering._spec import Alias, Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
-from edge_rt.ops.arrange import padding_source
-from edge_rt.ops.move import sliced
 
 COPY = {
     size: KernelSpec(f"copy_{size}", f"x:{t}* out:{t}* table:i64*")
@@ -165,6 +163,8 @@ def split(node: BoundNode) -> Lowered:
 @lowers("Slice")
 def slice_(node: BoundNode) -> Lowered:
     """Where starts, axes and steps are known."""
+    from edge_rt.ops.move import sliced
+
     shape, target = node.type(0).static_shape, node.outputs[0].static_shape
     starts, ends, axes, steps = (node.values[i] if node.has(i) else None for i in (1, 2, 3, 4))
     if starts is None or ends is None or (node.has(3) and axes is None) or (node.has(4) and steps is None):
@@ -250,6 +250,8 @@ def pad(node: BoundNode) -> Lowered:
         return _filled_around(node, In(2) if node.has(2) else Table(np.zeros(1, dtype), dtype), before)
     if not node.outputs[0].size:
         return []
+    from edge_rt.ops.arrange import padding_source
+
     sources = [padding_source(d, b, a, node.attrs.mode) for d, b, a in zip(shape, before, after)]
     stretches = [list(segments(source.tolist())) for source in sources]
     if math.prod(map(len, stretches)) > 81:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -56,13 +56,13 @@ def balanced(size: int, most: int, multiple: int) -> int:
     return ceil_div(ceil_div(size, ceil_div(size, most)), multiple) * multiple
 
 
-class Compact(NamedTuple):
+class Compact:
     """What panels that are not f32 need: see GEMM_F32; block 0 for all of k."""
 
-    format: int = PLAIN
-    scale: Arg = 0
-    zero: Arg = 0
-    block: int = 0
+    __slots__ = ("block", "format", "scale", "zero")
+
+    def __init__(self, format: int = PLAIN, scale: Arg = 0, zero: Arg = 0, block: int = 0) -> None:
+        self.format, self.scale, self.zero, self.block = format, scale, zero, block
 
 
 def compact_of(node: BoundNode) -> Compact:

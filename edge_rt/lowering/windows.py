@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import parts_for
@@ -39,14 +38,14 @@ def even(size: int, most: int) -> int:
     return ceil_div(size, ceil_div(size, most))
 
 
-class Windows(NamedTuple):
+class Windows:
     """table: for the kernel. blocks: of output pixels. scratch: bytes for each part, 0 where nothing is copied. k_block: the
     most numbers of a segment that are summed before moving on."""
 
-    table: list[int]
-    blocks: int
-    scratch: int
-    k_block: int
+    __slots__ = ("blocks", "k_block", "scratch", "table")
+
+    def __init__(self, table: list[int], blocks: int, scratch: int, k_block: int) -> None:
+        self.table, self.blocks, self.scratch, self.k_block = table, blocks, scratch, k_block
 
     @property
     def most_parts(self) -> int:

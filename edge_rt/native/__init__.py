@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 
-from edge_rt.native.cores import default_threads
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.library import Library
 from edge_rt.native.team import Team
@@ -21,11 +20,14 @@ def team(library: AnyLibrary, threads: int | None = None) -> Team:
     """The process's thread team of this size, which all models that want one share; by default as large as the process
     has cores to use. It lasts as long as somebody holds it.
     """
-    count = default_threads() if threads is None else threads
+    if threads is None:
+        from edge_rt.native.cores import default_threads
+
+        threads = default_threads()
     with _lock:
-        found = _teams.get((id(library), count))
+        found = _teams.get((id(library), threads))
         if found is None:
-            found = _teams[id(library), count] = Team(library, count)
+            found = _teams[id(library), threads] = Team(library, threads)
         return found
 
 

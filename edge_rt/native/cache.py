@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parent.parent
+from edge_rt.native.package import FOLDER
+
+PACKAGE = Path(FOLDER)
 
 
 def cache_folder() -> Path:
@@ -42,11 +44,6 @@ def locked(path: Path) -> Iterator[None]:
             yield
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)  # closing is not enough: a process forked meanwhile holds the file open
-
-
-def is_checkout() -> bool:
-    """Whether this is a source tree, whose files may change after packs were built, and not an installed package."""
-    return (PACKAGE.parent / "pyproject.toml").exists()
 
 
 def source_fingerprint() -> str:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 from edge_rt.errors import CodeImageError
-from edge_rt.native.cache import PACKAGE
 from edge_rt.native.features import cpu_architecture, cpu_features, require
 from edge_rt.native.image import Header
 from edge_rt.native.mapping import map_bytes, map_file
+from edge_rt.native.package import FOLDER
 from edge_rt.targets import TARGETS, Target
 
-PACKS = PACKAGE / "packs"
+PACKS = os.path.join(FOLDER, "packs")
 """Images that ship with the package, one per target."""
 
 
@@ -53,7 +53,7 @@ class Library:
         return self.base + offset
 
     @staticmethod
-    def open(path: Path) -> Library:
+    def open(path: str | os.PathLike[str]) -> Library:
         """Maps an image file of one's choice, if this CPU can run it."""
         return Library(*map_file(path), str(path), cpu_features())
 
@@ -66,19 +66,24 @@ class Library:
         return f"Library({self.target} from {self.origin}, {len(self.header.symbols)} kernels)"
 
 
+def pack_path(target: Target) -> str:
+    """Where the image for a target lies, if this installation has one."""
+    return os.path.join(PACKS, f"{target.name}.image")
+
+
 def find_pack(target: Target, features: frozenset[str]) -> Library | None:
     """The image that ships with the package. A damaged one is an error, since nobody may have changed it."""
-    path = PACKS / f"{target.name}.image"
+    path = pack_path(target)
     try:
         mapped = map_file(path)
     except (FileNotFoundError, NotADirectoryError):
         loader: Any = sys.modules["edge_rt"].__loader__
         try:
-            data = loader.get_data(str(path))  # of a zip, if the package is in one
+            data = loader.get_data(path)  # of a zip, if the package is in one
         except (AttributeError, OSError):
             return None
-        mapped = map_bytes(data, str(path))
+        mapped = map_bytes(data, path)
     header = mapped[1]
     if header.target != target.name:
         raise CodeImageError(f"{path}: holds code for {header.target}, its name says {target.name}")
-    return Library(*mapped, str(path), features)
+    return Library(*mapped, path, features)

@@ -12,7 +12,6 @@ import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.native.image import CODE_OFFSET, Header, check_code, read_header
@@ -31,12 +30,12 @@ _ALLOW = "allow this process to map files with PROT_READ and PROT_EXEC (under SE
 _REFERENCE = 'edge_rt.load(..., backend="reference"), which needs no machine code and is slow'
 
 
-def map_file(path: Path) -> tuple[int, Header]:
+def map_file(path: str | os.PathLike[str]) -> tuple[int, Header]:
     """Maps an image file, or the copy that $EDGE_RT_CODE asks for; (address of its code, header).
 
     Raises FileNotFoundError, CodeImageError if the file is damaged, TargetError if the system refuses the mapping.
     """
-    where = str(path)
+    where = os.fspath(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not os.environ.get(VARIABLE):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -30,15 +30,25 @@ class WindowAttrs(Attrs):
     strides = Ints(())
 
 
-class Geometry(NamedTuple):
-    """One entry per spatial axis; sizes and pads may be symbolic."""
+class Geometry:
+    """One entry per spatial axis; sizes and pads may be symbolic. Iterates over its tuples, in the order of arguments."""
 
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    begin: tuple[Any, ...]
-    end: tuple[Any, ...]
-    out: tuple[Any, ...]
+    __slots__ = ("begin", "dilations", "end", "kernel", "out", "strides")
+
+    def __init__(
+        self,
+        kernel: tuple[int, ...],
+        strides: tuple[int, ...],
+        dilations: tuple[int, ...],
+        begin: tuple[Any, ...],
+        end: tuple[Any, ...],
+        out: tuple[Any, ...],
+    ) -> None:
+        self.kernel, self.strides, self.dilations = kernel, strides, dilations
+        self.begin, self.end, self.out = begin, end, out
+
+    def __iter__(self) -> Iterator[tuple[Any, ...]]:
+        return iter((self.kernel, self.strides, self.dilations, self.begin, self.end, self.out))
 
 
 def at(items: Sequence[Any], index: int) -> Any:

@@ -106,7 +106,7 @@ def _average_pool(attrs: Any, x: Array) -> Any:
     counted = np.ones(x.shape[2:], np.float32)
     if attrs.count_include_pad:
         counted = np.pad(counted, list(zip(g.begin, g.end)), constant_values=1)
-        within = g._replace(begin=(0,) * len(g.out))
+        within = Geometry(g.kernel, g.strides, g.dilations, (0,) * len(g.out), g.end, g.out)
         counts = _sum_windows(padded(counted, within, 0), g)
     else:
         counts = _sum_windows(padded(counted, g, 0), g)
