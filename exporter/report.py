@@ -67,7 +67,8 @@ class Report:
         lines = [f"{self.source} -> {self.path}" if self.path else self.source]
         lines += [f"  input   {t}" for t in self.inputs]
         lines += [f"  output  {t}" for t in self.outputs]
-        lines.append(f"  {count(self.parameters)} parameters, {count(self.macs)} multiply-adds a run")
+        macs = count(self.macs) if len(str(self.macs)) <= MOST_MACS else "a number, which depends on the input sizes, of"
+        lines.append(f"  {count(self.parameters)} parameters, {macs} multiply-adds a run")
         lines.append(f"  {_ops(self.ops_before)}")
         if self.path:
             lines.append(f"  now {_ops(self.ops_after)}")
@@ -143,6 +144,10 @@ def constants(graph: Graph) -> list[Any]:
 def count_parameters(graph: Graph) -> int:
     """Elements of float and 8-bit constants, which is where trained numbers are."""
     return sum(a.size for a in constants(graph) if a.dtype.kind == "f" or a.dtype.itemsize == 1)
+
+
+MOST_MACS = 80
+"""Characters of an expression that the report prints; longer ones are in its data only."""
 
 
 def count_macs(graph: Graph) -> int | str:

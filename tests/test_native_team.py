@@ -259,13 +259,18 @@ def test_the_interpreter_ends_cleanly(ending: str) -> None:
 
 
 def test_a_signal_from_outside_interrupts_between_runs() -> None:
-    script = PROGRAM + 'print("ready", flush=True)\nwhile True: chain.program.run(0, None, team)\n'
+    # A background job of a shell starts with SIGINT ignored.
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + PROGRAM
+    script += 'print("ready", flush=True)\nwhile True: chain.program.run(0, None, team)\n'
     root = str(Path(__file__).parent.parent)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
-    assert process.stdout is not None
-    assert process.stdout.readline() == b"ready\n"
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == -signal.SIGINT
     assert errors.strip().endswith(b"KeyboardInterrupt")
 

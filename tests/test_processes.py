@@ -55,6 +55,7 @@ stop = True; thread.join(); works()
 assert codes == [42] * 5, codes
 """,
     "interrupt": """
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
 try:
     while True: works()
