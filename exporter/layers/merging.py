@@ -189,16 +189,12 @@ class Dot(Merge):
         first, second = self._axes([a.shape, b.shape])
         if self.normalize:
             a, b = _unit(a, first), _unit(b, second)
-        rows = "".join(chr(ord("c") + i) for i in range(len(a.shape)))
-        columns = "".join(chr(ord("m") + i) for i in range(len(b.shape)))
-        left = "a" + "".join("b" if i == first else rows[i] for i in range(1, len(a.shape)))
-        right = "a" + "".join("b" if i == second else columns[i] for i in range(1, len(b.shape)))
-        result = (left + right[1:]).replace("b", "")
-        if result == "a":
+        if len(a.shape) == len(b.shape) == 2:
             return math.reduce_sum(math.multiply(a, b), 1, keepdims=True)
-        if len(left) == len(right) == 3 and (first, second) != (1, 2):
-            return math.matmul(a, b, transpose_a=first == 1, transpose_b=second == 2)
-        return math.einsum(f"{left},{right}->{result}", a, b)
+        rows = [_size(a, axis) for axis in range(1, len(a.shape)) if axis != first]
+        columns = [_size(b, axis) for axis in range(1, len(b.shape)) if axis != second]
+        made = math.matmul(_moved(a, first, len(a.shape) - 1, len(rows), -2), _moved(b, second, 1, len(columns), -1))
+        return made if len(rows) == len(columns) == 1 else array.reshape(made, [None, *rows, *columns])
 
     def _axes(self, shapes: Sequence[Any]) -> tuple[int, int]:
         given = (self.axes, self.axes) if isinstance(self.axes, int) else self.axes
@@ -232,6 +228,21 @@ def _over(x: Any) -> Any:
     """The mask of x, over its last axis too."""
     mask = get_mask(x)
     return None if mask is None else math.logical_and(array.expand_dims(mask, -1), array.ones_like(x, "bool"))
+
+
+def _size(x: Any, axis: int) -> Any:
+    """The size on an axis, as a scalar tensor if it is not known."""
+    return array.shape(x)[axis] if x.shape[axis] is None else x.shape[axis]
+
+
+def _moved(x: Any, axis: int, place: int, others: int, joined: int) -> Any:
+    """x with `axis` at `place`, its `others` axes but the batch made one, which is then axis `joined`."""
+    perm = [i for i in range(len(x.shape)) if i != axis]
+    perm.insert(place, axis)
+    moved = x if perm == sorted(perm) else array.transpose(x, perm)
+    if others == 1:
+        return moved
+    return array.reshape(moved, [None, -1, _size(x, axis)] if joined == -2 else [None, _size(x, axis), -1])
 
 
 def _steps(mask: Any) -> Any:

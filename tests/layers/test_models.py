@@ -85,7 +85,7 @@ def test_a_graph_must_lead_from_inputs_to_outputs() -> None:
     a, b = ex.Input((2,), name="a"), ex.Input((2,), name="b")
     with pytest.raises(AuthoringError, match="the outputs depend on the input 'b', which is not among the inputs"):
         ex.Model(a, a + b)
-    with pytest.raises(AuthoringError, match="inputs must be made by ex.Input, 'dense' is what a layer gives"):
+    with pytest.raises(AuthoringError, match=r"inputs must be made by ex\.Input, 'dense' is what a layer gives"):
         ex.Model(L.Dense(2, name="dense")(a), a)
     with pytest.raises(AuthoringError, match="must have different names, 'twice' occurs twice"):
         ex.Model(a, L.Dense(2, name="twice")(L.Dense(2, name="twice")(a)))
@@ -111,7 +111,7 @@ def test_a_layer_inside_gives_features() -> None:
     with pytest.raises(AuthoringError, match="model 'towers' has no layer 'x', it has a, tower, b"):
         model.get_layer("x")
     with pytest.raises(AuthoringError, match="layer 'tower' must have been called once"):
-        model.get_layer("tower").output
+        _ = model.get_layer("tower").output
 
 
 def test_models_in_models() -> None:
@@ -134,7 +134,8 @@ def test_sequences_are_built_by_their_first_input() -> None:
     assert (model.built, model.output_shape, [v.shape for v in model.weights]) == (
         True, (None, 2), [(8, 5), (5,), (5, 2), (2,)],
     )  # fmt: skip
-    np.testing.assert_allclose(first, np.tanh(X @ model.layers[0].kernel.numpy()) @ model.layers[1].kernel.numpy(), rtol=1e-5)
+    hidden = np.tanh(X @ model.layers[0].kernel.numpy())
+    np.testing.assert_allclose(first, hidden @ model.layers[1].kernel.numpy(), rtol=1e-5)
     assert model(X[:1]).shape == (1, 2)
     with pytest.raises(AuthoringError, match="model 's': input 'input_layer': expected shape"):
         model(X[:, :5])
@@ -252,7 +253,7 @@ def test_files_that_hold_no_model(tmp_path: Path) -> None:
 
     model = ex.Sequential([ex.Input((8,)), Unknown()])
     model.save(tmp_path / "m.edge")
-    with pytest.raises(AuthoringError, match="the class 'Unknown' is not known: decorate it with ex.register_serializable"):
+    with pytest.raises(AuthoringError, match=r"the class 'Unknown' is not known: decorate it with ex\.register"):
         ex.load_model(tmp_path / "m.edge")
     np.testing.assert_array_equal(ex.load_model(tmp_path / "m.edge", {"Unknown": Unknown})(X), X * 1.5)
     ex.export(model, tmp_path / "plain.edge")
@@ -315,7 +316,8 @@ def test_everything_exports_as_it_computes(tmp_path: Path) -> None:
     assert report.numpy_steps == []
     assert [t.name for t in report.inputs] == ["a", "b"]
     assert_same(edge_rt.load(tmp_path / "m.edge").run({"a": X, "b": Y}), model([X, Y]))
-    row = ex.Sequential([ex.Input((8,)), L.Dense(4, "relu"), L.BatchNormalization(), L.Dense(2, "softmax", name="probability")])
+    last = L.Dense(2, "softmax", name="probability")
+    row = ex.Sequential([ex.Input((8,)), L.Dense(4, "relu"), L.BatchNormalization(), last])
     report = ex.export(row, tmp_path / "s.edge", verify=True)
     assert report.ops_after == {"edge.Gemm": 2, "Softmax": 1}
     assert [t.name for t in report.outputs] == ["probability"]
