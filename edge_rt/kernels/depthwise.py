@@ -1,165 +1,93 @@
 """Depthwise convolution of channels-last images: vectors run over channels, and several outputs share their loads.
 
-Every output is the bias and then one fused multiply-add per tap, in the order of the kernel, whatever path computes it.
+Every output is the bias and then one fused multiply-add per tap, in the order of the kernel, whatever path computes it;
+taps on padding are left out, or add zero times a weight.
 """
 
 from __future__ import annotations
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
-from edge_rt.kernels.memory import F32, address
-from edge_rt.kernels.registers import pick
-from edge_rt.kernels.simd import Vec, fma, load, load_first, store, store_first
-from edge_rt.kernels.tiles import clamp
+from edge_rt.kernels.depthwise_blocks import block_of, few_channels, loop_of, pixel_of
+from edge_rt.kernels.memory import address
 from edge_rt.lowering.conv import DEPTHWISE_F32
 
-
-def unrolled_taps(kernel_w, stride, outputs, lanes):
-    """row(acc, x, c, w): adds one kernel row, from the first tap on, to `outputs` neighbours, whose loads overlap."""
-    SEEN, TAP = Vec(F32, lanes, ((outputs - 1) * stride + kernel_w,)), Vec(F32, lanes, (1,))
-
-    def make(tap):
-        def last(acc, seen, w, c):
-            return fma(pick(seen, tap, stride, outputs), load(TAP, w + tap * c), acc)
-
-        if tap == 0:
-            return last
-        before = make(tap - 1)
-
-        def steps(acc, seen, w, c):
-            return last(before(acc, seen, w, c), seen, w, c)
-
-        return steps
-
-    steps = make(kernel_w - 1)
-
-    def row(acc, x, c, w):
-        return steps(acc, load(SEEN, x, c), w, c)
-
-    return row
+INNER, LEFT, RIGHT = range(3)
+"""Where a block lies: windows without padding, or padding at the left of the first, or at the right of the last."""
 
 
-def block_of(kernel_w, stride, outputs, lanes, kernel_h=0):
-    """block(...): `outputs` neighbours, none of whose taps is padding at the sides, for all channels.
+def narrow_blocks(lanes, outputs):
+    """run(where, stride, ...): blocks for 3 columns, with one column of padding at an edge."""
+    whole_1, whole_2 = block_of(3, 1, outputs, lanes, 3), block_of(3, 2, outputs, lanes, 3)
+    inner_1, left_1, right_1 = edge_blocks(3, 1, outputs, lanes, 1)
+    inner_2, left_2, right_2 = edge_blocks(3, 2, outputs, lanes, 1)
 
-    kernel_h: rows of the kernel, if none may be missing; else `taps` of them are there.
-    """
-    ACC = Vec(F32, lanes, (outputs,))
-    row = unrolled_taps(kernel_w, stride, outputs, lanes)
-
-    def rows_of(rows):
-        if rows == 0:
-            return lambda acc, x, x_row, c, w, w_row: acc
-        before = rows_of(rows - 1)
-        tap = rows - 1
-        return lambda acc, x, x_row, c, w, w_row: row(
-            before(acc, x, x_row, c, w, w_row), x + tap * x_row, c, w + tap * w_row
-        )
-
-    fixed = rows_of(kernel_h)
-
-    def block(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels):
-        q = 0
-        while q < channels:
-            # The last vector reaches back over channels that are done, and computes them again.
-            at = min(q, channels - lanes)
-            acc = load(ACC, start + at * start_step, 0)
-            if kernel_h:
-                acc = fixed(acc, x + at, x_row, c, w + at, w_row)
+    def run(where, stride, x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels):
+        if stride == 1:
+            if where == LEFT:
+                left_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+            elif where == RIGHT:
+                right_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+            elif taps == 3:
+                whole_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
             else:
-                for tap in range(taps):
-                    acc = row(acc, x + (tap * x_row + at), c, w + (tap * w_row + at))
-            if has_residual:
-                acc = acc + load(ACC, residual + at, c)
-            store(y + at, clamp(acc, lo, hi), c)
-            q += lanes
+                inner_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif where == LEFT:
+            left_2(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif where == RIGHT:
+            right_2(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif taps == 3:
+            whole_2(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        else:
+            inner_2(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
 
-    return block
+    return run
 
 
-def loop_of(outputs, lanes):
-    """loop(...): as block, for any kernel and any stride, over its columns `first` to `last`."""
-    ACC, ONE = Vec(F32, lanes, (outputs,)), Vec(F32, lanes, (1,))
+def edge_blocks(kernel_w, stride, outputs, lanes, padding):
+    """The blocks for INNER, LEFT and RIGHT."""
+    edges = (0, 0), (padding, 0), (0, padding)
+    return [block_of(kernel_w, stride, outputs, lanes, 0, left, right) for left, right in edges]
 
-    def loop(
-        x, x_row, x_step, stride, c, w, w_row, taps, first, last, start, start_step, y, residual, has_residual, lo, hi,
-        channels,
+
+def wide_blocks(lanes, outputs, many):
+    """run(where, kernel_w, stride, step, ...): blocks of `step` outputs (`many` only within) for 5 columns, with two
+    columns of padding at an edge where the stride is 1, and for 7."""
+    five_1, left_1, right_1 = edge_blocks(5, 1, outputs, lanes, 2)
+    five_2, seven_1 = block_of(5, 2, outputs, lanes), block_of(7, 1, outputs, lanes)
+    five_many, seven_many = block_of(5, 1, many, lanes), block_of(7, 1, many, lanes)
+
+    def run(
+        where, kernel_w, stride, step,
+        x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels,
     ):  # fmt: skip
-        q = 0
-        while q < channels:
-            at = min(q, channels - lanes)
-            acc = load(ACC, start + at * start_step, 0)
-            for tap in range(taps):
-                for k in range(first, last):
-                    weight = load(ONE, w + (tap * w_row + k * c + at))
-                    acc = fma(load(ACC, x + (tap * x_row + k * x_step + at), stride), weight, acc)
-            if has_residual:
-                acc = acc + load(ACC, residual + at, c)
-            store(y + at, clamp(acc, lo, hi), c)
-            q += lanes
+        if kernel_w == 7:
+            if step == many:
+                seven_many(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+            else:
+                seven_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif stride == 2:
+            five_2(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif where == LEFT:
+            left_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif where == RIGHT:
+            right_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        elif step == many:
+            five_many(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
+        else:
+            five_1(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels)
 
-    return loop
-
-
-def pixel_of(lanes):
-    """pixel(...): one output, for any kernel, over its columns `first` to `last`."""
-    FOUR, ONE = Vec(F32, lanes, (4,)), Vec(F32, lanes, (1,))
-
-    def pixel(
-        x, x_row, x_step, c, w, w_row, taps, first, last, start, start_step, y, residual, has_residual, lo, hi, channels
-    ):  # fmt: skip
-        q = 0
-        while q + 4 * lanes <= channels:
-            four = load(FOUR, start + q * start_step, lanes * start_step)
-            for tap in range(taps):
-                for k in range(first, last):
-                    weights = load(FOUR, w + (tap * w_row + k * c + q))
-                    four = fma(load(FOUR, x + (tap * x_row + k * x_step + q)), weights, four)
-            if has_residual:
-                four = four + load(FOUR, residual + q)
-            store(y + q, clamp(four, lo, hi))
-            q += 4 * lanes
-        while q < channels:
-            at = min(q, channels - lanes)
-            one = load(ONE, start + at * start_step)
-            for tap in range(taps):
-                for k in range(first, last):
-                    weight = load(ONE, w + (tap * w_row + k * c + at))
-                    one = fma(load(ONE, x + (tap * x_row + k * x_step + at)), weight, one)
-            if has_residual:
-                one = one + load(ONE, residual + at)
-            store(y + at, clamp(one, lo, hi))
-            q += lanes
-
-    return pixel
-
-
-def few_channels(lanes):
-    """few(...): one output, where there are fewer channels than lanes."""
-    ONE = Vec(F32, lanes, (1,))
-
-    def few(x, x_row, x_step, c, w, w_row, taps, first, last, start, y, residual, has_residual, lo, hi, channels):
-        acc = load_first(ONE, start, channels)
-        for tap in range(taps):
-            for k in range(first, last):
-                weight = load_first(ONE, w + (tap * w_row + k * c), channels)
-                acc = fma(load_first(ONE, x + (tap * x_row + k * x_step), channels), weight, acc)
-        if has_residual:
-            acc = acc + load_first(ONE, residual, channels)
-        store_first(y, clamp(acc, lo, hi), channels)
-
-    return few
+    return run
 
 
 @kernel(DEPTHWISE_F32)
 def depthwise_f32(target):
     # More outputs hide the latency of long chains of taps; machines with 16 registers (8 lanes) have no room for 8.
+    # More outputs hide the latency of long chains of taps; machines with 16 registers (8 lanes) have no room for 8.
     lanes, outputs, many = target.lanes, 4, 6 if target.lanes == 8 else 8
+    half = max(4, lanes // 2)
     activate = activator(target)
-    square_1, square_2 = block_of(3, 1, outputs, lanes, 3), block_of(3, 2, outputs, lanes, 3)
-    three_1, three_2 = block_of(3, 1, outputs, lanes), block_of(3, 2, outputs, lanes)
-    five_1, five_2, seven_1 = (block_of(k, stride, outputs, lanes) for k, stride in ((5, 1), (5, 2), (7, 1)))
-    five_many, seven_many = block_of(5, 1, many, lanes), block_of(7, 1, many, lanes)
+    three, half_three, wide = narrow_blocks(lanes, outputs), narrow_blocks(half, outputs), wide_blocks(lanes, outputs, many)
     several, pixel, few = loop_of(outputs, lanes), pixel_of(lanes), few_channels(lanes)
 
     def body(x, w, bias, residual, y, zeros, geometry, channel_block, lo, hi, activation, alpha, part, parts):
@@ -173,6 +101,11 @@ def depthwise_f32(target):
         inner_first = min(out_w, (pad_left + stride_w - 1) // stride_w)
         reach = width - 1 - (kernel_w - 1) * dilation_w + pad_left
         inner_last = max(inner_first, min(out_w, reach // stride_w + 1 if reach >= 0 else 0))
+        beyond = (out_w - 1) * stride_w + kernel_w - pad_left - width
+        is_three = dilation_w == 1 and kernel_w == 3 and stride_w <= 2
+        is_wide = dilation_w == 1 and ((kernel_w == 5 and stride_w <= 2) or (kernel_w == 7 and stride_w == 1))
+        edge = 1 if is_three else 2 if is_wide and kernel_w == 5 and stride_w == 1 else 0
+        has_left, has_right = edge > 0 and pad_left == edge, edge > 0 and beyond == edge
         x_row, x_step, w_row, stride = dilation_h * width * c, dilation_w * c, kernel_w * c, stride_w * c
         blocks = max(1, c // channel_block)
         units = images * blocks * out_h
@@ -190,64 +123,46 @@ def depthwise_f32(target):
             place = (image * out_h + out_row) * out_w * c + first_channel
             weights = w + (first_tap * w_row + first_channel)
             start = bias + first_channel if has_bias else zeros
+            in_blocks = channels >= lanes or (is_three and channels >= half)
             i = 0
             while i < out_w:
+                where, step = INNER, outputs
+                if not in_blocks:
+                    step = 1
+                elif i >= inner_first and i + outputs <= inner_last:
+                    if is_wide and stride_w == 1 and i + many <= inner_last:
+                        step = many
+                elif i == 0 and has_left and outputs <= inner_last:
+                    where = LEFT
+                elif has_right and i >= out_w - outputs and out_w - outputs >= inner_first:
+                    where, i = RIGHT, out_w - outputs
+                elif i >= inner_first and i < inner_last and inner_last - outputs >= inner_first:
+                    # What a block computes once more has the same bits.
+                    i = inner_last - outputs
+                else:
+                    step = 1
                 here, there, add = source + i * stride, y + (place + i * c), residual + (place + i * c)
-                if i >= inner_first and i + outputs <= inner_last and channels >= lanes:
-                    step = outputs
-                    if dilation_w == 1 and kernel_w == 5 and stride_w == 1 and i + many <= inner_last:
-                        five_many(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                        step = many
-                    elif dilation_w == 1 and kernel_w == 7 and stride_w == 1 and i + many <= inner_last:
-                        seven_many(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                        step = many
-                    elif dilation_w == 1 and kernel_w == 3 and stride_w == 1 and taps == 3:
-                        square_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                    elif dilation_w == 1 and kernel_w == 3 and stride_w == 2 and taps == 3:
-                        square_2(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                    elif dilation_w == 1 and kernel_w == 3 and stride_w == 1:
-                        three_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                    elif dilation_w == 1 and kernel_w == 3 and stride_w == 2:
-                        three_2(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                    elif dilation_w == 1 and kernel_w == 5 and stride_w == 1:
-                        five_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                    elif dilation_w == 1 and kernel_w == 5 and stride_w == 2:
-                        five_2(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
-                        )  # fmt: skip
-                    elif dilation_w == 1 and kernel_w == 7 and stride_w == 1:
-                        seven_1(
-                            here, x_row, c, weights, w_row, taps, start, start_step, there, add, has_residual, lo, hi,
-                            channels,
+                if step > 1 and is_three:
+                    if channels >= lanes:
+                        three(
+                            where, stride_w, here, x_row, c, weights, w_row, taps, start, start_step, there, add,
+                            has_residual, lo, hi, channels,
                         )  # fmt: skip
                     else:
-                        several(
-                            here, x_row, x_step, stride, c, weights, w_row, taps, 0, kernel_w, start, start_step, there,
-                            add, has_residual, lo, hi, channels,
+                        half_three(
+                            where, stride_w, here, x_row, c, weights, w_row, taps, start, start_step, there, add,
+                            has_residual, lo, hi, channels,
                         )  # fmt: skip
-                    i += step
+                elif step > 1 and is_wide:
+                    wide(
+                        where, kernel_w, stride_w, step, here, x_row, c, weights, w_row, taps, start, start_step, there,
+                        add, has_residual, lo, hi, channels,
+                    )  # fmt: skip
+                elif step > 1:
+                    several(
+                        here, x_row, x_step, stride, c, weights, w_row, taps, 0, kernel_w, start, start_step, there,
+                        add, has_residual, lo, hi, channels,
+                    )  # fmt: skip
                 else:
                     left = i * stride_w - pad_left
                     first = max(0, (-left + dilation_w - 1) // dilation_w)
@@ -262,7 +177,7 @@ def depthwise_f32(target):
                             here, x_row, x_step, c, weights, w_row, taps, first, last, start, there, add, has_residual,
                             lo, hi, channels,
                         )  # fmt: skip
-                    i += 1
+                i += step
             if activation:
                 activate(activation, alpha, y + place, c, out_w, channels)
 
