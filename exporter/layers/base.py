@@ -12,26 +12,25 @@ import numpy as np
 
 from edge_rt.errors import AuthoringError, GraphError, SymbolicDimError
 from exporter.authoring import scope as scopes
-from exporter.authoring.exported import traces
-from exporter.authoring.function import Function
-from exporter.authoring.ops import math
-from exporter.authoring.ops.array import shape
 from exporter.authoring.structure import flatten, map_leaves
 from exporter.authoring.tensor import Tensor, as_dtype
 from exporter.authoring.variable import Variable
 from exporter.layers import context, symbolic
 from exporter.layers.arguments import as_shape, converted, shapes_for, signature_of, tensors_in
+from exporter.layers.configured import Configured
+from exporter.layers.losses import Lossy, activity_loss
 from exporter.layers.names import unique_name
-from exporter.layers.serialization import deserialize, serialize
-from exporter.layers.serving import Specs, serving_function, specs_of
+from exporter.layers.recorded import Recorded
+from exporter.layers.serialization import deserialize
+from exporter.layers.serving import Served, specs_of
 from exporter.layers.spec import check_inputs
-from exporter.layers.weights import Weights, scalars
+from exporter.layers.weights import scalars
 
 Shape = Any
 """A tuple of sizes, None for unknown ones; or a list or dict of shapes where a layer takes several inputs."""
 
 
-class Layer(Weights):
+class Layer(Configured, Lossy, Recorded, Served):
     """Base of all layers. Subclasses make weights in `build(input_shape)` with `add_weight`, and compute in `call`.
 
     name: by default the class's in snake case, with a number from the second layer on. trainable: whether training changes
@@ -48,17 +47,8 @@ class Layer(Weights):
     """Whether masks of inputs are passed on; by default where `compute_mask` is overridden."""
     activity_regularizer: Callable[..., Any] | None
     _dtype = "float32"
-    _constructed: tuple[tuple[Any, ...], dict[str, Any]]
-    """The constructor's arguments."""
-    _inbound_nodes: list[symbolic.Node]
-    _losses: list[Any]
-    _regularized: list[tuple[Variable, Any, Any]]
-    """(weight, regulariser, constraint)."""
     _build_shapes: dict[str, Any] | None
     """The arguments of `build`."""
-    _call_specs: Specs | None
-    """What the first call got."""
-    _serving: Function | None
     _is_building: bool
     _is_built: bool
 
@@ -99,7 +89,7 @@ class Layer(Weights):
     # ---- dtype ------------------------------------------------------------------------------------------------------
 
     @property
-    def dtype(self) -> str:
+    def dtype(self) -> str:  # type: ignore[override]
         """The dtype of the weights, which is that of the computation too."""
         return self._dtype
 
@@ -214,7 +204,7 @@ class Layer(Weights):
         self._mask_outputs(next(iter(arguments.values()), None), result, mask)
         if self.activity_regularizer is not None:
             for x in flatten(result):
-                self.add_loss(_activity_loss(self.activity_regularizer, x))
+                self.add_loss(activity_loss(self.activity_regularizer, x))
         return result
 
     def _check(self, inputs: Sequence[Any]) -> None:
@@ -306,122 +296,6 @@ class Layer(Weights):
             raise AuthoringError(f"layer '{self.name}' has no parameters to count before it is built or called")
         return scalars(self.weights)
 
-    # ---- losses -----------------------------------------------------------------------------------------------------
-
-    def add_loss(self, loss: Any) -> None:
-        """Adds a scalar, or several, to `losses`. They are forgotten when the outermost layer is called again."""
-        self._losses.extend(x for x in flatten(loss) if x is not None)
-
-    @property
-    def losses(self) -> list[Any]:
-        """What `add_loss` of this layer and of those in it collected in the last call, and the regularisation of weights."""
-        layers = [layer for layer in self._flattened() if isinstance(layer, Layer)]
-        found = [loss for layer in layers for loss in layer._losses]
-        trained = {v.birth for v in self.trainable_weights}
-        for layer in layers:
-            found += [r(v) for v, r, _ in layer._regularized if r is not None and v.birth in trained]
-        return found
-
-    def _clear_losses(self) -> None:
-        for layer in self._flattened():
-            if isinstance(layer, Layer):
-                layer._losses.clear()
-
-    # ---- the functional API -----------------------------------------------------------------------------------------
-
-    @property
-    def input(self) -> Any:
-        """What the layer was called on in the functional API. Raises AuthoringError unless that was done once."""
-        node = self._only_node()
-        if len(node.arguments) == 1 and not node.inputs[1:]:
-            return node.arguments[0]
-        return node.arguments[0] if len(node.arguments) == 1 else node.inputs
-
-    @property
-    def output(self) -> Any:
-        """What the layer gave in the functional API. Raises AuthoringError unless it was called once."""
-        return self._only_node().structure
-
-    def _only_node(self) -> symbolic.Node:
-        nodes = self._inbound_nodes
-        if len(nodes) != 1:
-            what = "on tensors of the functional API"
-            raise AuthoringError(f"layer '{self.name}' must have been called once {what}, it was called {len(nodes)} times")
-        return nodes[0]
-
-    # ---- configs ----------------------------------------------------------------------------------------------------
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments as data. A subclass that overrides this may take other arguments than data.
-
-        Raises AuthoringError for an argument that is none, and that no get_config says otherwise.
-        """
-        given = self._constructor_arguments()
-        is_own = type(self).get_config is not Layer.get_config
-        config: dict[str, Any] = {}
-        for name, value in given.items():
-            try:
-                config[name] = serialize(value)
-            except AuthoringError as error:
-                if not is_own:
-                    what = f"layer '{self.name}' ({type(self).__name__}): argument '{name}'"
-                    raise AuthoringError(f"{what}: {error}; override get_config") from None
-        parameters = inspect.signature(type(self).__init__).parameters
-        takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
-        own = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
-        return {**config, **{name: x for name, x in own.items() if is_own or takes_all or name in parameters}}
-
-    def _constructor_arguments(self) -> dict[str, Any]:
-        """Arguments of the constructor by name, defaults filled in."""
-        args, kwargs = self._constructed
-        signature = inspect.signature(type(self).__init__)
-        bound = signature.bind(self, *args, **kwargs)
-        bound.apply_defaults()
-        found: dict[str, Any] = {}
-        for name, parameter in list(signature.parameters.items())[1:]:
-            if parameter.kind is parameter.VAR_KEYWORD:
-                found.update(bound.arguments[name])
-            elif parameter.kind is not parameter.VAR_POSITIONAL:
-                found[name] = bound.arguments[name]
-        return {name: x for name, x in found.items() if name not in ("name", "trainable", "dtype")}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Any:
-        """A layer with this config: the inverse of `get_config`. The weights are new."""
-        return cls(**{name: deserialize(x) for name, x in config.items()})
-
-    # ---- exporting --------------------------------------------------------------------------------------------------
-
-    def exported_functions(self) -> dict[str, Any]:
-        """The class's Functions, and the call as it is exported, once it was asked for."""
-        own = self._own_functions()
-        return {**own, "__call__": self._serving} if self._serving is not None else own
-
-    def _own_functions(self) -> dict[str, Any]:
-        return {name: f for name, f in super().exported_functions().items() if f is not self._serving}
-
-    def exported_signatures(self) -> dict[str, Any] | None:
-        """The call, for what the first call got; None where the class has Functions that are traced.
-
-        Raises AuthoringError before the first call.
-        """
-        if any(traces(f) for f in self._own_functions().values()):
-            return None
-        if self._serving is None:
-            specs = self.input_specs()
-            if specs is None:
-                raise AuthoringError(f"layer '{self.name}' was never called: call it once, so that its inputs are known")
-            self._serving = serving_function(self, specs)
-        return {"serving_default": self._serving}
-
-    def input_specs(self) -> Specs | None:
-        """TensorSpecs, or structures of them, by parameter of `call`; None before the first call."""
-        return self._call_specs
-
-    def _named_outputs(self, outputs: Any) -> Any:
-        """The outputs in the structure in which they are exported."""
-        return outputs
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
 
@@ -446,12 +320,6 @@ def _building(build: Callable[..., None]) -> Callable[..., None]:
         self._is_built = True
 
     return bookkept
-
-
-def _activity_loss(regularizer: Callable[..., Any], x: Any) -> Any:
-    """The regularisation of an output, for one of the batch."""
-    loss = regularizer(x)
-    return math.divide(loss, math.cast(shape(x)[0], loss.dtype)) if x.ndim else loss
 
 
 def _placeholders(shapes: Shape, dtype: str) -> Any:

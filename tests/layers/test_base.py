@@ -307,6 +307,14 @@ def test_a_config_that_is_no_data_is_refused() -> None:
 
     with pytest.raises(AuthoringError, match=r"layer 'holder' \(Holder\): argument 'what': a config cannot hold object"):
         Holder(object()).get_config()
+
+    class Many(L.Layer):
+        def __init__(self, *sizes: int) -> None:
+            super().__init__()
+            self.sizes = sizes
+
+    with pytest.raises(AuthoringError, match=r"a config has no place for \*sizes; override get_config and from_config"):
+        Many(1, 2).get_config()
     with pytest.raises(AuthoringError, match="a lambda is no data"):
         L.Lambda(lambda x: x * 2).get_config()
     assert float(L.Lambda(lambda x, factor: x * factor, arguments={"factor": 3})(ex.constant(2.0))) == 6
