@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ from edge_rt.errors import InputError
 from edge_rt.signature import Signature
 
 if TYPE_CHECKING:
+    from _thread import LockType
+
     from edge_rt.model import Model
 
 Array = np.ndarray[Any, Any]
@@ -30,7 +31,7 @@ class BoundCall:
         entry: Signature,
         shapes: Mapping[str, Sequence[int]],
         state: dict[str, Array],
-        lock: threading.Lock,
+        lock: LockType,
     ) -> None:
         zeros = {i.name: np.zeros(_concrete(i.name, i.shape, shapes), i.dtype) for i in entry.inputs}
         live = entry.check(zeros)

@@ -16,6 +16,7 @@ from edge_rt.native.program import NO_ERROR, Program, describe_error
 from edge_rt.native.team import Team
 
 Array = np.ndarray[Any, Any]
+_BITS, _FLOAT = struct.Struct("<I"), struct.Struct("<f")
 Control = Callable[[Step, Sequence["Array | None"]], Sequence[Array]]
 
 
@@ -192,8 +193,10 @@ class Instance:
         return Program([(a, base + 8 * w, parts) for a, w, parts in table])
 
     def _word(self, arg: Arg, step: Step, index: int, arena: int, position: int) -> int:
+        if type(arg) is int:
+            return arg
         if isinstance(arg, float):
-            return int(struct.unpack("<I", struct.pack("<f", arg))[0])
+            return int(_BITS.unpack(_FLOAT.pack(arg))[0])
         if isinstance(arg, (int, np.integer)):
             return int(arg)
         if isinstance(arg, Scratch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock  # threading's Lock, without the rest of it
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -75,7 +75,7 @@ class Model:
             s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
         }
         self.is_closed = False
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         """Guards the making of the default session."""
         self._plans: dict[str, Plan] = {}
         self._library = None if self.backend == "reference" else native.library()

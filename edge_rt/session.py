@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from _thread import allocate_lock
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ class Session:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._state = {name: initial.copy() for name, initial in model.initial_state.items()}
         self._runners: dict[str, Runner] = {}
         self._recent: Prepared | None = None

@@ -104,21 +104,21 @@ class Param:
 class KernelSpec:
     """A kernel's symbol and parameters. in_place: pairs (input, output) of pointers that may be the same address."""
 
-    __slots__ = ("in_place", "params", "symbol")
+    __slots__ = ("_names", "in_place", "params", "symbol")
 
     def __init__(self, symbol: str, params: str, in_place: tuple[tuple[str, str], ...] = ()) -> None:
         self.symbol, self.in_place = symbol, in_place
         self.params = tuple(map(Param, params.split()))
+        self._names = [p.name for p in self.params]
         SPECS[symbol] = self
 
     def __call__(
         self, *, parts: int = 1, scratch: Sequence[int] = (), flops: int = 0, **args: Arg
     ) -> Call:
         """A call with these arguments. scratch: bytes of each scratch buffer the node needs for it; flops: for profiles."""
-        names = [p.name for p in self.params]
-        if sorted(names) != sorted(args):
-            raise TypeError(f"{self.symbol} takes {', '.join(names)}; got {', '.join(args)}")
-        return Call(self, tuple(args[n] for n in names), parts, tuple(scratch), flops)
+        if len(args) != len(self._names) or not all(map(args.__contains__, self._names)):
+            raise TypeError(f"{self.symbol} takes {', '.join(self._names)}; got {', '.join(args)}")
+        return Call(self, tuple(map(args.__getitem__, self._names)), parts, tuple(scratch), flops)
 
     def __repr__(self) -> str:
         return f"KernelSpec({self.symbol})"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 import weakref
+from _thread import allocate_lock
 
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.library import Library
@@ -13,7 +13,7 @@ from edge_rt.native.team import Team
 __all__ = ["AnyLibrary", "Library", "Team", "library", "team"]
 
 _teams: weakref.WeakValueDictionary[tuple[int, int], Team] = weakref.WeakValueDictionary()
-_lock = threading.Lock()
+_lock = allocate_lock()
 
 
 def team(library: AnyLibrary, threads: int | None = None) -> Team:
@@ -34,7 +34,7 @@ def team(library: AnyLibrary, threads: int | None = None) -> Team:
 def _after_fork() -> None:
     """In a process just forked: whoever held the lock is not there."""
     global _lock
-    _lock = threading.Lock()
+    _lock = allocate_lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

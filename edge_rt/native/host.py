@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
 from edge_rt.errors import TargetError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_rt.native.compiled import HostLibrary
 
 AnyLibrary: TypeAlias = "Library | HostLibrary"
-_lock = threading.Lock()
+_lock = allocate_lock()
 _process: list[AnyLibrary] = []
 
 
@@ -66,7 +66,7 @@ def _find() -> AnyLibrary:
 def _after_fork() -> None:
     """In a process just forked: whoever held the lock is not there."""
     global _lock
-    _lock = threading.Lock()
+    _lock = allocate_lock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

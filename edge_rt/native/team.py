@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import ctypes
 import os
-import threading
 import weakref
+from _thread import allocate_lock, get_ident
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_rt.lowering.executor import HELP_TEAM, STOP_TEAM, TEAM_WORDS
 from edge_rt.native.host import AnyLibrary
+
+if TYPE_CHECKING:
+    from threading import Thread
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -62,17 +66,19 @@ class _Crew:
         self._block = block[start : start + TEAM_WORDS]
         self.address = self._block.ctypes.data
         self._words = np.array([self.address], np.int64)
-        self._threads: list[threading.Thread] = []
-        self._lock = threading.Lock()
+        self._threads: list[Thread] = []
+        self._lock = allocate_lock()
         self._closed = False
 
     def start(self, helpers: int) -> None:
         """Starts the helpers, unless they were started or the team was closed."""
         with self._lock:
-            if self._closed or self._threads:
+            if self._closed or self._threads or not helpers:
                 return
+            from threading import Thread
+
             for i in range(helpers):
-                thread = threading.Thread(target=self._work, name=f"edge-rt helper {i + 1}", daemon=True)
+                thread = Thread(target=self._work, name=f"edge-rt helper {i + 1}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
@@ -86,12 +92,12 @@ class _Crew:
             threads, self._threads = self._threads, []
         self._stop(self._words.ctypes.data)
         for thread in threads:
-            if thread is not threading.current_thread():
+            if thread.ident != get_ident():
                 thread.join()
 
     def forget(self) -> None:
         """In a process just forked: the helpers are not there, and whatever they were at will never be done."""
-        self._lock = threading.Lock()
+        self._lock = allocate_lock()
         self._threads = []
         self._block[:] = 0
 

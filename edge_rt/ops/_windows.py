@@ -96,15 +96,28 @@ def geometry(
 
     Raises GraphError if attributes do not fit each other or if no window fits.
     """
-    n = len(sizes)
-    auto_pad, own_kernel = attrs.auto_pad, attrs.kernel_shape
+    own_kernel = attrs.kernel_shape
     if kernel is None:
         kernel = own_kernel
     elif own_kernel and own_kernel != tuple(kernel):
         raise GraphError(f"kernel_shape must be that of the weights {shown(kernel)}, got {shown(own_kernel)}")
+    return windows_over(sizes, kernel, attrs.strides, attrs.dilations, attrs.pads, attrs.auto_pad, ceil_mode)
+
+
+def windows_over(
+    sizes: Sequence[Any],
+    kernel: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+    pads: Sequence[int],
+    auto_pad: str = "NOTSET",
+    ceil_mode: bool = False,
+) -> Geometry:
+    """Where the windows lie on axes of these sizes, by the values that attributes have. Raises like `geometry`."""
+    n = len(sizes)
     kernel = per_axis("kernel_shape", kernel, n)
-    strides, dilations = per_axis("strides", attrs.strides, n), per_axis("dilations", attrs.dilations, n)
-    pads = per_axis("pads", attrs.pads, 2 * n, default=0, least=0)
+    strides, dilations = per_axis("strides", strides, n), per_axis("dilations", dilations, n)
+    pads = per_axis("pads", pads, 2 * n, default=0, least=0)
     begin, end, out = [], [], []
     for axis, size in enumerate(sizes):
         stride, extent = strides[axis], (kernel[axis] - 1) * dilations[axis] + 1

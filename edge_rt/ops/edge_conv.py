@@ -13,7 +13,7 @@ from edge_rt.ops._attrs import Int, Ints
 from edge_rt.ops._panels import WIDTH, decode_panels, pack_panels, unpack_panels
 from edge_rt.ops._rules import shape_of, shown
 from edge_rt.ops._spec import SUMS, Types, Values, define, unchanged
-from edge_rt.ops._windows import Geometry, WindowAttrs, geometry, padded, per_axis, taps
+from edge_rt.ops._windows import Geometry, padded, per_axis, taps, windows_over
 from edge_rt.ops.edge_gemm import PANELS, EpilogueAttrs, check_epilogue, finish, require, require_panels
 
 Array = np.ndarray[Any, Any]
@@ -46,8 +46,7 @@ class ConvTransposeAttrs(GroupedAttrs):
 def window_geometry(attrs: Any, sizes: Any, ceil_mode: bool = False) -> Geometry:
     """Where the windows lie on an image of (h, w). Raises GraphError if the attributes do not fit."""
     per_axis("kernel", attrs.kernel or (0,), 2)
-    window = WindowAttrs(strides=attrs.strides, pads=attrs.pads, dilations=attrs.dilations)
-    return geometry(window, sizes, attrs.kernel, ceil_mode)
+    return windows_over(sizes, attrs.kernel, attrs.strides, attrs.dilations, attrs.pads, ceil_mode=ceil_mode)
 
 
 def image(types: Types) -> tuple[Any, ...]:
