@@ -46,7 +46,9 @@ class Initializer:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
-        return cls(**config)
+        from exporter.layers.serialization import accepted
+
+        return cls(**accepted(cls, config))
 
     def _generator(self) -> np.random.Generator:
         return generator() if self.seed is None else np.random.default_rng(self.seed)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_rt.errors import AuthoringError
-from exporter.layers.serialization import deserialize, serialize
+from exporter.layers.serialization import accepted, deserialize, serialize
 from exporter.layers.weights import Weights
 
 
@@ -24,7 +24,9 @@ class Configured(Weights):
         Raises AuthoringError for an argument that is none, and that no get_config says otherwise.
         """
         is_own = type(self).get_config is not Configured.get_config
-        given = self._constructor_arguments(is_complete=not is_own)
+        if not is_own:
+            self._refuse_unnamed()
+        given = self._constructor_arguments()
         config: dict[str, Any] = {}
         for name, value in given.items():
             try:
@@ -38,9 +40,16 @@ class Configured(Weights):
         own = {"name": self.name, "trainable": self.trainable, "dtype": self.dtype}
         return {**config, **{name: x for name, x in own.items() if is_own or takes_all or name in parameters}}
 
-    def _constructor_arguments(self, is_complete: bool) -> dict[str, Any]:
-        """Arguments of the constructor by name, defaults filled in. is_complete: raises AuthoringError for any without a
-        name, which are left out else."""
+    def _refuse_unnamed(self) -> None:
+        """Raises AuthoringError where the constructor got arguments without a name."""
+        bound = inspect.signature(type(self).__init__).bind(self, *self._constructed[0], **self._constructed[1])
+        for name, parameter in bound.signature.parameters.items():
+            if parameter.kind is parameter.VAR_POSITIONAL and bound.arguments.get(name):
+                what = f"layer '{self.name}' ({type(self).__name__})"
+                raise AuthoringError(f"{what}: a config has no place for *{name}; override get_config and from_config")
+
+    def _constructor_arguments(self) -> dict[str, Any]:
+        """Arguments of the constructor by name, defaults filled in."""
         args, kwargs = self._constructed
         signature = inspect.signature(type(self).__init__)
         bound = signature.bind(self, *args, **kwargs)
@@ -51,12 +60,9 @@ class Configured(Weights):
                 found.update(bound.arguments[name])
             elif parameter.kind is not parameter.VAR_POSITIONAL:
                 found[name] = bound.arguments[name]
-            elif bound.arguments[name] and is_complete:
-                what = f"layer '{self.name}' ({type(self).__name__})"
-                raise AuthoringError(f"{what}: a config has no place for *{name}; override get_config and from_config")
         return {name: x for name, x in found.items() if name not in ("name", "trainable", "dtype")}
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Any:
         """A layer with this config: the inverse of `get_config`. The weights are new."""
-        return cls(**{name: deserialize(x) for name, x in config.items()})
+        return cls(**{name: deserialize(x) for name, x in accepted(cls, config).items()})

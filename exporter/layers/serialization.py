@@ -3,7 +3,8 @@ were registered, or are given as custom objects, are ever made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, TypeVar
@@ -172,6 +173,27 @@ def _made(data: Any) -> Any:
     return known[number]
 
 
+def _rooms_of(module: str | None) -> Sequence[str]:
+    """The rooms that a config's module stands for, ours or Keras's."""
+    if module in (None, "keras", "builtins") or (module or "").startswith("keras.src.models."):
+        return PUBLIC
+    package, _, room = (module or "").rpartition(".")
+    if package not in ("exporter", "keras") or room not in PUBLIC:
+        return []
+    # InputLayer is among Keras's layers.
+    return [room, "models"] if room == "layers" else [room]
+
+
+def accepted(kind: type, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what Keras writes for features that are not used (None or False) and not known here."""
+    known: set[str] = set()
+    for base in kind.__mro__:
+        own = vars(base).get("__init__")
+        if own is not None and base is not object:
+            known.update(inspect.signature(own).parameters)
+    return {name: x for name, x in config.items() if name in known or (x is not None and x is not False)}
+
+
 def is_object(data: Any) -> bool:
     """Whether data stand for an object."""
     return isinstance(data, Mapping) and "class_name" in data and "config" in data
@@ -186,8 +208,7 @@ def named(name: str, what: str, module: str | None = None) -> Any:
                 return custom[key]
     if name in _REGISTERED:
         return _REGISTERED[name]
-    rooms = [room for room in PUBLIC if module is None or module.rpartition(".")[2] == room] or PUBLIC
-    for room in rooms if ">" not in name else ():
+    for room in _rooms_of(module) if ">" not in name else ():
         found = import_module(f"exporter.{room}")
         if name in found.__all__:
             return getattr(found, name)

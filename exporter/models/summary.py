@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edge_rt.errors import EdgeError
 from exporter.authoring.variable import Variable
 from exporter.layers.base import Layer
+from exporter.layers.operator import Operator
 from exporter.layers.weights import scalars
 from exporter.models.input import InputLayer
 from exporter.models.network import Network
@@ -63,7 +64,7 @@ def _rows(model: Model, depth: int, expand: bool) -> Iterator[list[str]]:
     from exporter.models.model import Model
 
     for layer in model.layers:
-        name = f"{'  ' * depth}{layer.name} ({type(layer).__name__ if not hasattr(layer, 'op') else layer.op})"
+        name = f"{'  ' * depth}{layer.name} ({layer.op if isinstance(layer, Operator) else type(layer).__name__})"
         number = f"{scalars(layer.weights):,}" if layer.built else "0 (unbuilt)"
         trains = "-" if not layer.weights else "Y" if layer.trainable else "N"
         yield [name, _shapes(model._network, layer), number, _connections(model._network, layer), trains]

@@ -370,3 +370,31 @@ def test_masks_pass_through_models() -> None:
     outer = ex.Model(tokens, L.Dropout(0.1)(model(tokens)))
     np.testing.assert_array_equal(outer(given).mask, given != 0)
     assert deserialize(serialize_object(outer))(given).shape == (1, 3, 2)
+
+
+def test_a_config_that_keras_wrote() -> None:
+    def entry(name: str, kind: str, config: dict[str, Any], *calls: Any) -> dict[str, Any]:
+        described = {"module": "keras.layers", "class_name": kind, "config": {"name": name, **config}}
+        nodes = [{"args": list(args), "kwargs": {}} for args in calls]
+        return {**described, "registered_name": None, "name": name, "inbound_nodes": nodes}
+
+    def tensor(name: str) -> dict[str, Any]:
+        return {"class_name": "__keras_tensor__", "config": {"shape": [None, 8], "keras_history": [name, 0, 0]}}
+
+    start = {"batch_shape": [None, 8], "dtype": "float32", "sparse": False, "ragged": False, "optional": False}
+    dense = {"units": 8, "activation": "relu", "quantization_config": None, "bias_initializer": {
+        "module": "keras.initializers", "class_name": "Ones", "config": {}, "registered_name": None,
+    }}  # fmt: skip
+    layers = [
+        entry("a", "InputLayer", start),
+        entry("d", "Dense", dense, [tensor("a")]),
+        entry("s", "Add", {}, [[tensor("a"), tensor("d")]]),
+    ]
+    config = {"name": "k", "trainable": True, "layers": layers, "input_layers": ["a", 0, 0], "output_layers": ["s", 0, 0]}
+    described = {"module": "keras.src.models.functional", "class_name": "Functional", "config": config}
+    model = deserialize({**described, "registered_name": "Functional"})
+    model.get_layer("d").kernel.assign(np.eye(8, dtype=np.float32))
+    np.testing.assert_allclose(model(X), X + np.maximum(X + 1, 0), rtol=1e-6)
+    layers[2]["class_name"], layers[2]["module"] = "Add", "keras.src.ops.numpy"
+    with pytest.raises(AuthoringError, match="the class 'Add' is not known"):
+        deserialize({**described, "registered_name": "Functional"})
