@@ -2,44 +2,58 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba.core import types
 
 from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.errors import report
-from edge_rt.kernels.simd import Vec, fma, is_null, load, load_first, splat, spread, store, store_first
+from edge_rt.kernels.memory import stack
+from edge_rt.kernels.simd import Vec, is_null, load, load_first, store, store_first
+from edge_rt.kernels.tiles import WIDTH, lane_tile, spread_tile
 from edge_rt.lowering._errors import BAD_LENGTH
 from edge_rt.lowering.recurrent import GRU_F32, LSTM_F32, PROJECT_F32, SLACK
 
 F32, I64 = types.float32, types.int64
-WIDTH, ROWS = 16, 4
+INF = np.float32(np.inf)
+ROWS = 4
+"""Of the tile for what the tallest one leaves."""
+TILES = {16: (12, 4), 8: (6, 4), 4: (5, 4)}
+"""By lanes: rows of the tallest tile of one panel, panels of the widest tile of one row."""
 
 
-def panel_product(lanes):
-    """multiply(a, a_row, b, out, out_row, rows, k): out = a @ b for one panel b [k, 16]."""
-    VECTORS = WIDTH // lanes
+def panel_product(target):
+    """multiply(a, a_row, b, out, out_row, rows, k, panels): out = a @ b for panels b [panels, k, 16]."""
+    make, (tall, wide) = (lane_tile if target.arch == "aarch64" else spread_tile), TILES[target.lanes]
+    tallest, several = make(tall, 1, target.lanes), make(ROWS, 1, target.lanes)
+    widest, one = make(1, wide, target.lanes), make(1, 1, target.lanes)
+    size = wide * WIDTH
 
-    def tile(rows):
-        TILE, ROW = Vec(F32, lanes, (rows, VECTORS)), Vec(F32, lanes, (1, VECTORS))
-        COLUMN = Vec(F32, lanes, (rows, 1))
-
-        def run(a, a_row, b, out, out_row, k):
-            sums = splat(TILE, 0.0)
-            for i in range(k):
-                sums = fma(spread(COLUMN, a + i, a_row), load(ROW, b + i * WIDTH), sums)
-            store(out, sums, out_row)
-
-        return run
-
-    many, one = tile(ROWS), tile(1)
-
-    def multiply(a, a_row, b, out, out_row, rows, k):
+    def multiply(a, a_row, b, out, out_row, rows, k, panels):
+        zeros, nowhere = stack(F32, size), stack(I64, 1)
+        for i in range(size):
+            zeros[i] = F32(0.0)
+        nowhere[0] = 0
+        path, panel = (a_row, nowhere, 1), k * WIDTH
         row = 0
         while row + ROWS <= rows:
-            many(a + row * a_row, a_row, b, out + row * out_row, out_row, k)
-            row += ROWS
+            height = tall if row + tall <= rows else ROWS
+            at, to = a + row * a_row, out + row * out_row
+            for q in range(panels):
+                if height == tall:
+                    tallest(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                else:
+                    several(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+            row += height
         while row < rows:
-            one(a + row * a_row, a_row, b, out + row * out_row, out_row, k)
+            at, to = a + row * a_row, out + row * out_row
+            q = 0
+            while q + wide <= panels:
+                widest(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                q += wide
+            while q < panels:
+                one(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                q += 1
             row += 1
 
     return multiply
@@ -47,7 +61,7 @@ def panel_product(lanes):
 
 @kernel(PROJECT_F32)
 def recurrent_project_f32(target):
-    multiply = panel_product(target.lanes)
+    multiply = panel_product(target)
 
     def body(x, w, bias, out, rows, k, panels, dirs, columns, both, part, parts):
         units, width = dirs * panels, panels * WIDTH
@@ -55,7 +69,7 @@ def recurrent_project_f32(target):
             d = unit // panels
             first = (unit - d * panels) * WIDTH
             made = out + (d * rows * width + first)
-            multiply(x, k, w + unit * k * WIDTH, made, width, rows, k)
+            multiply(x, k, w + unit * k * WIDTH, made, width, rows, k, 1)
             if not is_null(bias):
                 own = bias + 2 * d * columns
                 for j in range(first, min(first + WIDTH, columns)):
@@ -117,7 +131,7 @@ def output_writer(lanes):
 @kernel(LSTM_F32)
 def lstm_f32(target):
     LANES, V = target.lanes, Vec(F32, target.lanes)
-    multiply, write = panel_product(target.lanes), output_writer(target.lanes)
+    multiply, write = panel_product(target), output_writer(target.lanes)
 
     def cell_step(p, g, h, c, y, at, hidden, clip, input_forget):
         """One cell row: gates are p + g (i, o, f, c); updates h and c."""
@@ -151,9 +165,7 @@ def lstm_f32(target):
             set_state(c, c0 if is_null(c0) else c0 + start, batch, hidden, state_row)
             backwards = reverse or d == 1
             for s in range(seq):
-                for q in range(panels):
-                    panel = r + (d * panels + q) * hidden * WIDTH
-                    multiply(h, state_row, panel, gates + q * WIDTH, gate_row, batch, hidden)
+                multiply(h, state_row, r + d * panels * hidden * WIDTH, gates, gate_row, batch, hidden, panels)
                 for b in range(batch):
                     length = length_of(lengths, b, seq, error, step)
                     if s < length:
@@ -175,7 +187,7 @@ def lstm_f32(target):
 @kernel(GRU_F32)
 def gru_f32(target):
     LANES, V = target.lanes, Vec(F32, target.lanes)
-    multiply, write = panel_product(target.lanes), output_writer(target.lanes)
+    multiply, write = panel_product(target), output_writer(target.lanes)
 
     def gate_step(p, g, made, h, reset_h, hidden, clip):
         """made = gates z and r of a row from their sums p + g, and up to a vector behind; reset_h = r * h."""
@@ -216,10 +228,10 @@ def gru_f32(target):
             set_state(h, h0 if is_null(h0) else h0 + start, batch, hidden, state_row)
             own_bias = bias if is_null(bias) else bias + ((2 * d + 1) * 3 * hidden + 2 * hidden)
             backwards = reverse or d == 1
+            # Panels before the candidate's columns, which wait for reset_h, maybe one with both.
+            weights, first = r + d * panels * hidden * WIDTH, (2 * hidden + WIDTH - 1) // WIDTH
             for s in range(seq):
-                for q in range(panels):
-                    panel = r + (d * panels + q) * hidden * WIDTH
-                    multiply(h, state_row, panel, gates + q * WIDTH, gate_row, batch, hidden)
+                multiply(h, state_row, weights, gates, gate_row, batch, hidden, panels if linear_before_reset else first)
                 for b in range(batch):
                     length = length_of(lengths, b, seq, error, step)
                     t = min(max(length - 1 - s, 0), seq - 1) if backwards else s
@@ -229,9 +241,11 @@ def gru_f32(target):
                         hidden, clip,
                     )  # fmt: skip
                 if not linear_before_reset:
-                    for q in range(2 * hidden // WIDTH, panels):
-                        panel = r + (d * panels + q) * hidden * WIDTH
-                        multiply(reset_h, state_row, panel, candidates + q * WIDTH, gate_row, batch, hidden)
+                    q = 2 * hidden // WIDTH
+                    multiply(
+                        reset_h, state_row, weights + q * hidden * WIDTH, candidates + q * WIDTH, gate_row, batch, hidden,
+                        panels - q,
+                    )  # fmt: skip
                 for b in range(batch):
                     length = length_of(lengths, b, seq, error, step)
                     if s < length:
