@@ -22,6 +22,7 @@ _NAMES = {
     "embedding": "Embedding",
     "lambda_layer": "Lambda",
     "masking": "Masking",
+    "merge_functions": "add average concatenate dot maximum minimum multiply subtract",
     "merging": "Add Average Concatenate Dot Maximum Merge Minimum Multiply Subtract",
     "multi_head_attention": "MultiHeadAttention",
     "norms": "GroupNormalization LayerNormalization RMSNormalization UnitNormalization",

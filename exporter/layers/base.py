@@ -77,7 +77,11 @@ class Layer(Configured, Lossy, Recorded, Served):
         from exporter import regularizers
 
         self._trainable = bool(trainable)
-        self._dtype = as_dtype(deserialize(dtype) or "float32").value
+        try:
+            self._dtype = as_dtype(deserialize(dtype) or "float32").value
+        except TypeError:
+            # What NumPy says to names that it does not know.
+            raise AuthoringError(f"layer '{self.name}': dtype must name an element type, got {dtype!r}") from None
         self.autocast = autocast
         self.activity_regularizer = regularizers.get(activity_regularizer)
 

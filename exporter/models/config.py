@@ -98,6 +98,8 @@ def _name_in(layers: Mapping[str, Layer], layer: Layer) -> str:
 def _map_histories(tensor: Any, data: Any) -> Any:
     if isinstance(data, Mapping):
         return {key: _map_histories(tensor, x) for key, x in data.items()}
+    if not isinstance(data, (list, tuple)):
+        raise AuthoringError(f"an input or output of a config must be [layer, call, output], got {data!r}")
     if len(data) == 3 and isinstance(data[0], str) and all(isinstance(x, int) for x in data[1:]):
         return tensor(data)
     return [_map_histories(tensor, x) for x in data]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from edge_rt.bundle import read
 from edge_rt.errors import AuthoringError
@@ -16,9 +16,7 @@ from exporter.authoring.specs import TensorSpec
 from exporter.authoring.structure import map_leaves
 from exporter.layers.serialization import custom_object_scope, deserialize, serialize_object
 from exporter.layers.symbolic import outputs_of, placeholder
-
-if TYPE_CHECKING:
-    from exporter.models.model import Model
+from exporter.models.model import Model
 
 KEY = "model"
 """In the bundle's metadata: JSON of {"format": 1, "model": config, "inputs": what the first call got}."""
@@ -51,10 +49,12 @@ def load_model(path: str | os.PathLike[str] | bytes, custom_objects: Mapping[str
             raise AuthoringError(f"{what}: its model has format {described['format']}, this project reads {FORMAT}")
         with custom_object_scope(custom_objects):
             model = deserialize(described["model"])
+            if not isinstance(model, Model):
+                raise AuthoringError(f"{what}: its config is that of a {type(model).__name__}, not of a model")
             if not model.built:
                 inputs = _read(described["inputs"])
                 outputs_of(model, (), inputs)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, MemoryError) as error:
         raise AuthoringError(f"{what}: the config of its model makes no sense: {type(error).__name__}: {error}") from error
     variables = variable_paths(model)
     values = bundle.source.variables

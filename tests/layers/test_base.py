@@ -181,6 +181,8 @@ def test_dtypes_of_weights_and_inputs() -> None:
     assert half.kernel.dtype == np.float16
     assert L.Identity()(np.ones(3, np.int64)).dtype == np.int64
     assert L.Dense(2)([[1.0, 2]]).shape == (1, 2)
+    with pytest.raises(AuthoringError, match="dtype must name an element type, got 'mixed_float16'"):
+        L.Dense(2, dtype="mixed_float16")
 
 
 def test_losses_of_the_last_call_and_of_weights() -> None:

@@ -191,6 +191,16 @@ def test_exported_models_compute_the_same(name: str, tmp_path: Path) -> None:
     assert model.output_shape[1:] == got.shape[1:]
 
 
+def test_merging_as_functions() -> None:
+    a, b = (np.random.default_rng(i).normal(size=(2, 3)).astype(np.float32) for i in range(2))
+    expected = {
+        "add": a + b, "average": (a + b) / 2, "concatenate": np.concatenate([a, b], -1), "maximum": np.maximum(a, b),
+        "dot": (a * b).sum(-1, keepdims=True), "minimum": np.minimum(a, b), "multiply": a * b, "subtract": a - b,
+    }  # fmt: skip
+    for name, value in expected.items():
+        np.testing.assert_allclose(getattr(L, name)([a, b]), value, rtol=1e-5)
+
+
 REFUSED: list[tuple[Callable[[], Any], str]] = [
     (lambda: L.Dense(0), "Dense: units must be a positive number"),
     (lambda: L.Reshape((-1, -1)), "Reshape: target_shape must be"),
