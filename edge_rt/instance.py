@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_rt.binding import CONTROL, Binding, Place, Step
 from edge_rt.errors import DataError
-from edge_rt.lowering._spec import Arg, ErrorWord, Out, Scratch, StepNumber, Table
+from edge_rt.lowering._spec import Arg, ErrorWord, In, Out, Scratch, StepNumber, Table
 from edge_rt.native.host import AnyLibrary
 from edge_rt.native.program import NO_ERROR, Program, describe_error
 from edge_rt.native.team import Team
@@ -193,8 +193,28 @@ class Instance:
         return Program([(a, base + 8 * w, parts) for a, w, parts in table])
 
     def _word(self, arg: Arg, step: Step, index: int, arena: int, position: int) -> int:
+        slot: int | None
         if type(arg) is int:
             return arg
+        if type(arg) is In:
+            slot = step.inputs[arg.index]
+        elif type(arg) is Out:
+            slot = step.outputs[arg.index]
+        else:
+            return self._other_word(arg, step, index, arena)
+        assert slot is not None
+        place = self.binding.places[slot]
+        if place.block is not None:
+            return arena + place.block.offset
+        if place.data is not None:
+            return address_of(self._constant(place))
+        if place.variable >= 0:
+            return address_of(self._state[place.variable])
+        self._patches.setdefault(self._live[self.binding.roots.get(slot, slot)], []).append(position)
+        return 0
+
+    def _other_word(self, arg: Arg, step: Step, index: int, arena: int) -> int:
+        """The word of an argument that is neither an int nor a tensor of the node."""
         if isinstance(arg, float):
             return int(_BITS.unpack(_FLOAT.pack(arg))[0])
         if isinstance(arg, (int, np.integer)):
@@ -206,19 +226,8 @@ class Instance:
             return address_of(arg.data)
         if isinstance(arg, ErrorWord):
             return arena
-        if isinstance(arg, StepNumber):
-            return index
-        slot = step.outputs[arg.index] if isinstance(arg, Out) else step.inputs[arg.index]
-        assert slot is not None
-        place = self.binding.places[slot]
-        if place.block is not None:
-            return arena + place.block.offset
-        if place.data is not None:
-            return address_of(self._constant(place))
-        if place.variable >= 0:
-            return address_of(self._state[place.variable])
-        self._patches.setdefault(self._live[self.binding.roots.get(slot, slot)], []).append(position)
-        return 0
+        assert isinstance(arg, StepNumber)
+        return index
 
     def _constant(self, place: Place) -> Array:
         """The constant, contiguous; a copy that must be made is made once per binding."""

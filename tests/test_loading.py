@@ -3,39 +3,62 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+import edge_rt
 from bench import loading
 from edge_rt.codegen import build_image
-from edge_rt.lowering.executor import RUN_PROGRAM
+from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
 
 SMALL = Path(__file__).parent / "data" / "small.edge"
 SLOW = {
-    "argparse", "asyncio", "dataclasses", "hashlib", "_hashlib", "importlib.metadata", "inspect", "json", "logging",
-    "multiprocessing", "socket", "ssl", "subprocess", "tempfile", "zipfile",
+    "argparse", "asyncio", "dataclasses", "hashlib", "_hashlib", "importlib.metadata", "importlib.util", "inspect", "json",
+    "logging", "multiprocessing", "pathlib", "socket", "ssl", "subprocess", "tempfile", "threading", "urllib.parse",
+    "zipfile",
 }  # fmt: skip
 """Of the standard library, what takes as long as several of our modules."""
+LATER = {
+    "bound", "bundle.writer", "cli", "interpreter", "memory", "native.cache", "native.compiled", "native.cores",
+    "packaging", "printing", "profiler", "resources", "verification",
+}  # fmt: skip
+"""Of edge_rt, what no program needs that loads a model and runs it on a number of threads."""
 
 
 def test_what_import_and_load_bring_in(tmp_path: Path) -> None:
     target, _ = choose_target(cpu_features())
-    (tmp_path / "some.image").write_bytes(build_image(target, [RUN_PROGRAM]))
+    (tmp_path / "some.image").write_bytes(build_image(target, [RUN_PROGRAM, HELP_TEAM, STOP_TEAM]))
     script = f"""
 import sys, numpy, msgpack
 before = set(sys.modules)
 import edge_rt
 from edge_rt.bundle import read
-from edge_rt.native import Library
-from pathlib import Path
+from edge_rt.native import Library, team
 read({str(SMALL)!r})
-Library.open(Path({str(tmp_path / "some.image")!r}))
+library = Library.open({str(tmp_path / "some.image")!r})
+assert team(library, 2) is team(library, 2)
 print(sorted(set(sys.modules) - before))
 """
     out = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
-    assert not SLOW & set(ast.literal_eval(out))
+    loaded = set(ast.literal_eval(out))
+    assert not SLOW & loaded
+    assert not {f"edge_rt.{name}" for name in LATER} & loaded
+
+
+def test_what_is_loaded_later_is_there(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").touch()
+    (tmp_path / "app.py").write_text("import edge_rt; print(edge_rt.Memory(1, 2, 3), edge_rt.resource('labels.txt'))")
+    environment = {**os.environ, "PYTHONPATH": str(Path(edge_rt.__file__).parent.parent)}
+    command = [sys.executable, str(tmp_path / "app.py")]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert out.split("\n")[0] == f"Memory(arena=1, weights=2, state=3) {tmp_path / 'labels.txt'}"
+    with pytest.raises(AttributeError, match="module 'edge_rt' has no attribute 'Memoir'"):
+        edge_rt.Memoir  # noqa: B018
 
 
 def test_the_figures_of_bench() -> None:
