@@ -186,7 +186,7 @@ class MultiHeadAttention(Layer):
         whole = math.cast(seen[0], "bool")
         for mask in seen[1:]:
             whole = math.logical_and(whole, math.cast(mask, "bool"))
-        if whole.ndim < 4:
+        if len(whole.shape or ()) < 4:
             whole = array.expand_dims(whole, -3)
         return array.where(whole, 0.0, HIDDEN)
 

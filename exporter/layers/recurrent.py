@@ -42,6 +42,11 @@ class _Recurrent(RNN):
     def units(self) -> int:
         return int(self.cell.units)
 
+    def _constructor_arguments(self) -> dict[str, Any]:
+        given = super()._constructor_arguments()
+        given.pop("use_cudnn", None)
+        return given
+
     def _functions(self) -> list[Any]:
         """The cell's activations, in the order in which the operator takes them."""
         return [self.cell.activation]

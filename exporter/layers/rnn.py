@@ -134,10 +134,10 @@ class RNN(Layer):
                 return output, after
             held = iter(flatten(states))
             after = map_leaves(lambda _, s: array.where(kept, s, next(held)), after)
+            other = states[-1] if isinstance(self.cell, StackedRNNCells) else states
+            other = other[0] if isinstance(other, (list, tuple)) else other
             if self.zero_output_for_mask:
                 other = array.zeros_like(output)
-            else:
-                other = states[-1][0] if isinstance(states[0], (list, tuple)) else states[0]
             return array.where(kept, output, other), after
 
         outputs, after = control.scan(step, xs, states, reverse=self.go_backwards, name=scopes.scoped("steps"))
