@@ -15,7 +15,7 @@ class Operator(Layer):
     """op: name in the op table; attributes: of its record. Called with the inputs, None for an absent one."""
 
     def __init__(self, op: str, attributes: dict[str, Any] | None = None, name: str | None = None) -> None:
-        super().__init__(name=name or unique_name(op.rpartition(".")[2]))
+        super().__init__(name=name or unique_name(op.rpartition(".")[2]), autocast=False)
         self.op, self.attributes = op, dict(attributes or {})
         self.built = True
 

@@ -63,11 +63,11 @@ class Served(Weights):
         """
         if any(traces(f) for f in self._own_functions().values()):
             return None
-        if self._serving is None:
-            specs = self.input_specs()
-            if specs is None:
-                raise AuthoringError(f"layer '{self.name}' was never called: call it once, so that its inputs are known")
-            self._serving = serving_function(self, specs)
+        specs = self.input_specs()
+        if specs is None:
+            raise AuthoringError(f"layer '{self.name}' was never called: call it once, so that its inputs are known")
+        # Traced anew each time: attributes of the layer may have changed.
+        self._serving = serving_function(self, specs)
         return {"serving_default": self._serving}
 
     def input_specs(self) -> Specs | None:

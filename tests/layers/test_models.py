@@ -81,6 +81,20 @@ def test_inputs_get_the_dtype_and_rank_of_the_model() -> None:
     assert ex.Model(column, L.Dense(3)(column))(np.ones(4)).shape == (4, 3)
 
 
+def test_operators_keep_dtypes_and_give_several_outputs() -> None:
+    x = ex.Input((4,), dtype="float64", name="x")
+    first, second = ex.split(x * 2.0, 2, -1)
+    values, places = ex.top_k(x, 2)
+    model = ex.Model(x, {"sum": first + second, "values": values, "places": places, "whole": ex.cast(x, "int32")})
+    given = np.array([[0.1, 0.7, 0.2, 0.4]])
+    for made in (model, deserialize(serialize_object(model))):
+        result = made(given)
+        np.testing.assert_array_equal(result["sum"], [[0.1 * 2 + 0.2 * 2, 0.7 * 2 + 0.4 * 2]])
+        assert (result["sum"].dtype, result["whole"].dtype) == (np.float64, np.int32)
+        assert result["places"].numpy().tolist() == [[1, 3]]
+    assert model.output_shape == {"sum": (None, 2), "values": (None, 2), "places": (None, 2), "whole": (None, 4)}
+
+
 def test_a_graph_must_lead_from_inputs_to_outputs() -> None:
     a, b = ex.Input((2,), name="a"), ex.Input((2,), name="b")
     with pytest.raises(AuthoringError, match="the outputs depend on the input 'b', which is not among the inputs"):
