@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from exporter import layers as layers
     from exporter import metrics as metrics
     from exporter import regularizers as regularizers
+    from exporter import summary as summary
     from exporter.authoring.checkpoint import Checkpoint as Checkpoint
     from exporter.authoring.checkpoint_state import CheckpointManager as CheckpointManager
     from exporter.authoring.concrete import ConcreteFunction as ConcreteFunction
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from exporter.authoring.specs import TensorSpec as TensorSpec
     from exporter.authoring.tensor import Tensor as Tensor
     from exporter.authoring.variable import Variable as Variable
+    from exporter.models.functional import Functional as Functional
+    from exporter.models.input import Input as Input
+    from exporter.models.model import Model as Model
+    from exporter.models.sequential import Sequential as Sequential
 
 _OPS = "exporter.authoring.ops"
 _NAMES = {
@@ -78,7 +83,7 @@ _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names
 _ROOMS = {
     **{room: f"{_OPS}.{room}" for room in ("math", "nn", "random")},
     **{room: f"exporter.{room}" for room in ("activations", "constraints", "initializers", "layers", "metrics")},
-    **{room: f"exporter.{room}" for room in ("models", "regularizers")},
+    **{room: f"exporter.{room}" for room in ("models", "regularizers", "summary")},
 }
 _DTYPES = {t.value for t in DType}
 

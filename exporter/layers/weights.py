@@ -29,9 +29,8 @@ class Weights(Module):
 
     @trainable.setter
     def trainable(self, value: bool) -> None:
-        self._trainable = bool(value)
-        for module in self._direct(Module):
-            module.trainable = value
+        for module in self._flattened():
+            module._trainable = bool(value)
 
     @property
     def variables(self) -> tuple[Variable, ...]:

@@ -129,6 +129,25 @@ def test_trainable_freezes_all_below() -> None:
     assert L.Dense(1, trainable=False).trainable is False
 
 
+def test_layers_that_know_each_other_count_once() -> None:
+    class Linked(L.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = L.Dense(2)
+            self.other: Any = None
+
+        def call(self, x: Any) -> Any:
+            return self.dense(x)
+
+    one, two = Linked(), Linked()
+    one.other, two.other = two, [one, two]
+    one(np.ones((1, 3)))
+    two(np.ones((1, 3)))
+    assert [len(one.weights), len(two.weights), len(one.losses)] == [4, 4, 0]
+    one.trainable = False
+    assert (two.trainable, two.trainable_weights) == (False, [])
+
+
 def test_set_weights_changes_all_or_none() -> None:
     layer = L.Dense(2)
     layer.build((None, 3))
