@@ -337,6 +337,19 @@ def test_everything_exports_as_it_computes(tmp_path: Path) -> None:
     assert [t.name for t in report.outputs] == ["probability"]
 
 
+def test_images_stay_channels_last_on_the_device(tmp_path: Path) -> None:
+    model = ex.Sequential([
+        ex.Input((16, 16, 3)), L.Conv2D(8, 3, padding="same", use_bias=False), L.BatchNormalization(), L.ReLU(),
+        L.DepthwiseConv2D(3, padding="same"), L.BatchNormalization(), L.ReLU(6.0), L.Conv2D(16, 1, activation="relu"),
+        L.MaxPooling2D(), L.Dropout(0.2), L.GlobalAveragePooling2D(), L.Dense(10, activation="softmax"),
+    ])  # fmt: skip
+    report = ex.export(model, tmp_path / "m.edge", verify=True)
+    assert report.numpy_steps == []
+    assert report.ops_after == {
+        "edge.Conv": 1, "edge.DepthwiseConv": 1, "edge.Gemm": 2, "edge.MaxPool": 1, "ReduceMean": 1, "Softmax": 1,
+    }  # fmt: skip
+
+
 def test_the_table_of_a_graph() -> None:
     text: list[str] = []
     model = two_towers()
