@@ -2,9 +2,10 @@
 
 PYTHON ?= python3
 VENV := .venv
+KERAS := .venv-keras
 BIN := $(VENV)/bin
 
-.PHONY: help demo test wheel test-wheel lint types conformance test-models test-boards setup clean
+.PHONY: help demo test test-keras wheel test-wheel lint types conformance test-models test-boards setup clean
 
 help:
 	@echo "make demo          set up, export a trained model, run it on real input"
@@ -13,6 +14,7 @@ help:
 	@echo "make lint types    ruff; mypy"
 	@echo "make conformance   ONNX's node tests as a table"
 	@echo "make test-models   every ONNX model of the corpus against onnxruntime (downloads 240 MB once)"
+	@echo "make test-keras    layers against Keras 3, in an environment of its own (below 5 minutes)"
 	@echo "make test-wheel    builds the wheel and installs it into empty environments"
 	@echo "make test-boards   the emulated Raspberry Pi 4 and 5 (needs root for apt-get, once)"
 
@@ -39,7 +41,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m edge_rt.codegen host
-	$(BIN)/python -m pytest -n auto -m "not boards and not wheel"
+	$(BIN)/python -m pytest -n auto -m "not boards and not keras and not wheel"
 
 # The time of the last commit stands in the wheel, so that the same sources make the same bytes.
 wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
@@ -56,6 +58,14 @@ lint: $(VENV)/.dev
 types: $(VENV)/.dev
 	$(BIN)/mypy
 
+$(KERAS)/.made: pyproject.toml
+	$(PYTHON) -m venv $(KERAS)
+	$(KERAS)/bin/python -m pip install -q -e '.[keras]'
+	@touch $@
+
+test-keras: $(KERAS)/.made
+	KERAS_BACKEND=numpy $(KERAS)/bin/python -m pytest -n auto -m keras tests/keras
+
 conformance: $(VENV)/.dev
 	$(BIN)/python -m tests.conformance
 
@@ -66,4 +76,4 @@ test-boards: wheel $(VENV)/.dev
 	$(BIN)/python -m pytest -m boards
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(KERAS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
