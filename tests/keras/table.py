@@ -12,10 +12,11 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "layers.md"
 
 HEAD = """# Layers
 
-What `ex.layers` has, and what `make test-keras` compares with Keras 3: each configuration gets Keras's weights and must give
-Keras's outputs within the accuracy of its operators, Keras's shapes (also for a batch of unknown size), names, shapes and order of
-weights, numbers of trainable and other parameters, and Keras's config, read and written back. Whole models are compared
-in `tests/keras/test_models.py`. Layers that export to native kernels are in `tests/authoring/test_layer_exports.py`.
+What `ex.layers` has, and what `make test-keras` compares with Keras 3: each configuration gets Keras's weights and
+must give Keras's outputs within the accuracy of its operators, Keras's shapes (also for a batch of unknown size),
+names, shapes and order of weights, numbers of trainable and other parameters, and Keras's config, read and written
+back. Whole models are compared in `tests/keras/test_models.py`. `tests/authoring/test_layer_exports.py` exports one
+configuration of each and runs it on the device side.
 
 `python -m tests.keras.table` writes this page from `tests/keras/cases.py`.
 
@@ -29,10 +30,11 @@ Beyond the table:
 {beyond}
 
 Differences from Keras 3: sparsemax gives a point of the simplex, where Keras 3.15 gives rows whose sum is not 1.
-`attention_axes` of MultiHeadAttention must be all axes between batch and features. UpSampling2D has no Lanczos interpolation,
-LayerNormalization no `rms_scaling` (that is RMSNormalization). `unroll`, `use_cudnn` and `flash_attention` have no effect. Outputs
-at masked steps of stacked cells are those of the last cell, also where its state is not a list. Operations in Keras's configs of
-models, such as those that its Embedding adds for masks, are not read.
+`attention_axes` of MultiHeadAttention must be all axes between batch and features. UpSampling2D has no Lanczos
+interpolation, LayerNormalization no `rms_scaling` (that is RMSNormalization). `unroll`, `use_cudnn` and
+`flash_attention` have no effect. Outputs at masked steps of stacked cells are those of the last cell, also where its
+state is not a list. Operations in Keras's configs of models, such as those that its Embedding adds for masks, are not
+read.
 """
 
 
