@@ -43,7 +43,7 @@ class BoundCall:
                 f"signature '{entry.name}': cannot be bound, since its sizes depend on contents or it changes state; "
                 "use run()"
             )
-        self._lock, self._execute, self._live = lock, self._instance.execute, live
+        self._lock, self._execute = lock, self._instance.executor
         self.inputs: dict[str, Array] = {
             i.name: self._instance.input_view(s) for i, s in zip(entry.inputs, plan.inputs)
         }
@@ -52,7 +52,7 @@ class BoundCall:
     def run(self) -> None:
         """Computes the outputs from what the input views hold."""
         with self._lock:
-            self._execute(self._live)
+            self._execute()
 
 
 def _concrete(name: str, shape: Sequence[int | str] | None, given: Mapping[str, Sequence[int]]) -> tuple[int, ...]:

@@ -22,7 +22,7 @@ class Prepared:
     It only recognises such inputs; others may be right as well, which the full check decides.
     """
 
-    __slots__ = ("_execute", "_inputs", "_instance", "_names", "_outputs", "_results", "_runner", "signature")
+    __slots__ = ("_count", "_execute", "_inputs", "_instance", "_names", "_outputs", "_results", "_runner", "signature")
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Prepared:
         the instance's fixed ones."""
         self.signature = signature
         self._runner, self._instance, self._results = runner, instance, results
-        self._execute = instance.execute
+        self._execute = instance.executor
         self._names = entry.graph.output_names
         self._outputs = tuple(zip(self._names, results)) if len(results) == len(self._names) else ()
         """Where no state changes, names and views of the outputs."""
@@ -47,26 +47,29 @@ class Prepared:
             (info.name, a.shape, a.dtype, view if c is None else None, number, c)
             for number, (info, a, view, c) in enumerate(zip(entry.inputs, arrays, instance.copies, contents))
         )
+        self._count = len(self._inputs)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array] | None:
         """Outputs by name, as fresh arrays; None, and nothing is done, for inputs that it is not for.
 
         The session's lock must be held. Raises DataError; the state is unchanged then.
         """
-        if len(inputs) != len(self._inputs):
+        if len(inputs) != self._count:
             return None
-        held = []
+        held: Any = None
         for name, shape, dtype, view, number, contents in self._inputs:
             array = inputs.get(name)
-            if type(array) is not ndarray or array.shape != shape or array.dtype != dtype:
+            if type(array) is not ndarray or array.shape != shape:
+                return None
+            if array.dtype is not dtype and array.dtype != dtype:
                 return None
             if view is not None:
                 view[...] = array
             elif self._load(number, array, contents):
-                held.append(array)  # kernels read it where it is
+                held = array, held  # kernels read it where it is
             else:
                 return None
-        self._execute(())
+        self._execute()
         if not self._outputs:
             return dict(zip(self._names, self._runner.conclude(self._results)))
         made = {}
