@@ -55,7 +55,7 @@ _NAMES = {
     "exporter.authoring.checkpoint_files": "list_variables",
     "exporter.authoring.checkpoint_state": "CheckpointManager latest_checkpoint",
     "exporter.authoring.concrete": "ConcreteFunction",
-    "exporter.authoring.control": "cond while_loop",
+    "exporter.authoring.control": "cond scan while_loop",
     "exporter.authoring.dispatch": "apply constant convert_to_tensor",
     "exporter.authoring.function": "Function RetracingWarning function",
     "exporter.authoring.loading": "load",

@@ -10,6 +10,7 @@ import pytest
 
 import edge_rt
 import exporter as ex
+from edge_rt import errors
 from edge_rt.bundle import read
 from exporter.authoring.structure import flatten
 from tests.keras import table
@@ -122,6 +123,48 @@ def test_networks_run_by_kernels_alone(make: Any, transposes: int, tmp_path: Pat
     assert names.count("Transpose") == transposes
     assert not {"Mul", "Add", "Conv", "Relu"} & set(names)
     RUN.check(edge_rt.load(tmp_path / "net.edge")(x), np.asarray(model(x)))
+
+
+@pytest.mark.parametrize("layer", ["GRU", "SimpleRNN", "Bidirectional"])
+def test_masked_steps_on_the_device(layer: str, tmp_path: Path) -> None:
+    inner = L.LSTM(4, return_sequences=True)
+    last = L.Bidirectional(inner) if layer == "Bidirectional" else getattr(L, layer)(4, return_sequences=True)
+    model = ex.Sequential([ex.Input((9, 3)), L.Masking(), L.LSTM(6, return_sequences=True, go_backwards=True), last])
+    x = np.random.default_rng(6).normal(size=(3, 9, 3)).astype(np.float32)
+    x[0, 2:4] = x[1, 6:] = x[2, :3] = 0
+    ex.export(model, tmp_path / "net.edge")
+    RUN.check(edge_rt.load(tmp_path / "net.edge")(x), np.asarray(model(x)))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_scan_traced_and_eager(reverse: bool) -> None:
+    factor = ex.Variable(0.5)
+
+    def run(x: Any) -> Any:
+        return ex.scan(lambda row, total: (row + total, total * factor + row), x, ex.zeros([2]), reverse=reverse)
+
+    x = np.arange(8, dtype=np.float32).reshape(4, 2)
+    total, rows = np.zeros(2, np.float32), np.zeros_like(x)
+    for i in range(4)[:: -1 if reverse else 1]:
+        rows[i], total = x[i] + total, total * 0.5 + x[i]
+    traced = ex.function(run, input_signature=[ex.TensorSpec([None, 2])])
+    for outputs, state in (run(ex.constant(x)), traced(x)):
+        np.testing.assert_array_equal(np.asarray(outputs), rows)
+        np.testing.assert_array_equal(np.asarray(state), total)
+
+
+def test_a_scan_refuses_what_it_cannot_carry() -> None:
+    counter = ex.Variable(0.0)
+
+    def counting(row: Any, total: Any) -> Any:
+        counter.assign_add(1.0)
+        return row, total
+
+    spec = [ex.TensorSpec([None, 2])]
+    with pytest.raises(errors.AuthoringError, match="assign to no variable"):
+        ex.function(lambda x: ex.scan(counting, x, ex.zeros([2])), input_signature=spec).get_concrete_function()
+    with pytest.raises(errors.AuthoringError, match="at least one slice"):
+        ex.scan(lambda row, total: (row, total), ex.zeros([0, 2]), ex.zeros([2]))
 
 
 def main_graph(path: Path) -> Any:

@@ -13,7 +13,8 @@ from exporter.authoring.structure import flatten
 from exporter.layers.serialization import serialize
 from tests.keras.cases import CASES, Case, Inner
 
-pytestmark = pytest.mark.keras
+# Keras's variables do not take NumPy 2's way to ask for an array.
+pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 
 @pytest.fixture(scope="module")
