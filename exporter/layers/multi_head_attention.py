@@ -27,6 +27,7 @@ class Projection(Layer):
         super().__init__(activity_regularizer=given["activity_regularizer"], **kwargs)
         self.inputs, self.outputs, self.given = inputs, tuple(outputs), given
         self.activation = activations.get(activation)
+        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         given, shape = self.given, (*input_shape[len(input_shape) - self.inputs :], *self.outputs)
