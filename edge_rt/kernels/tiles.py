@@ -17,6 +17,8 @@ F32 = types.float32
 
 WIDTH = 16
 """Columns of a panel."""
+KEY = 16
+"""The key of a tile is KEY * rows + panels."""
 
 
 def clamp(x, lo, hi):
@@ -90,31 +92,41 @@ class TileSet:
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
         self.rows = tallest[1]
         self.most = max(r * p for r, p in shapes) * WIDTH
-        self.run = _chain_run([(r, p, make(r, p, lanes)) for r, p in shapes])
+        self.run = _run_of([(r * KEY + p, make(r, p, lanes)) for r, p in shapes])
         self.panels_for = chain_width(sorted(tallest.items()))
 
 
-def _chain_run(tiles):
-    """run(rows, panels, ...): comparisons, the largest tile first, four to a function, since each costs Numba time."""
-    # A tile that stands here twice is found the first time: LLVM drops the other one.
-    (r0, p0, t0), (r1, p1, t1), (r2, p2, t2), (r3, p3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
+def _run_of(tiles):
+    """run(rows, panels, ...) of (key, tile) pairs."""
+    chain = _chain_run(tiles)
 
-    def nothing(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+    def run(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+        chain(rows * KEY + panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+
+    return run
+
+
+def _chain_run(tiles):
+    """run(key, ...): comparisons with one number, which LLVM makes a jump; few to a function, since each costs time."""
+    # A tile that stands here twice is found the first time: LLVM drops the other one.
+    (k0, t0), (k1, t1), (k2, t2), (k3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
+
+    def nothing(key, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         pass
 
     others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
 
-    def run(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
-        if rows == r0 and panels == p0:
+    def run(key, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+        if key == k0:
             t0(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
-        elif rows == r1 and panels == p1:
+        elif key == k1:
             t1(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
-        elif rows == r2 and panels == p2:
+        elif key == k2:
             t2(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
-        elif rows == r3 and panels == p3:
+        elif key == k3:
             t3(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
         else:
-            others(rows, panels, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
+            others(key, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row)
 
     return run
 
