@@ -5,7 +5,7 @@ VENV := .venv
 KERAS := .venv-keras
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-keras wheel test-wheel lint types conformance test-models test-boards setup clean
+.PHONY: help demo test test-keras test-tensorboard wheel test-wheel lint types conformance test-models test-boards setup clean
 
 help:
 	@echo "make demo          set up, export a trained model, run it on real input"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-models   every ONNX model of the corpus against onnxruntime (downloads 240 MB once)"
 	@echo "make test-keras    layers against Keras 3, in an environment of its own (below 5 minutes)"
 	@echo "make test-wheel    builds the wheel and installs it into empty environments"
+	@echo "make test-tensorboard  graphs in TensorBoard and in a browser (needs root for apt-get, once)"
 	@echo "make test-boards   the emulated Raspberry Pi 4 and 5 (needs root for apt-get, once)"
 
 # One stamp per set of dependencies: the demo needs less than the tests.
@@ -41,7 +42,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.dev
 	$(BIN)/python -m edge_rt.codegen host
-	$(BIN)/python -m pytest -n auto -m "not boards and not keras and not wheel"
+	$(BIN)/python -m pytest -n auto -m "not boards and not keras and not tensorboard and not wheel"
 
 # The time of the last commit stands in the wheel, so that the same sources make the same bytes.
 wheel: export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1577836800)
@@ -62,6 +63,9 @@ $(KERAS)/.made: pyproject.toml
 	$(PYTHON) -m venv $(KERAS)
 	$(KERAS)/bin/python -m pip install -q -e '.[keras]'
 	@touch $@
+
+test-tensorboard: $(VENV)/.dev
+	$(BIN)/python -m pytest -m tensorboard
 
 test-keras: $(KERAS)/.made
 	KERAS_BACKEND=numpy $(KERAS)/bin/python -m pytest -n auto -m keras tests/keras

@@ -282,12 +282,18 @@ class Graph:
         lines = [f"graph {self.name}({', '.join(map(repr, self.inputs))})"]
         for s in self.variables:
             lines.append(f"  state {s.value!r}" + ("" if s.update is None else f", becomes %{s.update.name}"))
+        lines += [f"  constant {v!r}{_contents(v.data)}" for v in self.constants()]
         lines += [f"  {node!r}" for node in self.nodes]
         outs = (f"{n}=%{v.name}" if n != v.name else f"%{v.name}" for n, v in zip(self.output_names, self.outputs))
         lines.append(f"  return {', '.join(outs)}".rstrip())
         for _, _, inner in self.subgraphs():
             lines += [f"  {line}" for line in str(inner).splitlines()]
         return "\n".join(lines)
+
+
+def _contents(array: Array | None) -> str:
+    """What a constant of a few elements holds, as text."""
+    return "" if array is None or not 0 < array.size <= 4 else f", {array.tolist()}"
 
 
 def _brief(value: Any) -> str:

@@ -69,19 +69,32 @@ class Profile(NamedTuple):
         ]  # fmt: skip
         return {"signature": self.signature, "total_us": self.total, "steps": steps}
 
-    def chrome_trace(self) -> str:
-        """One run (the medians) as JSON for chrome://tracing and Perfetto."""
+    def trace_events(self, process: int = 0) -> list[dict[str, Any]]:
+        """One run (the medians) as complete events of the trace event format; times in microseconds."""
         events, now = [], 0.0
         for s in self.steps:
             events.append(
                 {
                     "name": f"{s.step.op} {s.step.name}", "cat": "native" if s.step.is_native else "numpy", "ph": "X",
-                    "ts": now, "dur": s.median, "pid": 0, "tid": 0,
+                    "ts": now, "dur": s.median, "pid": process, "tid": 0,
                     "args": {"kernels": list(s.step.kernels), "outputs": list(s.step.outputs), "flops": s.step.flops},
                 }
             )  # fmt: skip
             now += s.median
-        return json.dumps({"traceEvents": events, "displayTimeUnit": "ns"})
+        return events
+
+    def chrome_trace(self) -> str:
+        """One run (the medians) as JSON for chrome://tracing and Perfetto."""
+        return json.dumps({"traceEvents": self.trace_events(), "displayTimeUnit": "ns"})
+
+
+def chrome_trace(profiles: Sequence[Profile]) -> dict[str, Any]:
+    """One run of each as one trace, in which a process that is named after the signature stands for each."""
+    events: list[dict[str, Any]] = []
+    for process, found in enumerate(profiles):
+        named = {"name": "process_name", "ph": "M", "pid": process, "args": {"name": found.signature}}
+        events += [named, *found.trace_events(process)]
+    return {"traceEvents": events, "displayTimeUnit": "ns"}
 
 
 def profile(model: Model, inputs: Mapping[str, Any], *, signature: str | None = None, runs: int = 20) -> Profile:

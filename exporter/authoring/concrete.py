@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_rt.errors import AuthoringError
 from edge_rt.graph import Graph
-from edge_rt.interpreter import evaluate
+from edge_rt.interpreter import Array, evaluate
 from edge_rt.signature import Signature
 from exporter.authoring import scope as scopes
 from exporter.authoring.dispatch import convert, value_of
@@ -24,6 +24,9 @@ from exporter.authoring.variable import Variable
 from exporter.passes.remove_dead_code import remove_dead_code
 
 _TRACES = itertools.count()
+
+OBSERVERS: list[Callable[[ConcreteFunction, Mapping[str, Array]], None]] = []
+"""Told of each eager call before it runs, with the inputs by name. Calls inside of a trace are a part of that graph."""
 
 
 class ConcreteFunction:
@@ -72,6 +75,8 @@ class ConcreteFunction:
             return self._inline(named, scope)
         types = {v.name: v.type.dtype for v in self.graph.inputs}
         arrays = self._entry.check({n: np.asarray(convert(x, types.get(n))) for n, x in named.items()})
+        for observer in OBSERVERS:
+            observer(self, dict(zip(self.inputs, arrays)))
         state = {s.name: v.array for v, s in zip(self.variables, self.graph.variables)}
         made = evaluate(self.graph, arrays, state)
         for variable, s in zip(self.variables, self.graph.variables):

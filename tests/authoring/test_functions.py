@@ -302,6 +302,7 @@ def test_a_graph_prints_as_text() -> None:
     assert str(grow.graph).splitlines() == [
         "graph grow(%x: float32[])",
         "  state %v: float32[], becomes %cond:1",
+        "  constant %const: float32[], 0.0",
         "  %Greater: bool[] = Greater(%x, %const)",
         "  %cond:0: float32[], %cond:1: float32[] = If(%Greater, %x, %v) "
         "{else_branch=graph cond/else, then_branch=graph cond/then}",
@@ -309,6 +310,7 @@ def test_a_graph_prints_as_text() -> None:
         "  graph cond/else(%x: float32[], %v: float32[])",
         "    return output_0=%v, output_1=%v",
         "  graph cond/then(%x: float32[], %v: float32[])",
+        "    constant %const: float32[], 2.0",
         "    %Mul: float32[] = Mul(%x, %const)",
         "    return output_0=%Mul, output_1=%Mul",
     ]
