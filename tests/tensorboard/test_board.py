@@ -17,7 +17,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import exporter as ex
 from edge_rt.graph import Graph
+from tests.authoring.test_guide_modules import ONE, FlexibleSequential
 from tests.tensorboard.browser import Page
 from tests.tensorboard.models import node_names, write_logs
 
@@ -27,7 +29,19 @@ pytestmark = pytest.mark.tensorboard
 @pytest.fixture(scope="module")
 def logs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Graph]:
     folder = tmp_path_factory.mktemp("logs")
+    write_guide(folder / "the_guide")
     return folder, write_logs(folder, profiler=True)
+
+
+def write_guide(folder: Path) -> None:
+    """The graph view step of TensorFlow's guide "Introduction to modules, layers, and models"."""
+    model = FlexibleSequential(name="the_model")
+    writer = ex.summary.create_file_writer(folder)
+    ex.summary.trace_on(graph=True)
+    model(ex.constant(ONE))
+    with writer.as_default():
+        ex.summary.trace_export(name="my_func_trace", step=0)
+    writer.close()
 
 
 @pytest.fixture(scope="module")
@@ -43,9 +57,9 @@ def url(logs: tuple[Path, Graph]) -> Iterator[str]:
     try:
         address = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 60
-        while "run" not in _runs(address):
+        while not {"run", "the_guide"} <= set(_runs(address)):
             assert server.poll() is None, "TensorBoard ended"
-            assert time.monotonic() < end, "TensorBoard does not show the run"
+            assert time.monotonic() < end, "TensorBoard does not show the runs"
             time.sleep(0.5)
         yield address
     finally:
@@ -75,13 +89,26 @@ def test_the_graph_endpoint_returns_every_node(url: str, logs: tuple[Path, Graph
     assert [name for name in wanted if name not in names] == []
 
 
+def test_the_guides_model_is_served(url: str) -> None:
+    assert json.loads(get(f"{url}/data/plugin/graphs/info"))["the_guide"]["tags"]["my_func_trace"]["op_graph"] is True
+    served = get(f"{url}/data/plugin/graphs/graph?run=the_guide&tag=my_func_trace").decode()
+    ops = re.findall(r'^  op: "(.*)"$', served, re.MULTILINE)
+    assert sorted(ops) == sorted(["Placeholder", *["VariableV2"] * 4, *["MatMul", "Add", "Relu"] * 2, "_Retval"])
+
+
+def test_the_times_of_steps_are_served(url: str) -> None:
+    served = get(f"{url}/data/plugin/graphs/run_metadata?run=run&tag=network").decode()
+    assert "first/MatMul" in re.findall(r'node_name: "(.*)"', served)
+
+
 def test_scalars_are_served(url: str) -> None:
     points = json.loads(get(f"{url}/data/plugin/scalars/scalars?run=run&tag=loss"))
     assert [(step, round(value, 5)) for _, step, value in points] == [(0, 1.0), (1, 0.5), (2, 0.33333)]
 
 
 def test_a_browser_draws_the_graph(url: str, tmp_path: Path) -> None:
-    with Page(f"{url}/#graphs&run=run", tmp_path / "profile") as page:
+    # The graph view opens with the first run by name.
+    with Page(f"{url}/#graphs", tmp_path / "profile") as page:
         texts = page.wait_for("second")
         assert {"first", "second", "output_0"} <= set(texts)
         png = page.screenshot()
