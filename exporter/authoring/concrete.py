@@ -106,7 +106,6 @@ class ConcreteFunction:
         outputs = [SymbolicTensor(read(v), scope) for v in self.graph.outputs]
         return map_leaves(lambda _, place: None if place is None else outputs[place], self.structure)
 
-    @property
     def pretty_printed_signature(self) -> str:
         """Name, inputs and outputs as text."""
         inputs = "".join(f"\n    {v!r}".replace("%", "") for v in self.graph.inputs) or "\n    none"

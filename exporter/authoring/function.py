@@ -84,10 +84,9 @@ class Function:
             raise AuthoringError(f"function '{self.name}' has {len(self._concrete)} traces: use get_concrete_function")
         return self.concrete_functions[0].graph
 
-    @property
     def pretty_printed_signature(self) -> str:
         """The signatures of all traces, as text."""
-        return "\n".join(c.pretty_printed_signature for c in self.concrete_functions)
+        return "\n".join(c.pretty_printed_signature() for c in self.concrete_functions)
 
     def __repr__(self) -> str:
         return f"<ex.function '{self.name}', {len(self._concrete)} traces>"

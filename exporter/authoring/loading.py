@@ -29,7 +29,7 @@ class LoadedFunction:
             if inputs is not None:
                 return concrete(*inputs)
         got = ", ".join([*map(_shown, args), *(f"{k}={_shown(v)}" for k, v in kwargs.items())])
-        raise SignatureError(f"function '{self.name}' has no trace for ({got}):\n{self.pretty_printed_signature}")
+        raise SignatureError(f"function '{self.name}' has no trace for ({got}):\n{self.pretty_printed_signature()}")
 
     def get_concrete_function(self, *args: Any, **kwargs: Any) -> ConcreteFunction:
         """The trace for these arguments, TensorSpecs among them. Without any, the only one."""
@@ -38,12 +38,11 @@ class LoadedFunction:
         for concrete in self.concrete_functions:
             if _inputs(concrete, args, kwargs) is not None:
                 return concrete
-        raise SignatureError(f"function '{self.name}' has no such trace:\n{self.pretty_printed_signature}")
+        raise SignatureError(f"function '{self.name}' has no such trace:\n{self.pretty_printed_signature()}")
 
-    @property
     def pretty_printed_signature(self) -> str:
         """The signatures of all traces, as text."""
-        return "\n".join(c.pretty_printed_signature for c in self.concrete_functions)
+        return "\n".join(c.pretty_printed_signature() for c in self.concrete_functions)
 
     def __repr__(self) -> str:
         return f"<ex.LoadedFunction '{self.name}', {len(self.concrete_functions)} traces>"

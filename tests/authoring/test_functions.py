@@ -84,8 +84,8 @@ def test_names_of_inputs_and_outputs_follow_arguments_and_results() -> None:
     assert result["parts"].second is None
     assert result["sum"].numpy().tolist() == [3, 3]
     assert result["one"].numpy() == 1
-    assert "x: float32[2]" in concrete.pretty_printed_signature
-    assert "sum: float32[2]" in concrete.pretty_printed_signature
+    assert "x: float32[2]" in concrete.pretty_printed_signature()
+    assert "sum: float32[2]" in concrete.pretty_printed_signature()
     with pytest.raises(InputError, match="expected shape"):
         concrete(ex.ones([3]), one, one, one, k=one)
     with pytest.raises(AuthoringError, match="takes the inputs x, pair_0"):
