@@ -17,6 +17,7 @@ pytestmark = pytest.mark.boards
 def tools() -> None:
     """LLVM's tools (needs root for apt-get, once)."""
     if shutil.which(f"llvm-mca-{LLVM}") is None:
+        subprocess.run(["apt-get", "update", "-qq"], check=True)
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", f"llvm-{LLVM}"], check=True)
 
 
