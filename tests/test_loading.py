@@ -63,4 +63,4 @@ def test_what_is_loaded_later_is_there(tmp_path: Path) -> None:
 
 def test_the_figures_of_bench() -> None:
     report = loading.report({name: [3.0, 1.0, 2.0] for name in loading.FIGURES})
-    assert report.splitlines()[2] == "load 300 nodes, later                      1.0 ms  (median 2.0)"
+    assert report.splitlines()[3] == "load 300 nodes, later                      1.0 ms  (median 2.0)"

@@ -69,7 +69,7 @@ def call(case: Case, layer: Any, arrays: list[np.ndarray]) -> Any:
 
 
 OTHER = ("module", "shared_object_id", "build_config", "registered_name", "rms_scaling")
-"""What configs of Keras have besides: rms_scaling is what RMSNormalization is for now."""
+"""What configs of Keras have besides: RMSNormalization is a layer of its own, so rms_scaling is not ours."""
 
 
 def plain(x: Any) -> Any:
