@@ -1,4 +1,4 @@
-"""python -m bench zoo | run | report | layers | start | loading | instructions | loops"""
+"""python -m bench zoo | run | report | layers | gemm | start | loading | instructions | loops"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import instructions, loading, start
+from bench import gemm, instructions, loading, start
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
 from bench.peers import OURS, PEERS, backend
@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     begin.add_argument("--rounds", type=int, default=15, help="processes of each (default: 15)")
     begin.set_defaults(function=_start)
     loading.add(commands)
+    gemm.add(commands)
     count = commands.add_parser(
         "instructions", help="instructions on emulated boards",
         description="Counts instructions per inference, ours and LiteRT's (needs root for apt-get, once).",
