@@ -18,6 +18,8 @@ from edge_rt.native.team import Team
 Array = np.ndarray[Any, Any]
 _BITS, _FLOAT = struct.Struct("<I"), struct.Struct("<f")
 Control = Callable[[Step, Sequence["Array | None"]], Sequence[Array]]
+BRIEF_STEPS, BRIEF_BYTES, BRIEF_FLOPS = 8, 1 << 14, 1 << 17
+"""Up to so many steps, bytes of arena and operations a program is brief: see Program.call."""
 
 
 def aligned_bytes(nbytes: int, alignment: int = 64) -> Array:
@@ -100,9 +102,12 @@ class Instance:
         self._patches: dict[int, list[int]] = {}
         self._steps: list[tuple[int, int] | PythonStep] = []
         """For each step its range in the program, or what runs it in Python."""
+        self._reports = False
+        """Whether a step may find contents out of range."""
         self._program = self._build(library, control)
+        brief = self._is_brief()
         self._segments: list[tuple[Callable[..., Any], bool]] = [
-            (s, False) if isinstance(s, PythonStep) else (self._program.call(*s, team), True)
+            (s, False) if isinstance(s, PythonStep) else (self._program.call(*s, team, brief=brief), True)
             for s in _merge(self._steps)
         ]
         """What runs, and whether that is machine code."""
@@ -157,6 +162,8 @@ class Instance:
         if len(self._segments) != 1 or not self._segments[0][1]:
             return lambda: self.execute(())
         (native, _), error, fail = self._segments[0], self._error, self._raise
+        if not self._reports:
+            return native
 
         def execute() -> None:
             native()
@@ -206,6 +213,14 @@ class Instance:
         base = address_of(self._words)
         return Program([(a, base + 8 * w, parts) for a, w, parts in table])
 
+    def _is_brief(self) -> bool:
+        """Whether the machine code takes a few microseconds: few steps on few numbers, none of them worth sharing out."""
+        steps = self.binding.steps
+        if len(steps) > BRIEF_STEPS or self.binding.arena > BRIEF_BYTES or any(c is None for c in self.copies):
+            return False
+        calls = [call for step in steps for call in step.calls or ()]
+        return all(call.parts == 1 for call in calls) and sum(call.flops for call in calls) <= BRIEF_FLOPS
+
     def _word(self, arg: Arg, step: Step, index: int, arena: int, position: int) -> int:
         slot: int | None
         if type(arg) is int:
@@ -239,6 +254,7 @@ class Instance:
             self._keep.append(arg.data)
             return address_of(arg.data)
         if isinstance(arg, ErrorWord):
+            self._reports = True
             return arena
         assert isinstance(arg, StepNumber)
         return index

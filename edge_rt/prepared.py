@@ -22,7 +22,9 @@ class Prepared:
     It only recognises such inputs; others may be right as well, which the full check decides.
     """
 
-    __slots__ = ("_count", "_execute", "_inputs", "_instance", "_names", "_outputs", "_results", "_runner", "signature")
+    __slots__ = (
+        "_count", "_execute", "_inputs", "_instance", "_names", "_outputs", "_results", "_runner", "_single", "signature",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -41,6 +43,8 @@ class Prepared:
         self._names = entry.graph.output_names
         self._outputs = tuple(zip(self._names, results)) if len(results) == len(self._names) else ()
         """Where no state changes, names and views of the outputs."""
+        self._single = (self._names[0], results[0].copy) if len(self._outputs) == 1 else ("", None)
+        """Where there is but one output and no state changes, its name and what copies it."""
         stage = instance.binding.stage
         contents = [a.tobytes() if s in stage.decisive else None for a, s in zip(arrays, stage.live)]
         self._inputs = tuple(
@@ -57,25 +61,28 @@ class Prepared:
         if len(inputs) != self._count:
             return None
         held: Any = None
-        for name, shape, dtype, view, number, contents in self._inputs:
-            array = inputs.get(name)
-            if type(array) is not ndarray or array.shape != shape:
-                return None
-            if array.dtype is not dtype and array.dtype != dtype:
-                return None
-            if view is not None:
-                view[...] = array
-            elif self._load(number, array, contents):
-                held = array, held  # kernels read it where it is
-            else:
-                return None
+        try:
+            for name, shape, dtype, view, number, contents in self._inputs:
+                array = inputs[name]
+                if type(array) is not ndarray or array.shape != shape:
+                    return None
+                if array.dtype is not dtype and array.dtype != dtype:
+                    return None
+                if view is not None:
+                    view[...] = array
+                elif self._load(number, array, contents):
+                    held = array, held  # kernels read it where it is
+                else:
+                    return None
+        except KeyError:
+            return None
         self._execute()
+        name, copy = self._single
+        if copy is not None:
+            return {name: copy()}
         if not self._outputs:
             return dict(zip(self._names, self._runner.conclude(self._results)))
-        made = {}
-        for name, view in self._outputs:
-            made[name] = view.copy()
-        return made
+        return {name: view.copy() for name, view in self._outputs}
 
     def _load(self, number: int, array: Array, contents: bytes | None) -> bool:
         """Loads an input that is read in place, or whose contents decide; False for one this call is not for."""

@@ -44,18 +44,17 @@ class Session:
         Raises InputError, SignatureError, DataError, MemoryLimitError, ClosedError; state is unchanged then, but where an
         array of `out` has a wrong size and only running the model told the right one.
         """
-        made = None
-        recent = self._recent
         if out is not None:
             _check_out(self._model.select(inputs, signature)[0], out)
+        recent = self._recent
         if recent is not None and recent.signature == signature and not self._model.is_closed:
             with self._lock:
                 made = recent.run(inputs)
-        if made is None:
-            entry, arrays = self._model.select(inputs, signature)
-            with self._lock:
-                outputs = self._execute(entry, arrays, signature)
-            made = dict(zip(entry.graph.output_names, outputs))
+            if made is not None:
+                return made if out is None else _fill(out, made)
+        entry, arrays = self._model.select(inputs, signature)
+        with self._lock:
+            made = dict(zip(entry.graph.output_names, self._execute(entry, arrays, signature)))
         return made if out is None else _fill(out, made)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:

@@ -16,7 +16,8 @@ from edge_rt.native.team import Team
 
 __all__ = ["NO_ERROR", "Program", "describe_error"]
 
-_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+_RELEASING, _HOLDING = ctypes.CFUNCTYPE(None), ctypes.PYFUNCTYPE(None)
+"""How the entry is called: without the interpreter's lock, or with it. Without argument types ctypes converts nothing."""
 
 
 class Program:
@@ -40,21 +41,29 @@ class Program:
 
     def run(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> None:
         """Runs steps start..stop (to the end, if None), with the helpers of `team` where that pays."""
-        (self._calls.get((start, stop, team)) or self.call(start, stop, team))()
+        call = self._calls.get((start, stop, team))
+        if call is None:
+            call = self._calls[start, stop, team] = self.call(start, stop, team)
+        call()
 
-    def call(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> Callable[[], None]:
-        """What `run` does with these arguments, prepared: nothing but the native call is left. Good on its own."""
+    def call(
+        self, start: int = 0, stop: int | None = None, team: Team | None = None, *, brief: bool = False
+    ) -> Callable[[], None]:
+        """What `run` does with these arguments, prepared: nothing but the native call is left. Good on its own.
+
+        brief: the steps take a few microseconds. They then keep the interpreter's lock, which costs less than giving it
+        away, all the more where another thread waits for it.
+        """
         end = len(self.steps) if stop is None else stop
         if not 0 <= start <= end <= len(self.steps):
             raise ValueError(f"steps {start}..{end} are not among the program's {len(self.steps)}")
         shares = any(parts > 1 for _, _, parts in self.steps[start:end])
         memory = team.memory if team is not None and team.threads > 1 and shares else 0
         words = np.array([self._table.ctypes.data, start, end, memory], np.int64)
-        argument: Any = ctypes.c_void_p(words.ctypes.data)
-        argument.keeps = words, self._table, team
-        entry = _ENTRY((self._library or library()).address(RUN_PROGRAM.symbol))
-        self._calls[start, stop, team] = prepared = functools.partial(entry, argument)
-        return prepared
+        first: Any = ctypes.c_int64.from_buffer(words.data)
+        first.keeps = self._table, team
+        entry = (_HOLDING if brief else _RELEASING)((self._library or library()).address(RUN_PROGRAM.symbol))
+        return functools.partial(entry, ctypes.byref(first))
 
     def __len__(self) -> int:
         return len(self.steps)
