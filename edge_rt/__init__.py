@@ -5,13 +5,23 @@
     outputs = model.run({"image": array})
 """
 
+import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from edge_rt import errors
-from edge_rt.model import Model, load
-from edge_rt.session import Session
-from edge_rt.signature import Signature, TensorInfo
+_collects = gc.isenabled()
+gc.disable()  # what is made here stays: looking through it for garbage takes longer than making it
+try:
+    from edge_rt import errors
+    from edge_rt.model import Model, load
+    from edge_rt.session import Session
+    from edge_rt.signature import Signature, TensorInfo
+finally:
+    if _collects:
+        if not gc.get_freeze_count():
+            gc.freeze()
+            gc.unfreeze()  # both: counts as old, without having been looked through
+        gc.enable()
 
 if TYPE_CHECKING:
     from edge_rt.memory import Memory

@@ -64,3 +64,15 @@ def test_what_is_loaded_later_is_there(tmp_path: Path) -> None:
 def test_the_figures_of_bench() -> None:
     report = loading.report({name: [3.0, 1.0, 2.0] for name in loading.FIGURES})
     assert report.splitlines()[3] == "load 300 nodes, later                      1.0 ms  (median 2.0)"
+
+
+@pytest.mark.parametrize("before", ["gc.enable()", "gc.disable()", "gc.freeze()"])
+def test_importing_leaves_the_garbage_collector_as_it_was(before: str) -> None:
+    script = f"""
+import gc, numpy, msgpack
+{before}
+was = gc.isenabled(), gc.get_freeze_count() > 0
+import edge_rt
+assert was == (gc.isenabled(), gc.get_freeze_count() > 0)
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)

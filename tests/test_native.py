@@ -22,7 +22,7 @@ from edge_rt.native.cache import source_fingerprint
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.image import CODE_OFFSET
-from edge_rt.native.library import Library
+from edge_rt.native.library import Library, find_pack
 from edge_rt.targets import TARGETS
 
 host_module = sys.modules["edge_rt.native.host"]
@@ -73,6 +73,23 @@ def test_a_damaged_image_is_refused(kind: str, image: bytes, tmp_path: Path) -> 
     assert str(path) in str(raised.value)
     with pytest.raises(CodeImageError, match=message):
         Library.of_bytes(damage(image), "memory")
+
+
+def test_an_installed_pack_is_trusted_and_doctor_checks_it(
+    image: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(library_module, "PACKS", str(tmp_path))
+    path = tmp_path / f"{HOST.name}.image"
+    path.write_bytes(image)
+    whole = find_pack(HOST, cpu_features())
+    assert whole is not None
+    whole.check()
+    path.unlink()  # a new file: the mapped one must not change
+    path.write_bytes(image[:-1] + bytes([image[-1] ^ 1]))
+    damaged = find_pack(HOST, cpu_features())
+    assert damaged is not None
+    with pytest.raises(CodeImageError, match="the code differs from its CRC-32"):
+        damaged.check()
 
 
 def test_an_image_runs_from_a_file_and_from_memory(image: bytes, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap as _mmap
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from edge_rt.errors import (
     BundleTruncatedError,
     BundleVersionError,
 )
+from edge_rt.mapped import MappedFile
 
 Array = np.ndarray[Any, Any]
 Path = Union[str, "os.PathLike[str]"]
@@ -216,7 +216,7 @@ def _buffer(source: Path | Bytes, mmap: bool) -> memoryview:
         with open(source, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if mmap and size:
-                return memoryview(_mmap.mmap(file.fileno(), size, access=_mmap.ACCESS_READ))
+                return MappedFile(file.fileno(), size).data
             copy = _aligned_empty(size)
             return copy[: file.readinto(copy)].toreadonly()
     view = memoryview(source).toreadonly().cast("B")

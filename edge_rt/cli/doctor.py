@@ -55,7 +55,9 @@ def doctor(options: argparse.Namespace) -> int:
         try:
             target, why = choose_target(features)
             report.update(target=target.name, why=why)
-            report.update(code=native.library().origin)
+            library = native.library()
+            report.update(code=library.origin)
+            library.check()
         except TargetError as error:
             problem = str(error)
     report["problem"] = problem

@@ -65,6 +65,11 @@ class HostLibrary:
                                 "start it again"
                             )
 
+    def check(self) -> None:
+        """Raises CodeImageError if mapped code is damaged."""
+        for image in self._images.values():
+            image.check()
+
     def renew_lock(self) -> None:
         """In a process just forked."""
         self._lock = threading.Lock()

@@ -9,13 +9,13 @@
     code_offset (a multiple of 64 KiB, the largest page size of the CPUs we know)   code
 
 Integers are little-endian. The code runs at any page-aligned address and refers to nothing outside itself.
-The checksums are there to find damage: who can write into an image could write into the Python files beside it. The code
-has a CRC-32 since every start must check it, and a SHA-256 takes a process ten times as long.
+The checksums are there to find damage: who can write into an image could write into the Python files beside it. An installed
+pack is trusted to be whole, as shared objects are (`edge-rt doctor` checks its code): reading all of it would take longer
+than mapping it. Other images are checked at each start, so their code has a CRC-32: a SHA-256 takes ten times as long.
 """
 
 from __future__ import annotations
 
-import binascii
 import struct
 from typing import Any
 
@@ -59,9 +59,11 @@ def write_image(
     target: str, requires: frozenset[str], symbols: dict[str, int], code: bytes, sources: str = "", producer: str = ""
 ) -> bytes:
     """The bytes of an image; the same for the same arguments."""
+    from binascii import crc32
+
     fields = {
         "target": target, "requires": sorted(requires), "symbols": dict(sorted(symbols.items())),
-        "code_offset": CODE_OFFSET, "code_size": len(code), "code_crc32": binascii.crc32(code),
+        "code_offset": CODE_OFFSET, "code_size": len(code), "code_crc32": crc32(code),
         "sources": sources, "producer": producer,
     }  # fmt: skip
     header: bytes = msgpack.packb(fields)
@@ -109,7 +111,9 @@ def _check(fields: Any, where: str) -> Header:
 
 def check_code(header: Header, code: Any, where: str) -> None:
     """Raises CodeImageError unless `code` (a buffer) is what the header describes."""
+    from binascii import crc32  # a shared object of its own, which a start from an installed pack does not need
+
     if len(code) != header.code_size:
         raise CodeImageError(f"{where}: has {len(code)} bytes of code, its header says {header.code_size}")
-    if binascii.crc32(code) != header.code_crc32:
+    if crc32(code) != header.code_crc32:
         raise CodeImageError(f"{where}: the code differs from its CRC-32")

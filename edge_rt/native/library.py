@@ -9,8 +9,8 @@ from typing import Any
 
 from edge_rt.errors import CodeImageError
 from edge_rt.native.features import cpu_architecture, cpu_features, require
-from edge_rt.native.image import Header
-from edge_rt.native.mapping import map_bytes, map_file
+from edge_rt.native.image import Header, check_code
+from edge_rt.native.mapping import code_at, map_bytes, map_file
 from edge_rt.native.package import FOLDER
 from edge_rt.targets import TARGETS, Target
 
@@ -52,6 +52,10 @@ class Library:
             raise CodeImageError(f"{self.origin}: has no kernel {symbol}; it was built from other sources")
         return self.base + offset
 
+    def check(self) -> None:
+        """Raises CodeImageError if the code is damaged."""
+        check_code(self.header, code_at(self.base, self.header.code_size), self.origin)
+
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Library:
         """Maps an image file of one's choice, if this CPU can run it."""
@@ -72,10 +76,12 @@ def pack_path(target: Target) -> str:
 
 
 def find_pack(target: Target, features: frozenset[str]) -> Library | None:
-    """The image that ships with the package. A damaged one is an error, since nobody may have changed it."""
+    """The image that ships with the package. A damaged one is an error, since nobody may have changed it; damaged code is
+    found by `Library.check` only.
+    """
     path = pack_path(target)
     try:
-        mapped = map_file(path)
+        mapped = map_file(path, is_trusted=True)
     except (FileNotFoundError, NotADirectoryError):
         loader: Any = sys.modules["edge_rt"].__loader__
         try:

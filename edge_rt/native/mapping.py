@@ -8,20 +8,13 @@ folder, which is deleted as soon as it is mapped.
 from __future__ import annotations
 
 import ctypes
-import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edge_rt.errors import CodeImageError, TargetError
+from edge_rt.mapped import MAP_PRIVATE, PROT_EXEC, PROT_READ, map_descriptor, unmap
 from edge_rt.native.image import CODE_OFFSET, Header, check_code, read_header
-
-_libc = ctypes.CDLL(None, use_errno=True)
-_mmap, _munmap = _libc.mmap, _libc.munmap
-_mmap.restype = ctypes.c_void_p
-_mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_int64]
-_munmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
-_MAP_FAILED = ctypes.c_void_p(-1).value
 
 VARIABLE = "EDGE_RT_CODE"
 _IN_MEMORY = "EDGE_RT_CODE=memory, which runs a copy in memory"
@@ -30,16 +23,17 @@ _ALLOW = "allow this process to map files with PROT_READ and PROT_EXEC (under SE
 _REFERENCE = 'edge_rt.load(..., backend="reference"), which needs no machine code and is slow'
 
 
-def map_file(path: str | os.PathLike[str]) -> tuple[int, Header]:
+def map_file(path: str | os.PathLike[str], is_trusted: bool = False) -> tuple[int, Header]:
     """Maps an image file, or the copy that $EDGE_RT_CODE asks for; (address of its code, header).
 
+    is_trusted: the code is not checked, which would read all of it.
     Raises FileNotFoundError, CodeImageError if the file is damaged, TargetError if the system refuses the mapping.
     """
     where = os.fspath(path)
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         if not os.environ.get(VARIABLE):
-            return _map(descriptor, where, lambda: _refused_file(descriptor))
+            return _map(descriptor, where, lambda: _refused_file(descriptor), is_trusted)
         with open(descriptor, "rb", closefd=False) as file:
             return map_bytes(file.read(), where)
     finally:
@@ -99,21 +93,28 @@ def _write(descriptor: int, data: bytes) -> None:
         file.write(data)
 
 
-def _map(descriptor: int, where: str, ways_out: Callable[[], str]) -> tuple[int, Header]:
+def code_at(address: int, size: int) -> memoryview:
+    """The mapped bytes."""
+    return memoryview((ctypes.c_ubyte * size).from_address(address))
+
+
+def _map(
+    descriptor: int, where: str, ways_out: Callable[[], str], is_trusted: bool = False
+) -> tuple[int, Header]:
     header = read_header(os.pread(descriptor, CODE_OFFSET, 0), where)
     present = os.fstat(descriptor).st_size - header.code_offset
     if present != header.code_size:
         raise CodeImageError(f"{where}: has {max(present, 0)} bytes of code, its header says {header.code_size}")
-    protection = mmap.PROT_READ | mmap.PROT_EXEC
-    address = _mmap(None, header.code_size, protection, mmap.MAP_PRIVATE, descriptor, header.code_offset)
-    if address is None or address == _MAP_FAILED:
-        reason = os.strerror(ctypes.get_errno())
-        raise TargetError(f"{where}: the system refuses to map it as code ({reason}); {ways_out()}")
     try:
-        check_code(header, memoryview((ctypes.c_ubyte * header.code_size).from_address(address)), where)
-    except CodeImageError:
-        _munmap(address, header.code_size)
-        raise
+        address = map_descriptor(descriptor, header.code_size, PROT_READ | PROT_EXEC, MAP_PRIVATE, header.code_offset)
+    except OSError as error:
+        raise TargetError(f"{where}: the system refuses to map it as code ({error.strerror}); {ways_out()}") from None
+    if not is_trusted:
+        try:
+            check_code(header, code_at(address, header.code_size), where)
+        except CodeImageError:
+            unmap(address, header.code_size)
+            raise
     return address, header
 
 
