@@ -18,7 +18,6 @@ from bench.runner import Effort, Result, measure
 from bench.zoo import NAMES, ZOO
 from edge_rt.errors import EdgeError
 from edge_rt.targets import TARGETS
-from tests.boards.emulator import TARGET_OF
 from tests.corpus.fetch import Unavailable
 
 UNMEASURABLE = (EdgeError, Unavailable)
@@ -72,13 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     begin.set_defaults(function=_start)
     loading.add(commands)
     gemm.add(commands)
-    count = commands.add_parser(
-        "instructions", help="instructions on emulated boards",
-        description="Counts instructions per inference, ours and LiteRT's (needs root for apt-get, once).",
-    )  # fmt: skip
-    count.add_argument("--models", nargs="+", default=list(NAMES), metavar="NAME", help="default: the zoo")
-    count.add_argument("--boards", nargs="+", default=["pi5"], choices=list(TARGET_OF), help="default: pi5")
-    count.set_defaults(function=_instructions)
+    instructions.add(commands)
     loops = commands.add_parser(
         "loops", help="inner loops against a CPU's limit",
         description="What LLVM's model of a CPU says of our inner loops (apt-get install llvm-19 brings its tools).",
@@ -156,16 +149,6 @@ def _layers(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> int:
     models = [find(name) for name in options.models]
     print(start.table(start.measure_starts(models, options.peers, options.rounds)))
-    return 0
-
-
-def _instructions(options: argparse.Namespace) -> int:
-    models = [find(name) for name in _expand(options.models)]
-
-    def tell(count: instructions.Count) -> None:
-        print(f"{count.model}, {count.board}: {count.ours:.3g} M, LiteRT {count.litert}", file=sys.stderr, flush=True)
-
-    print(instructions.table(instructions.count_instructions(models, options.boards, tell)))
     return 0
 
 
