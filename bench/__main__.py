@@ -8,20 +8,16 @@ import tempfile
 from pathlib import Path
 
 from bench import gemm, instructions, loading, start
+from bench.campaign import measure_all
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
-from bench.peers import OURS, PEERS, backend
+from bench.peers import PEERS
 from bench.plot import svg
 from bench.report import markdown
-from bench.results import Record, machine, versions
-from bench.runner import Effort, Result, measure
+from bench.results import Record
+from bench.turns import Effort
 from bench.zoo import NAMES, ZOO
-from edge_rt.errors import EdgeError
 from edge_rt.targets import TARGETS
-from tests.corpus.fetch import Unavailable
-
-UNMEASURABLE = (EdgeError, Unavailable)
-"""What may keep a model from being measured; the others are measured all the same, and the report tells."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -44,11 +40,15 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--models", nargs="+", default=["digits"], metavar="NAME", help="table: the README's; default: digits")
     run.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS), help="default: all")
     run.add_argument("--threads", default="1", metavar="N[,N]", help="numbers of threads (default: 1)")
-    run.add_argument("--rounds", type=int, default=usual.rounds, help=f"turns of each (default: {usual.rounds})")
+    run.add_argument("--pairs", type=int, default=usual.pairs, help=f"most turns of each peer (default: {usual.pairs})")
     run.add_argument("--turn-ms", type=float, default=usual.turn_ms, help=f"length of one (default: {usual.turn_ms:g})")
+    run.add_argument("--precision", type=float, default=usual.precision, help=f"enough (default: {usual.precision:g})")
+    run.add_argument("--seconds", type=float, default=usual.seconds, help=f"at most (default: {usual.seconds:g})")
     run.add_argument("--seed", type=int, default=usual.seed, help="of the order (default: 0)")
     run.add_argument("--no-memory", action="store_true", help="leave memory out, which takes a process per runtime")
-    run.add_argument("--json", type=Path, metavar="FILE", help="write the figures here, for report")
+    run.add_argument("--json", type=Path, metavar="FILE", help="write the figures here; go on with what is there")
+    run.add_argument("--quieter", type=float, default=0.0, metavar="SHARE",
+                     help="measure again what has a smaller share of undisturbed turns")  # fmt: skip
     run.set_defaults(function=_run)
     report = commands.add_parser("report", help="figures as Markdown and SVG", description="Prints figures as Markdown.")
     report.add_argument("json", type=Path, help="what run --json wrote")
@@ -104,30 +104,16 @@ def _zoo(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
-    effort = Effort(options.rounds, options.turn_ms, options.seed, not options.no_memory)
-    results: list[Result] = []
-    failures: dict[str, str] = {}
-    for name in (OURS, *options.peers):
-        backend(name)
-    with tempfile.TemporaryDirectory() as folder:
-        for name in _expand(options.models):
-            try:
-                model = find(name)
-                for threads in map(int, options.threads.split(",")):
-                    results.append(measure(model, options.peers, threads, Path(folder), effort))
-                    print(_line(results[-1]), file=sys.stderr, flush=True)
-            except UNMEASURABLE as error:
-                failures[name] = f"{type(error).__name__}: {error}"
-                print(f"{name}: {failures[name]}", file=sys.stderr, flush=True)
-    record = Record(machine(), versions(options.peers), effort, tuple(results), failures)
-    if options.json:
-        record.write(options.json)
+    effort = Effort(
+        options.pairs, options.turn_ms, options.precision, options.seconds, options.seed, not options.no_memory
+    )  # fmt: skip
+    threads = list(map(int, options.threads.split(",")))
+    record = measure_all(
+        _expand(options.models), options.peers, threads, effort, options.json,
+        lambda line: print(line, file=sys.stderr, flush=True), options.quieter,
+    )  # fmt: skip
     print(markdown(record))
-    return int(bool(failures))
-
-
-def _line(result: Result) -> str:
-    return f"{result.model}, {result.threads} threads: {result.ratio:.2f} ({result.fastest_peer})"
+    return int(bool(record.failures))
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import numpy as np
 
 from bench.kernel_runs import KernelRuns
 from bench.peak import PeakLoop
+from bench.quiet import Quiet
 from bench.zoo import ZOO
 from bench.zoo.network import Array, Network, Tensor
 from edge_rt.errors import VerificationError
@@ -26,6 +28,8 @@ from edge_rt.ops._panels import pack_panels
 from edge_rt.ops.edge_gemm import EpilogueAttrs
 
 MODELS = ("mobilenetv1", "mobilenetv2", "resnet50")
+PATIENCE_S = 0.2
+"""How long a block of turns waits for an undisturbed moment."""
 TURN_US = 200.0
 """How long one turn of the kernel is, at least one run."""
 
@@ -49,12 +53,14 @@ class Size(NamedTuple):
 
 
 class Share(NamedTuple):
-    """share: of the peak, median over turns; best: in the best tenth of them. gflops: median."""
+    """share: of the peak, median over turns; best: in the best tenth of them. gflops: median. quiet: the share of blocks of
+    turns in which the machine was undisturbed; only these count, if there are any."""
 
     size: Size
     gflops: float
     share: float
     best: float
+    quiet: float
 
 
 class _Convolutions(Network):
@@ -96,26 +102,38 @@ def sizes(models: Sequence[str] = MODELS) -> list[Size]:
 
 def measure(chosen: Sequence[Size], rounds: int, turns: int, seed: int = 0) -> list[Share]:
     """In each round every size has its turns, in random order. Raises VerificationError if a product is wrong."""
-    peak, kernels = PeakLoop(), [_kernel(size) for size in chosen]
+    peak, quiet, kernels = PeakLoop(), Quiet(), [_kernel(size) for size in chosen]
     counts = [max(1, round(TURN_US / min(kernel.microseconds(1) for _ in range(5)))) for kernel in kernels]
-    taken: list[list[tuple[float, float]]] = [[] for _ in chosen]
+    taken: list[list[tuple[bool, Array]]] = [[] for _ in chosen]
     order, shuffle = list(range(len(chosen))), random.Random(seed).shuffle
+
+    def block(i: int) -> Array:
+        """Rates, and shares of the peak."""
+        kernels[i].microseconds(counts[i])
+        found, before = [], peak.gflops()
+        for _ in range(turns):
+            rate = chosen[i].flops / kernels[i].microseconds(counts[i]) / 1e3
+            after = peak.gflops()
+            found.append((rate, rate / ((before + after) / 2)))
+            before = after
+        return np.array(found)
+
     for _ in range(rounds):
         shuffle(order)
         for i in order:
-            kernels[i].microseconds(counts[i])
-            before = peak.gflops()
-            for _ in range(turns):
-                rate = chosen[i].flops / kernels[i].microseconds(counts[i]) / 1e3
-                after = peak.gflops()
-                taken[i].append((rate, rate / ((before + after) / 2)))
-                before = after
-    return [_share(size, np.array(pairs)) for size, pairs in zip(chosen, taken)]
+            is_quiet = quiet.wait(time.perf_counter() + PATIENCE_S)
+            rates = block(i)
+            taken[i].append((is_quiet and quiet.now(), rates))
+    quiet.keep()
+    return [_share(size, blocks) for size, blocks in zip(chosen, taken)]
 
 
-def _share(size: Size, pairs: Array) -> Share:
+def _share(size: Size, blocks: Sequence[tuple[bool, Array]]) -> Share:
+    """Of the undisturbed blocks, or of all where there is none."""
+    undisturbed = [pairs for is_quiet, pairs in blocks if is_quiet]
+    pairs = np.concatenate(undisturbed or [pairs for _, pairs in blocks])
     rate, share = np.median(pairs, 0)
-    return Share(size, float(rate), float(share), float(np.quantile(pairs[:, 1], 0.9)))
+    return Share(size, float(rate), float(share), float(np.quantile(pairs[:, 1], 0.9)), len(undisturbed) / len(blocks))
 
 
 def _kernel(size: Size) -> KernelRuns:
@@ -141,10 +159,11 @@ def _aligned(array: Array) -> Array:
 
 def table(shares: Sequence[Share]) -> str:
     """Markdown, the lowest share first."""
-    lines = ["| m x k x n | KiB | GFLOP/s | share of peak | best tenth | in |", "| --- | ---: | ---: | ---: | ---: | --- |"]
+    lines = ["| m x k x n | KiB | GFLOP/s | share of peak | best tenth | quiet | in |", f"| --- |{' ---: |' * 5} --- |"]
     for s in sorted(shares, key=lambda s: s.share):
         m, k, n, models = s.size
         cells = [f"{m} x {k} x {n}", f"{s.size.nbytes / 1024:.0f}", f"{s.gflops:.0f}", f"{s.share:.1%}", f"{s.best:.1%}"]
+        cells.append(f"{s.quiet:.0%}")
         lines.append(f"| {' | '.join(cells)} | {', '.join(models)} |")
     return "\n".join(lines)
 

@@ -54,9 +54,12 @@ def names() -> list[str]:
 
 def find(name: str) -> BenchModel:
     """The model of this name, made or downloaded if it is not in a cache; of other formats, those that `convert` made.
+    Or the .onnx file at this path.
 
     Raises ValueError for an unknown name, Unavailable if it cannot be downloaded.
     """
+    if name.endswith(".onnx") and Path(name).exists():
+        return _model(Path(name).stem, Path(name), _seeded)
     name = name.removesuffix(".onnx")
     if name == "digits":
         return _model(name, DIGITS, _seeded)

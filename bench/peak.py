@@ -35,23 +35,65 @@ def _factory(target: Target) -> Any:
     return body
 
 
+PROBED, PASSES = 1 << 16, 16
+"""How many numbers the probe reads, which fit an L2 cache and no L1, and how often."""
+
+
+def _probe_factory(target: Target) -> Any:
+    from numba import types
+
+    from edge_rt.kernels import simd
+
+    vec: Any = simd.Vec
+    fma: Any = simd.fma
+    load, store = simd.load, simd.store
+    TILE = vec(types.float32, target.lanes, (8,))
+    STEP = 8 * target.lanes
+
+    def body(data: Any, n: Any, part: Any, parts: Any) -> None:
+        acc = load(TILE, data)
+        for _ in range(PASSES):
+            for i in range(0, n, STEP):
+                numbers = load(TILE, data + i)
+                acc = fma(numbers, numbers, acc)
+        store(data, acc)
+
+    return body
+
+
 @functools.cache
-def _entry() -> tuple[Any, int]:
-    """The compiled loop, and its multiply-adds per step."""
+def _entry(symbol: str) -> tuple[Any, int]:
+    """A compiled loop, and the multiply-adds of a step of the first one."""
     from edge_rt.codegen.testing import entry_of
     from edge_rt.native.features import choose_target, cpu_features
 
     target, _ = choose_target(cpu_features())
-    spec = KernelSpec("bench_peak", "data:f32* n:i64")
+    spec = KernelSpec(symbol, "data:f32* n:i64")
     del SPECS[spec.symbol]  # it measures this machine, and is not in any code image
-    return entry_of(spec, target, _factory), CHAINS * target.lanes
+    return entry_of(spec, target, {"bench_peak": _factory, "bench_probe": _probe_factory}[symbol]), CHAINS * target.lanes
+
+
+class Probe:
+    """A short loop over an L2 cache, by whose speed one sees whether the machine is disturbed. Needs numba."""
+
+    def __init__(self) -> None:
+        self._entry, _ = _entry("bench_probe")
+        self._data = np.zeros(PROBED, np.float32)
+        self._words = np.array([self._data.ctypes.data, PROBED], np.int64)
+        self._address = int(self._words.ctypes.data)
+
+    def rate(self) -> float:
+        """GB/s that it reads, in some 50 microseconds."""
+        begin = time.perf_counter_ns()
+        self._entry(self._address, 0, 1)
+        return 4 * PROBED * PASSES / (time.perf_counter_ns() - begin)
 
 
 class PeakLoop:
     """The loop that does nothing but multiply and add, on one thread. Needs numba."""
 
     def __init__(self, steps: int = STEPS) -> None:
-        self._entry, width = _entry()
+        self._entry, width = _entry("bench_peak")
         self._flops = 2 * steps * width
         self._data = np.zeros(4096, np.float32)
         self._words = np.array([self._data.ctypes.data, steps], np.int64)

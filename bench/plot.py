@@ -21,7 +21,7 @@ def svg(record: Record, threads: int) -> str:
     results = [r for r in record.results if r.threads == threads]
     if not results:
         raise ValueError(f"there are no results for {threads} threads")
-    extent = max(1.0, *(abs(math.log2(r.ratio)) for r in results))
+    extent = max(1.0, *(abs(math.log2(r.ratio.value)) for r in results))
     height = TOP + ROW * len(results) + ROW
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{LABEL + WIDTH}" height="{height}" font-family="sans-serif" '
@@ -40,12 +40,12 @@ def svg(record: Record, threads: int) -> str:
 
 
 def _bar(result: Result, y: float, extent: float) -> list[str]:
-    start, end = sorted((_x(1.0, extent), _x(result.ratio, extent)))
-    colour = FASTER if result.ratio >= 1 else SLOWER
+    start, end = sorted((_x(1.0, extent), _x(result.ratio.value, extent)))
+    colour = FASTER if result.ratio.value >= 1 else SLOWER
     return [
         f'<text x="{LABEL - 8}" y="{y + 13}" text-anchor="end">{escape(result.model)}</text>',
         f'<rect x="{start:.1f}" y="{y + 2}" width="{max(end - start, 1):.1f}" height="{ROW - 4}" fill="{colour}"/>',
-        f'<text x="{end + 4:.1f}" y="{y + 13}">{result.ratio:.2f} {escape(result.fastest_peer)}</text>',
+        f'<text x="{end + 4:.1f}" y="{y + 13}">{result.ratio.value:.2f} {escape(result.fastest_peer)}</text>',
     ]
 
 

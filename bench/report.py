@@ -8,7 +8,7 @@ from bench.peers import OURS
 from bench.results import Record
 from bench.runner import Result, Timing
 from bench.statistics import geometric_mean
-from bench.zoo import INT8
+from bench.zoo import INT8, NAMES, ZOO
 
 
 def markdown(record: Record) -> str:
@@ -20,13 +20,17 @@ def markdown(record: Record) -> str:
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
         f"NumPy {machine['numpy']}; {about}.",
-        f"NumPy in to NumPy out; {record.effort.rounds} turns of {record.effort.turn_ms:g} ms each, in random order. "
-        "Ratio: the peer's time / ours, so above 1 edge-rt is faster; taken between neighbouring turns.",
+        f"NumPy in to NumPy out; turns of {record.effort.turn_ms:g} ms, ours beside a peer's, in random order, until the "
+        f"ratio is known to {record.effort.precision:.1%} or {record.effort.seconds:g} s are over. Ratio: the peer's time / "
+        "ours, so above 1 edge-rt is faster: the median over pairs of neighbouring turns, and half of the interval in which "
+        "it is with 95 % certainty. Quiet: the share of turns in which the machine was undisturbed; only these count, if "
+        "there are enough.",
     ]
     for threads in sorted({r.threads for r in record.results}):
         results = [r for r in record.results if r.threads == threads]
         title = f"{threads} thread{'s' if threads > 1 else ''}"
         lines += ["", f"## {title}", "", *_speed(results), "", f"### Start and memory, {title}", "", *_costs(results)]
+        lines += _behind(results)
         refused = [(r.model, *item) for r in results for item in r.absent.items() if not item[1].endswith(" file")]
         if refused:
             lines += ["", "Peers left out, because their outputs are wrong or they do not load the model:", ""]
@@ -38,19 +42,43 @@ def markdown(record: Record) -> str:
 
 def _speed(results: Sequence[Result]) -> list[str]:
     peers = _peers(results)
-    head = ["model", "ratio", "fastest peer", f"{OURS}: median us (p95)", *(f"{p}: median us (p95)" for p in peers)]
+    columns = [f"{name}: median us (p95)" for name in (OURS, *peers)]
+    head = ["model", "ratio", "fastest peer", "quiet", *columns]
     rows = [
-        [r.model, f"{r.ratio:.2f}", r.fastest_peer, *_cells(r, peers, lambda t: f"{t.us.median:.4g} ({t.us.p95:.4g})")]
+        [
+            r.model, f"{r.ratio.value:.2f} ±{r.ratio.spread * r.ratio.value:.2f}", r.fastest_peer, f"{r.quiet:.0%}",
+            *_cells(r, peers, lambda t: f"{t.us.median:.4g} ({t.us.p95:.4g})"),
+        ]
         for r in results
-    ]
-    for kind, chosen in (
-        ("float", [r.ratio for r in results if not r.model.endswith(INT8)]),
-        ("int8", [r.ratio for r in results if r.model.endswith(INT8)]),
-    ):
-        if chosen:
-            mean = f"**{geometric_mean(chosen):.2f}**"
-            rows.append([f"**geometric mean, {kind}**", mean, *[""] * (len(head) - 2)])
+    ]  # fmt: skip
+    for kind, chosen in _kinds(results):
+        mean = geometric_mean(r.ratio.value for r in chosen)
+        rows.append([f"**geometric mean, {kind}**", f"**{mean:.2f}**", *[""] * (len(head) - 2)])
     return _lines(head, rows)
+
+
+def _kinds(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    """Results by what the geometric mean is of; kinds without any are left out."""
+    kinds = {
+        "float": [r for r in results if r.model in ZOO],
+        "int8": [r for r in results if r.model.endswith(INT8)],
+        "real models": [r for r in results if r.model not in NAMES],
+    }
+    return [(kind, chosen) for kind, chosen in kinds.items() if chosen]
+
+
+def _behind(results: Sequence[Result]) -> list[str]:
+    """Models that are slower than the fastest peer, or take no less memory than the smallest one."""
+    slower = [f"{r.model} {r.ratio.value:.2f}" for r in results if r.ratio.value < 1]
+    larger = [
+        f"{r.model} {1 / ratio:.2f}" for r in results if (ratio := r.memory_ratio) is not None and ratio <= 1
+    ]
+    lines = []
+    if slower:
+        lines += ["", f"Slower than the fastest peer: {', '.join(slower)}."]
+    if larger:
+        lines += ["", f"RSS in terms of the smallest peer's, where not below it: {', '.join(larger)}."]
+    return lines
 
 
 def _costs(results: Sequence[Result]) -> list[str]:

@@ -13,12 +13,13 @@ import numpy as np
 
 from bench.memory import Memory
 from bench.peers import OURS, backend
-from bench.runner import Effort, Result, Timing
-from bench.statistics import Summary
+from bench.runner import Result, Timing
+from bench.statistics import Ratio, Summary
+from bench.turns import Effort
 
 
 class Record(NamedTuple):
-    """versions: of the runtimes, by name. failures: by model, why there is no result."""
+    """versions: of the runtimes, by name. failures: by model and threads ("mlp, 2 threads"), why there is no result."""
 
     machine: dict[str, Any]
     versions: dict[str, str]
@@ -27,12 +28,15 @@ class Record(NamedTuple):
     failures: dict[str, str]
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(_plain(self), indent=1) + "\n", "utf-8")
+        """At once: whoever reads sees the old figures or the new ones."""
+        draft = path.with_name(f"{path.name}.draft")
+        draft.write_text(json.dumps(plain(self), indent=1) + "\n", "utf-8")
+        draft.replace(path)
 
     @staticmethod
     def read(path: Path) -> Record:
         data = json.loads(path.read_text("utf-8"))
-        results = tuple(_result(r) for r in data["results"])
+        results = tuple(result_of(r) for r in data["results"])
         return Record(data["machine"], data["versions"], Effort(**data["effort"]), results, data["failures"])
 
 
@@ -57,16 +61,19 @@ def _cpu_name() -> str:
     return found[0] if found else platform.processor()
 
 
-def _plain(value: Any) -> Any:
-    """Named tuples as objects."""
+def plain(value: Any) -> Any:
+    """As JSON has it: named tuples are objects."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return {name: _plain(field) for name, field in value._asdict().items()}
-    return [_plain(v) for v in value] if isinstance(value, (tuple, list)) else value
+        return {name: plain(field) for name, field in value._asdict().items()}
+    if isinstance(value, dict):
+        return {name: plain(item) for name, item in value.items()}
+    return [plain(v) for v in value] if isinstance(value, (tuple, list)) else value
 
 
-def _result(data: dict[str, Any]) -> Result:
+def result_of(data: dict[str, Any]) -> Result:
     timings = tuple(_timing(t) for t in data["timings"])
-    return Result(**{**data, "timings": timings})
+    ratios = {peer: Ratio(**ratio) for peer, ratio in data["ratios"].items()}
+    return Result(**{**data, "timings": timings, "ratios": ratios})
 
 
 def _timing(data: dict[str, Any]) -> Timing:

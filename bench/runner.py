@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,31 +13,17 @@ import exporter
 from bench.memory import Memory, measure_memory
 from bench.models import BenchModel
 from bench.peers import OURS, Engine, PeerError, backend
-from bench.statistics import Summary, summary, turn_ratio
+from bench.statistics import Ratio, Summary, summary
+from bench.turns import Effort, take_turns
 from edge_rt.errors import VerificationError
 from exporter.verify import Difference, compare, instability
 
 Array = np.ndarray[Any, Any]
 
-SAMPLE_US = 50.0
-"""Calls are timed together until a sample is at least so long: the clock itself takes a good part of a microsecond."""
 LOADS = 3
 """How often a model is loaded for the load time, after a first time that imports and compiles."""
-
-
-REST_S = 0.025
-"""Between turns on several threads: helpers of the runtime before stop spinning, and are nobody else's burden."""
 INT8_BOUND = 0.25
 """Allowed between int8 models that different converters quantised: the norm of the difference / that of the output."""
-
-
-class Effort(NamedTuple):
-    """How much is measured. rounds: turns of each runtime; turn_ms: how long a turn is, at least one sample."""
-
-    rounds: int = 15
-    turn_ms: float = 100.0
-    seed: int = 0
-    memory: bool = True
 
 
 class Timing(NamedTuple):
@@ -53,23 +38,32 @@ class Timing(NamedTuple):
 
 class Result(NamedTuple):
     """One model on some number of threads. ratios: peer time / our time. difference: the largest between our
-    outputs and the peers', relative to the output's largest magnitude. absent: peers left out, and why."""
+    outputs and the peers', relative to the output's largest magnitude. absent: peers left out, and why. quiet: the share of
+    turns in which the machine was undisturbed."""
 
     model: str
     threads: int
     timings: tuple[Timing, ...]
-    ratios: dict[str, float]
+    ratios: dict[str, Ratio]
     difference: float
     absent: dict[str, str]
+    quiet: float
 
     @property
     def fastest_peer(self) -> str:
-        return min(self.ratios, key=lambda peer: self.ratios[peer])
+        return min(self.ratios, key=lambda peer: self.ratios[peer].value)
 
     @property
-    def ratio(self) -> float:
+    def ratio(self) -> Ratio:
         """To the fastest peer: above 1 we are faster."""
         return self.ratios[self.fastest_peer]
+
+    @property
+    def memory_ratio(self) -> float | None:
+        """The smallest resident memory of the peers / ours; None if it was not measured."""
+        found = {t.backend: t.memory.rss for t in self.timings if t.memory is not None}
+        ours = found.pop(OURS, None)
+        return min(found.values()) / ours if ours and found else None
 
 
 class _Oracle:
@@ -82,12 +76,14 @@ class _Oracle:
         return self.engine.outputs(inputs)
 
 
-def measure(model: BenchModel, peers: Sequence[str], threads: int, folder: Path, effort: Effort) -> Result:
+def measure(
+    model: BenchModel, peers: Sequence[str], threads: int, folder: Path, effort: Effort, tell: Callable[[str], None]
+) -> Result:
     """Exports the model into `folder`, loads it everywhere, checks that outputs agree, and takes times.
 
-    A peer without a file of the model, or whose outputs are not those of the first peer that has one, is left out.
-    Raises VerificationError where our outputs differ from the first peer's, ValueError if there is no peer left, and
-    what export and the runtimes raise.
+    A peer without a file of the model, or whose outputs are not those of the first peer that has one, is left out. `tell`
+    hears whose turn it is whenever a runtime could end the process. Raises VerificationError where our outputs differ from
+    the first peer's, ValueError if there is no peer left, and what export and the runtimes raise.
     """
     bundle = folder / f"{model.name}.edge"
     exporter.export(model.files["onnx"], bundle, inputs=model.inputs, test_vectors=False)
@@ -96,23 +92,31 @@ def measure(model: BenchModel, peers: Sequence[str], threads: int, folder: Path,
     paths = {name: files[backend(name).FORMAT] for name in (OURS, *peers) if name not in absent}
     engines: dict[str, Engine] = {}
     for name, path in paths.items():
+        tell(name)
         try:
             engines[name] = backend(name).open_model(path, threads)
+            engines[name].outputs(model.inputs)
         except PeerError as error:
             absent[name] = str(error)
+            engines.pop(name, None)
+    tell(OURS)
     difference, wrong = check_outputs(engines, model)
     absent |= wrong
     backends = [name for name in engines if name not in wrong]
-    starts = {name: [_start(name, paths[name], threads, model.inputs) for _ in range(LOADS)] for name in backends}
-    memory = {name: measure_memory(name, paths[name], model.inputs, threads) for name in backends * effort.memory}
-    prepared = {name: (engines[name], engines[name].prepare(model.inputs)) for name in backends}
-    turns = _take_turns(prepared, effort, REST_S if threads > 1 else 0.0)
+    starts, memory = {}, {}
+    for name in backends:
+        tell(name)
+        starts[name] = [_start(name, paths[name], threads, model.inputs) for _ in range(LOADS)]
+        if effort.memory:
+            memory[name] = measure_memory(name, paths[name], model.inputs, threads)
+    tell(OURS)
+    turns = take_turns({name: (engines[name], engines[name].prepare(model.inputs)) for name in backends}, threads, effort)
     timings = tuple(
-        Timing(name, summary(turns[name]), *(float(np.median(t)) for t in zip(*starts[name])), memory.get(name))
+        Timing(name, summary(turns.samples(name)), *(float(np.median(t)) for t in zip(*starts[name])), memory.get(name))
         for name in backends
     )
-    ratios = {peer: turn_ratio(turns[peer], turns[OURS]) for peer in backends[1:]}
-    return Result(model.name, threads, timings, ratios, difference, absent)
+    ratios = {peer: turns.ratio(peer) for peer in backends[1:]}
+    return Result(model.name, threads, timings, ratios, difference, absent, turns.quiet)
 
 
 def check_outputs(engines: Mapping[str, Engine], model: BenchModel) -> tuple[float, dict[str, str]]:
@@ -167,45 +171,3 @@ def _start(name: str, path: Path, threads: int, inputs: Mapping[str, Array]) -> 
     loaded = time.perf_counter()
     engine.run(engine.prepare(inputs))
     return (loaded - begin) * 1e3, (time.perf_counter() - loaded) * 1e3
-
-
-def _take_turns(engines: Mapping[str, tuple[Engine, Any]], effort: Effort, rest_s: float) -> dict[str, list[list[float]]]:
-    """Samples of each turn, in microseconds per call; the runtimes come in another order each round.
-
-    engines: with their prepared inputs. rest_s: seconds of sleep before each turn.
-    """
-    order, shuffle = list(engines), random.Random(effort.seed).shuffle
-    counts = {name: _calls_per_sample(*engine) for name, engine in engines.items()}
-    turns: dict[str, list[list[float]]] = {name: [] for name in engines}
-    for _ in range(effort.rounds):
-        shuffle(order)
-        for name in order:
-            time.sleep(rest_s)
-            turns[name].append(_turn(*engines[name], counts[name], effort.turn_ms))
-    return turns
-
-
-def _calls_per_sample(engine: Engine, inputs: Any) -> int:
-    """As many as take SAMPLE_US, by the fastest of a few calls."""
-    least, end = _sample(engine, inputs, 1), time.perf_counter() + 0.1
-    while time.perf_counter() < end:
-        least = min(least, _sample(engine, inputs, 1))
-    return max(1, round(SAMPLE_US / least))
-
-
-def _turn(engine: Engine, inputs: Any, calls: int, turn_ms: float) -> list[float]:
-    """A call that brings weights and arena back into the caches, then samples until the time is up."""
-    engine.run(inputs)
-    end = time.perf_counter() + turn_ms / 1e3
-    samples = [_sample(engine, inputs, calls)]
-    while time.perf_counter() < end:
-        samples.append(_sample(engine, inputs, calls))
-    return samples
-
-
-def _sample(engine: Engine, inputs: Any, calls: int) -> float:
-    run = engine.run
-    begin = time.perf_counter_ns()
-    for _ in range(calls):
-        run(inputs)
-    return (time.perf_counter_ns() - begin) / 1e3 / calls

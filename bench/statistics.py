@@ -23,12 +23,28 @@ def summary(turns: Sequence[Sequence[float]]) -> Summary:
     return Summary(float(np.median(samples)), float(np.percentile(samples, 95)), float(samples.min()))
 
 
-def turn_ratio(peer: Sequence[Sequence[float]], ours: Sequence[Sequence[float]]) -> float:
-    """Peer time / our time: the median over rounds of the ratio of the medians within a round.
+class Ratio(NamedTuple):
+    """A median, and the bounds between which it lies with a certainty of 95 %, whatever the distribution."""
 
-    Both sides of each ratio come from neighbouring turns, so a machine that is slow for a while is slow for both.
+    value: float
+    low: float
+    high: float
+
+    @property
+    def spread(self) -> float:
+        """Half of the distance between the bounds, relative to the value."""
+        return (self.high - self.low) / 2 / self.value
+
+
+def median_ratio(pairs: Sequence[tuple[float, float]]) -> Ratio:
+    """The median of peer / ours. pairs: of times that neighbouring turns took, ours and the peer's.
+
+    A machine that is slow for a while is slow for both.
     """
-    return float(np.median([np.median(p) / np.median(o) for p, o in zip(peer, ours, strict=True)]))
+    ratios = sorted(peer / ours for ours, peer in pairs)
+    margin = 1.96 * math.sqrt(len(ratios))  # twice 1.96 standard deviations of how many of them lie below the median
+    outside = max(0, math.floor((len(ratios) - margin) / 2))
+    return Ratio(float(np.median(ratios)), ratios[outside], ratios[-1 - outside])
 
 
 def geometric_mean(values: Iterable[float]) -> float:

@@ -17,8 +17,9 @@ from bench.models import BenchModel, find
 from bench.peers import OURS, PEERS, backend
 from bench.plot import svg
 from bench.results import Record
-from bench.runner import Effort, Result, Timing, _named, check_outputs, measure
-from bench.statistics import Summary, geometric_mean, summary, turn_ratio
+from bench.runner import Result, Timing, _named, check_outputs, measure
+from bench.statistics import Ratio, Summary, geometric_mean, median_ratio, summary
+from bench.turns import Effort
 from bench.zoo import INT8, NAMES, ZOO
 from bench.zoo.network import Tensor, samples
 from bench.zoo.onnx_writer import OnnxNetwork
@@ -27,7 +28,7 @@ from edge_rt.printing import PlanStep
 
 pytest.importorskip("onnxruntime")
 
-FEW = ("--rounds", "2", "--turn-ms", "1", "--no-memory")
+FEW = ("--pairs", "1", "--turn-ms", "1", "--seconds", "0.5", "--no-memory")
 
 
 @pytest.fixture(autouse=True)
@@ -46,22 +47,22 @@ def test_run_records_what_report_prints(tmp_path: Path, capsys: pytest.CaptureFi
         for timing in result.timings:
             assert 0 < timing.us.least <= timing.us.median <= timing.us.p95
             assert min(timing.load_ms, timing.first_ms) > 0
-        assert result.ratio == result.ratios["onnxruntime"] > 0
+        assert result.ratio == result.ratios["onnxruntime"]
+        assert 0 < result.ratio.low <= result.ratio.value <= result.ratio.high
+        assert 0 <= result.quiet <= 1
         assert result.difference < 1e-3
     assert main(["report", str(path)]) == 0
     assert capsys.readouterr().out == printed
-    assert f"| digits | {record.results[0].ratio:.2f} | onnxruntime |" in printed
+    ratio = record.results[0].ratio
+    assert f"| digits | {ratio.value:.2f} ±{ratio.spread * ratio.value:.2f} | onnxruntime |" in printed
 
 
-def test_a_model_that_cannot_be_measured_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_model_that_cannot_be_measured_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     broken = tmp_path / "broken.onnx"
     broken.write_bytes(b"not a model")
-    monkeypatch.setattr("bench.models.DIGITS", broken)
-    assert main(["run", "--models", "digits", "mlp", "--peers", "onnxruntime", *FEW]) == 1
+    assert main(["run", "--models", str(broken), "mlp", "--peers", "onnxruntime", *FEW]) == 1
     printed = capsys.readouterr().out
-    assert "- digits: ImporterError: " in printed
+    assert f"- {broken}, 1 threads: ImporterError: " in printed
     assert "| mlp |" in printed
 
 
@@ -71,7 +72,7 @@ def test_outputs_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     right = engine.outputs(model.inputs)["output"]
     monkeypatch.setattr("bench.peers.onnx_runtime.Engine.outputs", lambda self, inputs: {"output": right * np.float32(1.01)})
     with pytest.raises(VerificationError, match="output: largest difference"):
-        measure(model, ["onnxruntime"], 1, tmp_path, Effort(1, 1, memory=False))
+        measure(model, ["onnxruntime"], 1, tmp_path, Effort(1, 1, memory=False), lambda name: None)
 
 
 def test_layers_prints_every_step(capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,9 +115,18 @@ def test_models_have_names() -> None:
 def test_statistics() -> None:
     assert summary([[1.0, 3.0], [2.0]])[::2] == (2.0, 1.0)
     # the machine is slower in the second round, for both
-    assert turn_ratio([[20.0], [200.0], [20.0]], [[10.0], [100.0], [5.0]]) == 2.0
+    assert median_ratio([(10.0, 20.0), (100.0, 200.0), (5.0, 20.0)]) == (2.0, 2.0, 4.0)
     assert geometric_mean([2.0, 8.0]) == pytest.approx(4.0)
     assert math.isnan(geometric_mean([]))
+
+
+def test_a_ratio_lies_between_its_bounds_in_19_of_20_cases() -> None:
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(1000):
+        found = median_ratio([(1.0, x) for x in rng.lognormal(0, 0.3, 25)])
+        hits += found.low <= 1 <= found.high
+    assert 930 <= hits <= 990
 
 
 SMALL = [name for name in NAMES if name.removesuffix(INT8) in ("mlp", "ad", "dscnn", "resnet8", "vww", "gru", "vit")]
@@ -165,7 +175,8 @@ def test_memory_is_measured_in_a_process_of_its_own() -> None:
 def test_the_plot_has_a_bar_for_each_model() -> None:
     us = Summary(1.0, 1.0, 1.0)
     timings = tuple(Timing(name, us, 1.0, 1.0, None) for name in (OURS, "peer"))
-    results = tuple(Result(f"m{i}", 1, timings, {"peer": 0.5 + i}, 0.0, {}) for i in range(3))
+    ratios = [Ratio(0.5 + i, 0.4 + i, 0.6 + i) for i in range(3)]
+    results = tuple(Result(f"m{i}", 1, timings, {"peer": ratio}, 0.0, {}, 1.0) for i, ratio in enumerate(ratios))
     record = Record({}, {OURS: "1", "peer": "2"}, Effort(), results, {})
     drawing = ElementTree.fromstring(svg(record, 1))
     space = "{http://www.w3.org/2000/svg}"

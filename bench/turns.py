@@ -1,0 +1,134 @@
+"""Runtimes that take turns in one process: ours and a peer's, one right after the other, again and again."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bench.peers import OURS, Engine
+from bench.quiet import Quiet
+from bench.statistics import Ratio, median_ratio
+
+SAMPLE_US = 50.0
+"""Calls are timed together until a sample is at least so long: the clock itself takes a good part of a microsecond."""
+LEAST_PAIRS = 7
+"""With fewer pairs, disturbed ones count too."""
+NEAR, LOOSE = 1.25, 4.0
+"""Peers that are so much slower than the fastest are compared with so many times less precision."""
+PATIENCE_S = 0.2
+"""How long a pair waits for an undisturbed moment."""
+REST_S = 0.025
+"""Before turns on several threads: helpers of the runtime before stop spinning, and are nobody else's burden."""
+
+
+class Effort(NamedTuple):
+    """How much is measured: pairs of turns of turn_ms each (at least one sample) until a ratio is known to within
+    `precision`, at most `pairs` undisturbed ones for each peer, and at most `seconds` in all."""
+
+    pairs: int = 60
+    turn_ms: float = 15.0
+    precision: float = 0.012
+    seconds: float = 60.0
+    seed: int = 0
+    memory: bool = True
+
+
+class Pair(NamedTuple):
+    """Samples of neighbouring turns, in microseconds per call. is_quiet: whether the machine was undisturbed."""
+
+    ours: list[float]
+    peer: list[float]
+    is_quiet: bool
+
+
+class Turns(NamedTuple):
+    """pairs: by peer, those that count. quiet: the share of all turns taken that were undisturbed."""
+
+    pairs: dict[str, list[Pair]]
+    quiet: float
+
+    def samples(self, name: str) -> list[list[float]]:
+        """A runtime's turns."""
+        if name == OURS:
+            return [pair.ours for pairs in self.pairs.values() for pair in pairs]
+        return [pair.peer for pair in self.pairs[name]]
+
+    def ratio(self, peer: str) -> Ratio:
+        return _ratio(self.pairs[peer])
+
+
+def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: Effort) -> Turns:
+    """engines: with their prepared inputs; one is ours. The order of peers, and within a pair, is random."""
+    chance, quiet = random.Random(effort.seed), Quiet(threads)
+    counts = {name: _calls_per_sample(*engine) for name, engine in engines.items()}
+    taken: dict[str, list[Pair]] = {name: [] for name in engines if name != OURS}
+    end = time.perf_counter() + effort.seconds
+
+    def turn(name: str) -> list[float]:
+        time.sleep(REST_S if threads > 1 else 0)
+        return _turn(*engines[name], counts[name], effort.turn_ms)
+
+    def pair(peer: str) -> Pair:
+        before = quiet.wait(min(end, time.perf_counter() + PATIENCE_S))
+        first = chance.choice((OURS, peer))
+        times = {name: turn(name) for name in (first, peer if first == OURS else OURS)}
+        return Pair(times[OURS], times[peer], before and quiet.now())
+
+    left = list(taken)
+    while left:
+        chance.shuffle(left)
+        for peer in left:
+            taken[peer].append(pair(peer))
+        late = time.perf_counter() >= end
+        counted = {peer: _counted(pairs) for peer, pairs in taken.items()}
+        least = min(_ratio(pairs).value for pairs in counted.values())
+        left = [] if late else [peer for peer in left if not _is_enough(counted[peer], least, effort)]
+    quiet.keep()
+    together = [p.is_quiet for pairs in taken.values() for p in pairs]
+    return Turns(counted, sum(together) / len(together))
+
+
+def _counted(pairs: Sequence[Pair]) -> list[Pair]:
+    undisturbed = [pair for pair in pairs if pair.is_quiet]
+    return undisturbed if len(undisturbed) >= LEAST_PAIRS else list(pairs)
+
+
+def _is_enough(pairs: Sequence[Pair], least: float, effort: Effort) -> bool:
+    ratio = _ratio(pairs)
+    wanted = effort.precision * (LOOSE if ratio.value > NEAR * least else 1)
+    quiet = sum(pair.is_quiet for pair in pairs)
+    return quiet >= effort.pairs or (quiet >= LEAST_PAIRS and ratio.spread <= wanted)
+
+
+def _ratio(pairs: Sequence[Pair]) -> Ratio:
+    return median_ratio([(float(np.median(p.ours)), float(np.median(p.peer))) for p in pairs])
+
+
+def _calls_per_sample(engine: Engine, inputs: Any) -> int:
+    """As many as take SAMPLE_US, by the fastest of a few calls."""
+    least, end = _sample(engine, inputs, 1), time.perf_counter() + 0.1
+    while time.perf_counter() < end:
+        least = min(least, _sample(engine, inputs, 1))
+    return max(1, round(SAMPLE_US / least))
+
+
+def _turn(engine: Engine, inputs: Any, calls: int, turn_ms: float) -> list[float]:
+    """A call that brings weights and arena back into the caches, then samples until the time is up."""
+    engine.run(inputs)
+    end = time.perf_counter() + turn_ms / 1e3
+    samples = [_sample(engine, inputs, calls)]
+    while time.perf_counter() < end:
+        samples.append(_sample(engine, inputs, calls))
+    return samples
+
+
+def _sample(engine: Engine, inputs: Any, calls: int) -> float:
+    run = engine.run
+    begin = time.perf_counter_ns()
+    for _ in range(calls):
+        run(inputs)
+    return (time.perf_counter_ns() - begin) / 1e3 / calls
