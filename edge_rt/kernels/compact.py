@@ -173,8 +173,13 @@ def direct_tiles(target):
     but for source, (b, scale, zero, block, blocks, k, first) as `decoder` takes them.
     """
     # Scales and zero points take registers as well: one panel at a time, but where they are wide.
-    widest = {1: 4, 4: 4} if target.lanes == 16 else {1: 4}
-    half, int8, int4 = (TileSet(make, target.lanes, widest) for make in (half_tile, word_tile(8), word_tile(4)))
+    wide = 4 if target.lanes == 16 else 1
+
+    def panels_for(rows, left):
+        return wide if left >= wide else 1
+
+    makers = half_tile, word_tile(8), word_tile(4)
+    half, int8, int4 = (TileSet(make, target.lanes, {1: DIRECT_ROWS, wide: DIRECT_ROWS}, panels_for) for make in makers)
     run_half, run_int8, run_int4 = half.run, int8.run, int4.run
 
     def run(format, rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row):
@@ -185,4 +190,4 @@ def direct_tiles(target):
         elif format == INT4:
             run_int4(rows, panels, start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row)
 
-    return half.panels_for, run
+    return panels_for, run

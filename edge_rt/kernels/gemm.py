@@ -10,7 +10,7 @@ from edge_rt.kernels.activations import activator
 from edge_rt.kernels.compact import DIRECT_ROWS, decoder, direct_tiles
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.simd import pointer
-from edge_rt.kernels.tiles import WIDTH, tiles_for
+from edge_rt.kernels.tiles import WIDTH, finisher, tiles_for
 from edge_rt.kernels.windows import window_finder
 from edge_rt.lowering.gemm import GEMM_F32, K_BLOCK, PLAIN
 from edge_rt.lowering.windows import (
@@ -31,14 +31,16 @@ ALIGNED = 16
 DECODED_PANELS = 2
 """Panels that are decoded at once."""
 LINE = 64
+AHEAD_FROM = 1 << 16
+"""Numbers of b that do not stay in a core's caches: they are asked for ahead of time."""
 
 
 @kernel(GEMM_F32)
 def gemm_f32(target):
     tiles = tiles_for(target)
-    most_rows, run, panels_for, tile_size = tiles.rows, tiles.run, tiles.panels_for, tiles.most
+    rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * (K_BLOCK + ALIGNED) * WIDTH + LINE // 4
-    find_windows, activate = window_finder(target.lanes), activator(target)
+    find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
 
     def body(
@@ -59,6 +61,7 @@ def gemm_f32(target):
             segment_k, segments_together = geometry[SEGMENT_K], geometry[SEGMENTS_TOGETHER]
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
+        is_far = panels * b_panel > AHEAD_FROM
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // col_blocks
             index = rest // row_blocks
@@ -77,10 +80,7 @@ def gemm_f32(target):
                 y_first, y_step, y_line, lines, width = first_row * y_row, y_row, 0, 1, min(m - first_row, row_block)
             y_first += y_at
             direct = format != PLAIN and not has_windows and width <= DIRECT_ROWS
-            count = (width + most_rows - 1) // most_rows
-            short = width // count
-            longer = width - short * count
-            highest = short + (1 if longer else 0)
+            count, short, longer, known = 1, width, 0, 0
             k_first, segment, inside = 0, 0, 0
             while True:
                 pieces, piece = min(segments_together, segments - segment), min(k_block, segment_k - inside)
@@ -90,11 +90,16 @@ def gemm_f32(target):
                 while j < last_panel:
                     left = last_panel - j
                     if direct:
-                        wide = direct_panels_for(highest, left)
+                        wide = direct_panels_for(width, left)
                     elif format != PLAIN:
-                        wide = panels_for(highest, min(left, DECODED_PANELS))
+                        wide = panels_for(width, min(left, DECODED_PANELS), has_windows)
                     else:
-                        wide = panels_for(highest, left)
+                        wide = panels_for(width, left, has_windows)
+                    if wide != known:  # rows are shared out evenly
+                        most, known = width if direct else rows_for(wide), wide
+                        count = (width + most - 1) // most
+                        short = width // count
+                        longer = width - short * count
                     columns = min(wide * WIDTH, n - j * WIDTH)
                     whole = columns == wide * WIDTH
                     start = bias + (bias_at + j * WIDTH)
@@ -109,6 +114,14 @@ def gemm_f32(target):
                         aligned = k_first // ALIGNED * ALIGNED
                         decode(format, b, scale, zero, block, blocks, k, first, first + wide, aligned, k_last, decoded)
                         b_tile, b_step = decoded + (k_first - aligned) * WIDTH, (k_last - aligned) * WIDTH
+                    # While a tile runs, a share of the next panels comes nearer: whole panels for a number of tiles each.
+                    following, next_k = j + wide, k_first
+                    if following >= last_panel:
+                        following = (last_panel if last_panel < panels else 0) if ends else first_panel
+                        next_k = 0 if ends else k_last
+                    ahead = b + ((b_first + following) * b_panel + next_k * WIDTH)
+                    tiles_each = max(1, lines * count // wide)
+                    ahead_step, tiles_left = (WIDTH + tiles_each - 1) // tiles_each if is_far else 0, tiles_each
                     for line in range(lines):
                         y_block = y_first + line * y_line + j * WIDTH
                         a_line = rows + (line * line_step + inside)
@@ -131,20 +144,19 @@ def gemm_f32(target):
                                 )  # fmt: skip
                             else:
                                 run(
-                                    height, wide, start, a_line + i * rows_step, (rows_step, offsets + segment, pieces),
+                                    height, wide, start, a_line + i * rows_step, (rows_step, offsets + segment, pieces, ahead, ahead_step),
                                     b_tile, b_step, piece,
                                     addend, adds and whole, low if whole else -INF, high if whole else INF,
                                     y + at if whole else tail, y_step if whole else wide * WIDTH,
                                 )  # fmt: skip
                             if not whole:
-                                for p in range(height):
-                                    for q in range(columns):
-                                        value = tail[p * wide * WIDTH + q]
-                                        if adds:
-                                            value += addend[p * y_step + q]
-                                        value = low if low > value else value
-                                        y[at + p * y_step + q] = high if high < value else value
+                                finish(tail, wide * WIDTH, height, columns, addend, adds, low, high, y + at, y_step)
                             i += height
+                            ahead += ahead_step * (k_last - k_first)
+                            tiles_left -= 1
+                            if tiles_left == 0:
+                                ahead += b_panel - tiles_each * ahead_step * (k_last - k_first)
+                                tiles_left = tiles_each
                         if ends and activation:
                             activate(activation, alpha, y + y_block, y_step, width, columns)
                     j += wide

@@ -2,7 +2,8 @@
 
 A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row,
 and the addend (if `adds`) lies like y. A row of a is `segments` pieces of k numbers, at a + offsets[i]; the next row is
-a_row further; path is (a_row, offsets, segments). Every number is one chain of fused multiply-adds over k in ascending
+a_row further; path is (a_row, offsets, segments, ahead, stride). A large tile asks, with each k, for the memory at `ahead`,
+which moves on by `stride` numbers; 0: it asks for nothing. Every number is one chain of fused multiply-adds over k in ascending
 order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
 """
 
@@ -11,12 +12,14 @@ from __future__ import annotations
 from numba import types
 
 from edge_rt.kernels.registers import hide, spread_rows
-from edge_rt.kernels.simd import Vec, fma, lane, load, select, spread, store
+from edge_rt.kernels.simd import Vec, fma, lane, load, load_first, prefetch, select, spread, store, store_first
 
 F32 = types.float32
 
 WIDTH = 16
 """Columns of a panel."""
+AHEAD_SIZE = 20
+"""Tiles of fewer vectors wait for memory anyway."""
 KEY = 16
 """The key of a tile is KEY * rows + panels."""
 
@@ -31,17 +34,26 @@ def spread_tile(rows, panels, lanes):
     """A tile for machines whose loads repeat a number in all lanes (x86)."""
     shape = (rows, panels, WIDTH // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
+    looks_ahead = rows * panels >= AHEAD_SIZE
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         acc = load(TILE, start, 0, WIDTH)
-        a_row, offsets, segments = path
+        a_row, offsets, segments, ahead, stride = path
         three = hide(3 * a_row)
         for segment in range(segments):
             at = a + offsets[segment]
-            for _ in range(k):
-                acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
-                at += 1
-                b += WIDTH
+            if looks_ahead and stride:
+                for _ in range(k):
+                    acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
+                    prefetch(ahead)
+                    ahead += stride
+                    at += 1
+                    b += WIDTH
+            else:
+                for _ in range(k):
+                    acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
+                    at += 1
+                    b += WIDTH
         if adds:
             acc = acc + load(TILE, addend, y_row, WIDTH)
         store(y, clamp(acc, lo, hi), y_row, WIDTH)
@@ -56,7 +68,7 @@ def lane_tile(rows, panels, lanes):
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         acc = load(TILE, start, 0, WIDTH)
-        a_row, offsets, segments = path
+        a_row, offsets, segments, _, _ = path
         for segment in range(segments):
             at = a + offsets[segment]
             for _ in range(k >> 2):
@@ -78,22 +90,48 @@ def lane_tile(rows, panels, lanes):
     return tile
 
 
+def finisher(lanes):
+    """finish(x, x_row, rows, columns, addend, adds, lo, hi, y, y_row): y = clamp(x + addend) of so many rows and columns,
+    the addend (if `adds`) lies like y."""
+    VEC = Vec(F32, lanes)
+
+    def finish(x, x_row, rows, columns, addend, adds, lo, hi, y, y_row):
+        whole = columns // lanes * lanes
+        for _ in range(rows):
+            for q in range(0, whole, lanes):
+                value = load(VEC, x + q)
+                if adds:
+                    value = value + load(VEC, addend + q)
+                store(y + q, clamp(value, lo, hi))
+            if whole < columns:
+                value = load(VEC, x + whole)
+                if adds:
+                    value = value + load_first(VEC, addend + whole, columns - whole)
+                store_first(y + whole, clamp(value, lo, hi), columns - whole)
+            x += x_row
+            addend += y_row
+            y += y_row
+
+    return finish
+
+
 class TileSet:
     """The tiles of a target.
 
-    rows: of the largest one. `panels_for(rows, left)` is how many panels to take at once where `left` are left;
-    `run(rows, panels, *arguments)` runs that tile. Both are for use in kernels. most: numbers in the largest tile.
+    `panels_for(rows, left, overlaps)` is how many panels to take at once for so many rows where `left` are left (overlaps:
+    the rows are windows of an image, and share numbers), `rows_for(panels)` how many rows a tile of them may have, and
+    `run(rows, panels, *arguments)` runs that tile: all for use in kernels. most: numbers in the largest tile.
     """
 
-    __slots__ = ("most", "panels_for", "rows", "run")
+    __slots__ = ("most", "panels_for", "rows_for", "run")
 
-    def __init__(self, make, lanes, tallest):
+    def __init__(self, make, lanes, tallest, panels_for):
         """make: spread_tile or lane_tile; tallest: for each number of panels, the most rows of a tile so wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
-        self.rows = tallest[1]
         self.most = max(r * p for r, p in shapes) * WIDTH
         self.run = _run_of([(r * KEY + p, make(r, p, lanes)) for r, p in shapes])
-        self.panels_for = chain_width(sorted(tallest.items()))
+        self.rows_for = _chain_rows(sorted(tallest.items()))
+        self.panels_for = panels_for
 
 
 def _run_of(tiles):
@@ -146,10 +184,39 @@ def chain_width(widths):
     return panels_for
 
 
+def _chain_rows(widths):
+    """rows_for(panels) from ascending (panels, the most rows of a tile so wide)."""
+    panels_here, most = widths[-1]
+    if len(widths) == 1:
+        return lambda panels: most
+    others = _chain_rows(widths[:-1])
+
+    def rows_for(panels):
+        return most if panels == panels_here else others(panels)
+
+    return rows_for
+
+
+def _panels_of_32_registers(rows, left, overlaps):
+    """Wide tiles load least; where rows overlap, tall ones, whose rows stay in the nearest cache."""
+    if rows <= 2 and left >= 8:
+        return 8
+    if overlaps:
+        return 3 if left >= 3 and (rows <= 8 or left & 1) else min(left, 2)
+    return 4 if left >= 4 and left != 5 else min(left, 3)
+
+
+def _panels_of_few_registers(rows, left, overlaps):
+    """Tall tiles, of one panel; but few rows are not worth one."""
+    if rows == 1 and left >= 4:
+        return 4
+    return 2 if rows <= 2 and left >= 2 else 1
+
+
 def tiles_for(target):
     """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
     if target.arch == "aarch64":
-        return TileSet(lane_tile, 4, {1: 5, 2: 2, 4: 1})
+        return TileSet(lane_tile, 4, {1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
-        return TileSet(spread_tile, 16, {1: 14, 2: 14, 4: 6, 8: 2})
-    return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1})
+        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 8, 4: 6, 8: 2}, _panels_of_32_registers)
+    return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)

@@ -47,6 +47,8 @@ PLAIN, HALF, INT8, INT4 = range(4)
 FORMATS = {DType.FLOAT32: PLAIN, DType.FLOAT16: HALF, DType.INT8: INT8, DType.UINT8: INT4}
 K_BLOCK, _ROW_BLOCK = K_TOGETHER, BLOCK_PIXELS
 # A k block of a panel pair stays in the nearest caches.
+_WIDE, _WIDE_K_BLOCK = 64, 128
+# The same for four panels, which wide products take together.
 
 
 def balanced(size: int, most: int, multiple: int) -> int:
@@ -80,7 +82,8 @@ def gemm_call(
     compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
-    row_block, k_block = balanced(m, _ROW_BLOCK, 60), balanced(k, K_BLOCK, 16) if windows is None else windows.k_block
+    row_block = balanced(m, _ROW_BLOCK, 60)
+    k_block = windows.k_block if windows is not None else balanced(k, _WIDE_K_BLOCK if n >= _WIDE and m > 2 else K_BLOCK, 16)
     most_parts = 64 if windows is None else windows.most_parts
     parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
     units = batch * (ceil_div(m, row_block) if windows is None else windows.blocks)
@@ -89,7 +92,7 @@ def gemm_call(
         units = batch * ceil_div(m, row_block)
     col_block = panels
     if parts > units:
-        col_block = max(2, ceil_div(panels, ceil_div(parts, units)) // 2 * 2)
+        col_block = max(4, ceil_div(panels, ceil_div(parts, units)) // 4 * 4)
         units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
     is_copied = windows is not None and windows.scratch > 0

@@ -154,9 +154,9 @@ def gather(context, builder, sig, args):
 
 @primitive(lambda p: types.none if isinstance(p, types.CPointer) else None)
 def prefetch(context, builder, sig, args):
-    """prefetch(p): asks for the cache line of p, which need not be readable."""
+    """prefetch(p): asks for the cache line of p, which need not be readable, for the second-level cache."""
     p = builder.bitcast(args[0], ir.IntType(8).as_pointer())
-    call(builder, "llvm.prefetch.p0", ir.VoidType(), p, INT(0), INT(3), INT(1))
+    call(builder, "llvm.prefetch.p0", ir.VoidType(), p, INT(0), INT(2), INT(1))
     return context.get_dummy_value()
 
 
