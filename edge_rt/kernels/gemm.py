@@ -16,6 +16,7 @@ from edge_rt.lowering.gemm import GEMM_F32, K_BLOCK, PLAIN
 from edge_rt.lowering.windows import (
     BLOCKS_DOWN,
     BLOCKS_WIDE,
+    CHANNELS,
     IMAGES,
     OFFSETS,
     SCRATCH,
@@ -54,13 +55,15 @@ def gemm_f32(target):
         panels = (n + WIDTH - 1) // WIDTH
         row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
         has_windows, has_bias, has_residual = address(geometry) != 0, address(bias) != 0, address(residual) != 0
-        offsets, segments, segment_k, segments_together = nowhere, 1, k, 1
+        offsets, segments, segment_k, segments_together, overlaps = nowhere, 1, k, 1, False
         if has_windows:
             row_blocks = geometry[IMAGES] * geometry[BLOCKS_DOWN] * geometry[BLOCKS_WIDE]
             offsets, segments = geometry + OFFSETS, geometry[SEGMENTS]
             segment_k, segments_together = geometry[SEGMENT_K], geometry[SEGMENTS_TOGETHER]
+            overlaps = k > geometry[CHANNELS]
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
+        found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
         is_far = panels * b_panel > AHEAD_FROM
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // col_blocks
@@ -71,14 +74,16 @@ def gemm_f32(target):
             a_batch, b_first = a + batches[4 * index], batches[4 * index + 1]
             bias_at, y_at = batches[4 * index + 2], batches[4 * index + 3]
             if has_windows:
-                rows, rows_step, line_step, y_first, y_step, y_line, lines, width = find_windows(
-                    a_batch, a_size - batches[4 * index], geometry, place, y_row, patches + part * geometry[SCRATCH]
-                )
+                if rest != found:  # else they are those of the unit before
+                    found = rest
+                    rows, rows_step, line_step, y_place, y_step, y_line, lines, width = find_windows(
+                        a_batch, a_size - batches[4 * index], geometry, place, y_row, patches + part * geometry[SCRATCH]
+                    )
             else:
                 first_row = place * row_block
                 rows, rows_step, line_step = a_batch + first_row * a_row, a_row, 0
-                y_first, y_step, y_line, lines, width = first_row * y_row, y_row, 0, 1, min(m - first_row, row_block)
-            y_first += y_at
+                y_place, y_step, y_line, lines, width = first_row * y_row, y_row, 0, 1, min(m - first_row, row_block)
+            y_first = y_place + y_at
             direct = format != PLAIN and not has_windows and width <= DIRECT_ROWS
             count, short, longer, known = 1, width, 0, 0
             k_first, segment, inside = 0, 0, 0
@@ -92,9 +97,9 @@ def gemm_f32(target):
                     if direct:
                         wide = direct_panels_for(width, left)
                     elif format != PLAIN:
-                        wide = panels_for(width, min(left, DECODED_PANELS), has_windows)
+                        wide = panels_for(width, min(left, DECODED_PANELS), overlaps)
                     else:
-                        wide = panels_for(width, left, has_windows)
+                        wide = panels_for(width, left, overlaps)
                     if wide != known:  # rows are shared out evenly
                         most, known = width if direct else rows_for(wide), wide
                         count = (width + most - 1) // most
@@ -144,8 +149,8 @@ def gemm_f32(target):
                                 )  # fmt: skip
                             else:
                                 run(
-                                    height, wide, start, a_line + i * rows_step, (rows_step, offsets + segment, pieces, ahead, ahead_step),
-                                    b_tile, b_step, piece,
+                                    height, wide, start, a_line + i * rows_step,
+                                    (rows_step, offsets + segment, pieces, ahead, ahead_step), b_tile, b_step, piece,
                                     addend, adds and whole, low if whole else -INF, high if whole else INF,
                                     y + at if whole else tail, y_step if whole else wide * WIDTH,
                                 )  # fmt: skip

@@ -2,9 +2,9 @@
 
 A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row,
 and the addend (if `adds`) lies like y. A row of a is `segments` pieces of k numbers, at a + offsets[i]; the next row is
-a_row further; path is (a_row, offsets, segments, ahead, stride). A large tile asks, with each k, for the memory at `ahead`,
-which moves on by `stride` numbers; 0: it asks for nothing. Every number is one chain of fused multiply-adds over k in ascending
-order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
+a_row further; path is (a_row, offsets, segments, ahead, stride). With each k, a large tile asks for the memory at `ahead`,
+which then moves on by `stride` numbers; 0: it asks for nothing. Every number is one chain of fused multiply-adds over k in
+ascending order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
 """
 
 from __future__ import annotations

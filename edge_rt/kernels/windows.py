@@ -21,6 +21,7 @@ from edge_rt.lowering.windows import (
     OUT_WIDTH,
     PAD_LEFT,
     PAD_TOP,
+    PITCH,
     PIXEL,
     STRIDE_DOWN,
     STRIDE_WIDE,
@@ -42,24 +43,24 @@ def window_finder(lanes):
 
     def copy_window(x, readable, geometry, image, top, left, rows, scratch):
         h, w, pixel, channels = geometry[HEIGHT], geometry[WIDTH], geometry[PIXEL], geometry[CHANNELS]
-        columns = geometry[WINDOW_COLUMNS]
+        columns, pitch = geometry[WINDOW_COLUMNS], geometry[PITCH]
         begin = min(columns, max(0, -left))
         end = max(begin, min(columns, w - left))
         # Each move may write a little too far: what comes after it puts that right.
         for r in range(rows):
-            line, y = scratch + r * columns * channels, top + r
+            line, y = scratch + r * columns * pitch, top + r
             if y < 0 or y >= h:
-                fill(line, 0.0, columns * channels)
+                fill(line, 0.0, columns * pitch)
                 continue
-            fill(line, 0.0, begin * channels)
+            fill(line, 0.0, begin * pitch)
             source = ((image * h + y) * w + left + begin) * pixel
-            if pixel == channels:
+            if pixel == pitch:
                 copy(line + begin * channels, x + source, (end - begin) * channels, readable - source)
             else:
                 for q in range(begin, end):
-                    copy(line + q * channels, x + source, channels, readable - source)
+                    copy(line + q * pitch, x + source, channels, readable - source)
                     source += pixel
-            fill(line + end * channels, 0.0, (columns - end) * channels)
+            fill(line + end * pitch, 0.0, (columns - end) * pitch)
 
     def find(x, readable, geometry, place, y_row, scratch):
         out_h, out_w = geometry[OUT_HEIGHT], geometry[OUT_WIDTH]
@@ -74,7 +75,7 @@ def window_finder(lanes):
             overlap = geometry[WINDOW_ROWS] - (geometry[BLOCK_ROWS] - 1) * stride_h
             top, left = row * stride_h - geometry[PAD_TOP], column * stride_w - geometry[PAD_LEFT]
             copy_window(x, readable, geometry, image, top, left, (rows - 1) * stride_h + overlap, scratch)
-            first, wide = scratch, geometry[CHANNELS]
+            first, wide = scratch, geometry[PITCH]
             down = geometry[WINDOW_COLUMNS] * wide
         else:
             wide = geometry[PIXEL]
