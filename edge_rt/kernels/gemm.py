@@ -64,7 +64,7 @@ def gemm_f32(target):
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
-        is_far = panels * b_panel > AHEAD_FROM
+        is_far = format == PLAIN and panels * b_panel > AHEAD_FROM
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // col_blocks
             index = rest // row_blocks
@@ -119,14 +119,16 @@ def gemm_f32(target):
                         aligned = k_first // ALIGNED * ALIGNED
                         decode(format, b, scale, zero, block, blocks, k, first, first + wide, aligned, k_last, decoded)
                         b_tile, b_step = decoded + (k_first - aligned) * WIDTH, (k_last - aligned) * WIDTH
-                    # While a tile runs, a share of the next panels comes nearer: whole panels for a number of tiles each.
-                    following, next_k = j + wide, k_first
-                    if following >= last_panel:
-                        following = (last_panel if last_panel < panels else 0) if ends else first_panel
-                        next_k = 0 if ends else k_last
-                    ahead = b + ((b_first + following) * b_panel + next_k * WIDTH)
-                    tiles_each = max(1, lines * count // wide)
-                    ahead_step, tiles_left = (WIDTH + tiles_each - 1) // tiles_each if is_far else 0, tiles_each
+                    ahead, ahead_step, tiles_each = b, 0, 0
+                    if is_far:  # each tile asks for a share of the next panels, a number of tiles for one panel
+                        following, next_k = j + wide, k_first
+                        if following >= last_panel:
+                            following = (last_panel if last_panel < panels else 0) if ends else first_panel
+                            next_k = 0 if ends else k_last
+                        ahead = b + ((b_first + following) * b_panel + next_k * WIDTH)
+                        tiles_each = max(1, lines * count // wide)
+                        ahead_step = (WIDTH + tiles_each - 1) // tiles_each
+                    tiles_left = tiles_each
                     for line in range(lines):
                         y_block = y_first + line * y_line + j * WIDTH
                         a_line = rows + (line * line_step + inside)
