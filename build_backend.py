@@ -1,4 +1,4 @@
-"""The build backend: setuptools, and for wheels the packs: the kernels, compiled for each CPU family.
+"""The build backend: setuptools, and for wheels the packs, the kernels compiled for each CPU family, and the joined modules.
 
 Only a wheel needs the compiler; an editable install and an sdist do not. Objects come from the cache of kernels
 (~/.cache/edge-rt), so that a build compiles what changed since the last one.
@@ -43,7 +43,7 @@ def get_requires_for_build_wheel(config_settings: Any = None) -> list[str]:
 
 
 class BuildPy(build_py):  # type: ignore[misc]
-    """Copies the packages, and makes the packs beside them."""
+    """Copies the packages, and makes what lies beside their modules."""
 
     def run(self) -> None:
         if self.editable_mode:
@@ -52,7 +52,13 @@ class BuildPy(build_py):  # type: ignore[misc]
         built = Path(self.build_lib)
         shutil.rmtree(built, ignore_errors=True)  # what a former build left may be gone from the sources
         super().run()
+        self._join_modules(built / "edge_rt")
         self._build_packs(built / "edge_rt" / "packs")
+
+    def _join_modules(self, package: Path) -> None:
+        from edge_rt import joining
+
+        (package / joining.NAME).write_text(joining.joined(package), "utf-8")
 
     def _build_packs(self, folder: Path) -> None:
         from edge_rt.codegen import build_image

@@ -24,8 +24,8 @@ from edge_rt.native.library import pack_path
 from edge_rt.native.package import is_checkout
 from edge_rt.targets import TARGETS, Target
 
-LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py"})
-"""Of the package: what compiles and packages, and machine code for other CPUs."""
+LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining.py", "_joined.py"})
+"""Of the package: what compiles, packages and joins, and machine code for other CPUs."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ALIGNMENT = 64
 

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from edge_rt import joining
 from edge_rt.native.cache import locked
 
 ROOT = Path(__file__).parent.parent.parent
@@ -39,9 +40,10 @@ def machine(suite: str) -> Path:
 
 
 def device_package(folder: Path, images: Mapping[str, bytes]) -> Path:
-    """What a device gets: edge_rt with a pack for each target, but without what compiles them."""
+    """What a device gets: edge_rt as the wheel has it, with a pack for each target, but without what compiles them."""
     compilers = shutil.ignore_patterns("kernels", "codegen", "__pycache__", "packs")
     shutil.copytree(ROOT / "edge_rt", folder / "edge_rt", ignore=compilers)
+    (folder / "edge_rt" / joining.NAME).write_text(joining.joined(ROOT / "edge_rt"), "utf-8")
     packs = folder / "edge_rt" / "packs"
     packs.mkdir()
     for target, image in images.items():

@@ -1,0 +1,115 @@
+"""The joined file of the wheel is the modules it was made of."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import edge_rt
+import exporter
+from edge_rt import joining
+from edge_rt.codegen import build_image
+from edge_rt.native.features import choose_target, cpu_features
+from tests.boards.emulator import device_package
+
+ROOT = Path(__file__).parent.parent
+TARGET, _ = choose_target(cpu_features())
+
+CONTENTS = """
+import importlib, inspect, json, sys
+import numpy, msgpack
+import edge_rt
+def shown(value):
+    is_error = inspect.isclass(value) and issubclass(value, Exception)
+    return [inspect.getdoc(value), "" if is_error or not inspect.isroutine(value) else str(inspect.signature(value))]
+found = {}
+for name in sys.argv[1].split():
+    module = importlib.import_module("edge_rt." + name)
+    of = found[name] = {"": module.__file__}
+    if module.__package__ == module.__name__:
+        of["package"] = module.__path__[-1]
+    for key, value in vars(module).items():
+        if not key.startswith("__") and key != "annotations":
+            of[key] = [getattr(value, "__module__", None), getattr(value, "__qualname__", None), str(type(value))]
+            if name in sys.argv[2].split() and of[key][0] == module.__name__ and not key.startswith("_"):
+                of[key] += shown(value)
+                if inspect.isclass(value):
+                    of[key] += [shown(v) for k, v in inspect.getmembers(value, inspect.isfunction) if not k.startswith("_")]
+found["joined"] = sorted(n for n, m in sys.modules.items() if type(getattr(m, "__loader__", 0)).__name__ == "Joined")
+print(json.dumps(found))
+"""
+
+RUN = """
+import pickle, sys
+import numpy, msgpack
+import edge_rt
+x = numpy.load(sys.argv[2])
+model = edge_rt.load(sys.argv[1], threads=1)
+y = model(x)
+assert pickle.loads(pickle.dumps(model))(x).tobytes() == y.tobytes()
+numpy.save(sys.argv[3], y)
+print(*(n for n, m in sys.modules.items() if n.startswith("edge_rt.") and type(m.__loader__).__name__ != "Joined"))
+"""
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return device_package(tmp_path_factory.mktemp("joined"), {TARGET.name: build_image(TARGET)})
+
+
+def run(package: Path, script: str, *arguments: object) -> str:
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("EDGE_RT_", "PYTHON"))}
+    command = [sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
+    done = subprocess.run(
+        command, cwd=package, env={**environment, "PYTHONPATH": str(package)}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_joined_modules_define_what_their_files_define(package: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    shutil.copytree(package, apart, ignore=shutil.ignore_patterns(joining.NAME, "__pycache__"))
+    found: list[dict[str, Any]] = []
+    for folder in (package, apart):
+        printed = run(folder, CONTENTS, joining.MODULES, " ".join(joining.DOCUMENTED))
+        found.append(json.loads(printed.replace(str(folder), "FOLDER")))
+    joined, separate = found
+    assert joined.pop("joined") == sorted(f"edge_rt.{name}" for name in joining.MODULES.split())
+    assert separate.pop("joined") == []
+    assert joined == separate
+
+
+def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "digits.edge"
+    exporter.export(ROOT / "examples" / "digits.onnx", bundle)
+    x = np.random.default_rng(0).random((2, 1, 8, 8), np.float32)
+    np.save(tmp_path / "x.npy", x)
+    others = run(package, RUN, bundle, tmp_path / "x.npy", tmp_path / "y.npy").split()
+    expected = edge_rt.load(bundle)(x)
+    np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6)
+    families = {"edge_rt.ops.edge_pool", "edge_rt.lowering.pool"}
+    assert set(others) - families == {"edge_rt._joined"}
+
+
+def test_tracebacks_show_the_line(package: Path) -> None:
+    script = "import edge_rt, traceback\ntry: edge_rt.load(b'')\nexcept edge_rt.errors.BundleError: traceback.print_exc()"
+    command = [sys.executable, "-c", script]
+    environment = {**os.environ, "PYTHONPATH": str(package)}
+    done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=True)
+    assert f'{package}/edge_rt/{joining.NAME}", line ' in done.stderr
+    assert "return Model(bundles.read(path_or_bytes" in done.stderr
+
+
+def test_a_module_that_does_not_compile(tmp_path: Path) -> None:
+    (tmp_path / "errors.py").write_text("class Error(\n")
+    with pytest.raises(SyntaxError):
+        joining.joined(tmp_path, ["errors"])
