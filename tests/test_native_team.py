@@ -94,6 +94,18 @@ def test_every_part_of_every_step_runs_once(library: Library, threads: int, part
     team.close()
 
 
+def test_a_program_that_shares_where_it_pays(library: Library) -> None:
+    """Alone or with helpers, by the times its runs take: here sharing pays now and then."""
+    team, chain = Team(library, 2), Chain(library, 60, lambda i: (1, 4, 16)[i % 3], n=4000)
+    call = chain.program.call(0, None, team)
+    for _ in range(600):
+        chain.blocks[0] = np.arange(4000)
+        call()
+        assert np.array_equal(chain.blocks[0], np.arange(4000) + 60)
+    team.close()
+    call()
+
+
 def test_a_range_of_steps(library: Library) -> None:
     counts = np.zeros((5, 64), np.int64)
     words = np.array([[c.ctypes.data] for c in counts], np.int64)

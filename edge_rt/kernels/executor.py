@@ -1,9 +1,10 @@
 """Runs programs, alone or with a team of threads.
 
-A step with several parts is published in the team's memory; its owner and the helpers claim parts by advancing one
-atomic word, and the step ends when all parts are done. The owner needs nobody: helpers that come late, or never, cost
-speed only. A claim that succeeds proves that the step is still the one that the claimed word belonged to, since a step
-with an unfinished part cannot be followed by another.
+The parts of a step are dealt out to the members of the team in ranges. A member takes its own parts from the front of
+its range, then those of others from the back of theirs, so that members seldom meet, and meet the same data in the next
+step. The owner needs nobody: it takes the parts of helpers that come late, or never. A claim that succeeds proves that
+the step is still the one that the claimed range belonged to, since a step with an unfinished part cannot be followed by
+another. Which member does a part does not change what the part does.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 from numba import types
 
 from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.clock import ticks
+from edge_rt.kernels.sharing import is_worth_sharing, note_alone, note_shared
 from edge_rt.kernels.simd import (
     atomic_add,
     atomic_load,
@@ -26,13 +29,18 @@ from edge_rt.kernels.simd import (
     yield_processor,
 )
 from edge_rt.lowering.executor import (
+    ADDRESS,
+    ARGS,
+    ASLEEP,
     BUSY,
-    CLAIM,
-    CURRENT,
     DONE,
     HELP_TEAM,
+    MEMBER_WORDS,
+    MEMBERS,
+    PARTS,
+    RANGES,
     RUN_PROGRAM,
-    SLEEPING,
+    SEQUENCE,
     STEP_WORDS,
     STOP_TEAM,
     STOPPED,
@@ -43,28 +51,51 @@ BUSY_SPINS, IDLE_SPINS, WAIT_SPINS = 4000, 400, 2000
 """Pauses before a helper sleeps, during a program and after one; and before the owner lets others run."""
 
 
-def do_parts(team, claim):
-    """Does parts of the step that `claim` belongs to, until all are claimed; the last claim word seen."""
-    while (claim & 0xFFFF) < ((claim >> 16) & 0xFFFF):
-        address = atomic_load(team + CURRENT)
-        args = pointer(I64, atomic_load(team + (CURRENT + 1)))
-        if compare_exchange(team + CLAIM, claim, claim + 1):
-            call_kernel(address, args, claim & 0xFFFF, (claim >> 16) & 0xFFFF)
-            atomic_add(team + DONE, 1)
-        claim = atomic_load(team + CLAIM)
-    return claim
+def range_of(team, member):
+    return team + (RANGES + MEMBER_WORDS * member)
+
+
+def claim_parts(team, member, own):
+    """Does parts of a member's range until none is left; how many. own: from the front, else from the back."""
+    place, done = range_of(team, member), 0
+    word = atomic_load(place)
+    while ((word >> 16) & 0xFFFF) < (word & 0xFFFF):
+        address, args = atomic_load(place + ADDRESS), pointer(I64, atomic_load(place + ARGS))
+        parts = atomic_load(place + PARTS)
+        if compare_exchange(place, word, word + 0x10000 if own else word - 1):
+            call_kernel(address, args, (word >> 16) & 0xFFFF if own else (word & 0xFFFF) - 1, parts)
+            done += 1
+        word = atomic_load(place)
+    return done
+
+
+def do_parts(team, member, members):
+    """Does parts of the current step, the member's own first, until all are claimed."""
+    done = claim_parts(team, member, True)
+    for i in range(1, members):
+        other = member + i
+        done += claim_parts(team, other if other < members else other - members, False)
+    if done:
+        atomic_add(team + DONE, done)
 
 
 def share_step(team, address, args, parts):
+    members = min(atomic_load(team + MEMBERS), parts)
+    sequence = atomic_load(team + SEQUENCE) + 1
+    atomic_store(team + SEQUENCE, sequence)
     atomic_store(team + DONE, 0)
-    atomic_store(team + CURRENT, address)
-    atomic_store(team + (CURRENT + 1), args)
-    claim = (((atomic_load(team + CLAIM) >> 32) + 1) << 32) | (parts << 16)
-    atomic_store(team + CLAIM, claim)
+    for i in range(members):
+        place = range_of(team, i)
+        atomic_store(place + ADDRESS, address)
+        atomic_store(place + ARGS, args)
+        atomic_store(place + PARTS, parts)
+        atomic_store(place, (sequence << 32) | ((parts * i // members) << 16) | (parts * (i + 1) // members))
     fence()
-    if atomic_load(team + SLEEPING) > 0:
-        futex_wake(team + CLAIM, parts - 1)
-    do_parts(team, claim)
+    for i in range(1, members):
+        place = range_of(team, i)
+        if atomic_load(place + ASLEEP) and compare_exchange(place + ASLEEP, 1, 0):
+            futex_wake(place, 1)
+    do_parts(team, 0, members)
     spins = 0
     while atomic_load(team + DONE) < parts:
         pause()
@@ -73,46 +104,61 @@ def share_step(team, address, args, parts):
             yield_processor()
 
 
-def run_alone(address, args, parts):
-    for i in range(parts):
-        call_kernel(address, args, i, parts)
+def run_steps(steps, start, stop, team, shares):
+    for i in range(start, stop):
+        address, args, parts = steps[STEP_WORDS * i], steps[STEP_WORDS * i + 1], steps[STEP_WORDS * i + 2]
+        if shares and parts > 1:
+            share_step(team, address, args, parts)
+        else:
+            words = pointer(I64, args)
+            for part in range(parts):
+                call_kernel(address, words, part, parts)
 
 
 @kernel(RUN_PROGRAM)
 def run_program(target):
-    def body(steps, start, stop, team, part, parts):
-        with_team = False
-        if not is_null(team):
-            with_team = compare_exchange(team + BUSY, 0, 1)
-        for i in range(start, stop):
-            address, args, count = steps[STEP_WORDS * i], steps[STEP_WORDS * i + 1], steps[STEP_WORDS * i + 2]
-            if with_team and count > 1:
-                share_step(team, address, args, count)
-            else:
-                run_alone(address, pointer(I64, args), count)
-        if with_team:
+    def body(steps, start, stop, team, record, part, parts):
+        if is_null(team):
+            run_steps(steps, start, stop, team, False)
+            return
+        measured = not is_null(record)
+        wanted = not measured or is_worth_sharing(record)
+        begin = ticks()
+        if wanted and compare_exchange(team + BUSY, 0, 1):
+            cold = atomic_load(range_of(team, 1) + ASLEEP)
+            run_steps(steps, start, stop, team, True)
             atomic_store(team + BUSY, 0)
+            if measured:
+                note_shared(record, ticks() - begin, cold)
+        else:
+            run_steps(steps, start, stop, team, False)
+            if measured:
+                note_alone(record, ticks() - begin)
 
     return body
 
 
 @kernel(HELP_TEAM)
 def help_team(target):
-    def body(team, part, parts):
-        claim, spins = atomic_load(team + CLAIM), 0
+    def body(team, member, part, parts):
+        place, spins = range_of(team, member), 0
+        members = atomic_load(team + MEMBERS)
+        seen = atomic_load(place) >> 32
+        do_parts(team, member, members)
         while atomic_load(team + STOPPED) == 0:
-            seen = do_parts(team, atomic_load(team + CLAIM))
-            if seen != claim:
-                claim, spins = seen, 0
+            word = atomic_load(place)
+            if word >> 32 != seen:
+                seen, spins = word >> 32, 0
+                do_parts(team, member, members)
             elif spins < (BUSY_SPINS if atomic_load(team + BUSY) else IDLE_SPINS):
                 pause()
                 spins += 1
             else:
-                atomic_add(team + SLEEPING, 1)
+                atomic_store(place + ASLEEP, 1)
                 fence()
                 if atomic_load(team + STOPPED) == 0:
-                    futex_wait(team + CLAIM, claim)
-                atomic_add(team + SLEEPING, -1)
+                    futex_wait(place, seen << 32)
+                atomic_store(place + ASLEEP, 0)
                 spins = 0
 
     return body
@@ -122,9 +168,11 @@ def help_team(target):
 def stop_team(target):
     def body(team, part, parts):
         atomic_store(team + STOPPED, 1)
-        claim = atomic_load(team + CLAIM)
-        while not compare_exchange(team + CLAIM, claim, claim ^ (1 << 62)):
-            claim = atomic_load(team + CLAIM)
-        futex_wake(team + CLAIM, 1 << 30)
+        for member in range(1, atomic_load(team + MEMBERS)):
+            place = range_of(team, member)
+            word = atomic_load(place)
+            while not compare_exchange(place, word, word ^ (1 << 62)):
+                word = atomic_load(place)
+            futex_wake(place, 1)
 
     return body

@@ -201,8 +201,12 @@ GRAIN = 1 << 15
 
 
 def parts_for(work: int, limit: int) -> int:
-    """How many parts to share `work` operations into: at most `limit` (rows, tiles ...), at most 64; by shape only."""
-    return max(1, min(limit, 64, math.ceil(work / GRAIN)))
+    """How many parts to share `work` operations into: at most `limit` (rows, tiles ...), at most 64; by shape only.
+
+    More than 2 are a multiple of 4, as far as `limit` allows, so that 2 and 4 threads get as many each.
+    """
+    wanted = math.ceil(work / GRAIN)
+    return max(1, min(limit, 64, wanted if wanted <= 2 else math.ceil(wanted / 4) * 4))
 
 
 SPECS: dict[str, KernelSpec] = {}

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from edge_rt.lowering._spec import KernelSpec
 
-RUN_PROGRAM = KernelSpec("run_program", "steps:i64* start:i64 stop:i64 team:i64*")
-"""Runs steps start..stop. team: null, or a team's memory, whose helpers may then do parts."""
+RUN_PROGRAM = KernelSpec("run_program", "steps:i64* start:i64 stop:i64 team:i64* record:i64*")
+"""Runs steps start..stop. team: null, or a team's memory, whose helpers may then do parts. record: what is known of how
+long these steps take (see RECORD_WORDS), by which the owner decides whether to share them; null to share always."""
 
-HELP_TEAM = KernelSpec("help_team", "team:i64*")
-"""What a helper does until the team stops."""
+HELP_TEAM = KernelSpec("help_team", "team:i64* member:i64")
+"""What a helper does until the team stops. member: its number, from 1."""
 
 STOP_TEAM = KernelSpec("stop_team", "team:i64*")
 """Ends `help_team` of all helpers, as soon as they finish the part they are at."""
@@ -19,16 +20,34 @@ STOP_TEAM = KernelSpec("stop_team", "team:i64*")
 STEP_WORDS = 3
 MAX_PARTS = (1 << 15) - 1
 
-CLAIM = 0
-"""sequence << 32 | parts << 16 | next part: one word, so that whoever advances it owns a part of just that step."""
-DONE = 16
+# A team's memory, in words. What different threads write has cache lines of its own, and the ones beside them, which
+# prefetchers couple.
+DONE = 0
 """How many parts of the current step are finished."""
-CURRENT = 32
-"""Address and arguments of the current step."""
-BUSY = 48
+BUSY = 16
 """1 while a program runs with the team."""
-STOPPED = 64
-SLEEPING = 80
-"""How many helpers sleep, or are about to."""
-TEAM_WORDS = 96
-"""Each word has a cache line of its own, and the one beside it, which prefetchers couple."""
+SEQUENCE = 32
+"""Number of the current step; only the owner looks at it."""
+STOPPED = 48
+MEMBERS = 49
+"""How many threads the team has, with the owner, who is member 0."""
+RANGES = 64
+"""From here each member has MEMBER_WORDS words, the first of which holds the parts of the current step that nobody has
+claimed, of those that are the member's own first of all: sequence << 32 | first << 16 | end. One word, so that whoever
+changes it owns a part of just that step."""
+ADDRESS, ARGS, PARTS = 1, 2, 3
+"""Behind a range: the entry of the step's kernel, its argument words, and how many parts the step has."""
+ASLEEP = 4
+"""Behind a range: whether the member sleeps until its range changes, or is about to."""
+MEMBER_WORDS = 16
+
+ALONE, DEBT, FACTOR, GAINS, COLD, TURNS = range(6)
+"""A record. ALONE: ticks that the program takes on one thread. DEBT: ticks for which it must not be shared. FACTOR: by
+how much a loss is multiplied to give a debt. GAINS: how often sharing has paid since it last did not. COLD: whether the
+helpers slept when the program was last shared. TURNS: how often it was shared since it last ran alone."""
+RECORD_WORDS = 6
+
+
+def team_words(threads: int) -> int:
+    """The size of a team's memory."""
+    return RANGES + MEMBER_WORDS * threads

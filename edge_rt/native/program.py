@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._errors import NO_ERROR, describe_error
-from edge_rt.lowering.executor import MAX_PARTS, RUN_PROGRAM
+from edge_rt.lowering.executor import MAX_PARTS, RECORD_WORDS, RUN_PROGRAM
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.team import Team
 
@@ -40,10 +40,10 @@ class Program:
         self._calls: dict[tuple[int, int | None, Team | None], Callable[[], None]] = {}
 
     def run(self, start: int = 0, stop: int | None = None, team: Team | None = None) -> None:
-        """Runs steps start..stop (to the end, if None), with the helpers of `team` where that pays."""
+        """Runs steps start..stop (to the end, if None), with the helpers of `team`."""
         call = self._calls.get((start, stop, team))
         if call is None:
-            call = self._calls[start, stop, team] = self.call(start, stop, team)
+            call = self._calls[start, stop, team] = self._prepare(start, stop, team, False, False)
         call()
 
     def call(
@@ -51,15 +51,23 @@ class Program:
     ) -> Callable[[], None]:
         """What `run` does with these arguments, prepared: nothing but the native call is left. Good on its own.
 
+        It uses the helpers where that pays, by the times that its runs take: see kernels/sharing.py.
         brief: the steps take a few microseconds. They then keep the interpreter's lock, which costs less than giving it
         away, all the more where another thread waits for it.
         """
+        return self._prepare(start, stop, team, brief, True)
+
+    def _prepare(
+        self, start: int, stop: int | None, team: Team | None, brief: bool, compares: bool
+    ) -> Callable[[], None]:
         end = len(self.steps) if stop is None else stop
         if not 0 <= start <= end <= len(self.steps):
             raise ValueError(f"steps {start}..{end} are not among the program's {len(self.steps)}")
         shares = any(parts > 1 for _, _, parts in self.steps[start:end])
         memory = team.memory if team is not None and team.threads > 1 and shares else 0
-        words = np.array([self._table.ctypes.data, start, end, memory], np.int64)
+        words = np.zeros(5 + RECORD_WORDS, np.int64)
+        address = words.ctypes.data
+        words[:5] = self._table.ctypes.data, start, end, memory, address + 8 * 5 if compares else 0
         first: Any = ctypes.c_int64.from_buffer(words.data)
         first.keeps = self._table, team
         entry = (_HOLDING if brief else _RELEASING)((self._library or library()).address(RUN_PROGRAM.symbol))

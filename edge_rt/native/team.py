@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_rt.lowering.executor import HELP_TEAM, STOP_TEAM, TEAM_WORDS
+from edge_rt.lowering.executor import HELP_TEAM, MEMBERS, STOP_TEAM, team_words
 from edge_rt.native.host import AnyLibrary
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ class Team:
         _teams.add(self)
 
     def _recruit(self) -> None:
-        self._crew = _Crew(self._help, self._stop)
+        self._crew = _Crew(self._help, self._stop, self.threads)
         self._finalizer = weakref.finalize(self, self._crew.stop)
 
     @property
     def memory(self) -> int:
         """Address of the team's memory; stays the same for the team's life."""
-        self._crew.start(self.threads - 1)
+        self._crew.start()
         return self._crew.address
 
     def close(self) -> None:
@@ -59,31 +59,33 @@ class Team:
 class _Crew:
     """The helpers of a team and the memory they share. It knows nothing of the team, which may be collected first."""
 
-    def __init__(self, help_: Callable[[int], None], stop: Callable[[int], None]) -> None:
-        self._help, self._stop = help_, stop
-        block = np.zeros(TEAM_WORDS + 16, np.int64)
+    def __init__(self, help_: Callable[[int], None], stop: Callable[[int], None], members: int) -> None:
+        self._help, self._stop, self._members = help_, stop, members
+        block = np.zeros(team_words(members) + 16, np.int64)
         start = -block.ctypes.data % 128 // 8
-        self._block = block[start : start + TEAM_WORDS]
+        self._block = block[start : start + team_words(members)]
+        self._block[MEMBERS] = members
         self.address = self._block.ctypes.data
-        self._words = np.array([self.address], np.int64)
+        self._words = np.array([[self.address, member] for member in range(members)], np.int64)
+        """Arguments of each member's entry."""
         self._threads: list[Thread] = []
         self._lock = allocate_lock()
         self._closed = False
 
-    def start(self, helpers: int) -> None:
+    def start(self) -> None:
         """Starts the helpers, unless they were started or the team was closed."""
         with self._lock:
-            if self._closed or self._threads or not helpers:
+            if self._closed or self._threads or self._members < 2:
                 return
             from threading import Thread
 
-            for i in range(helpers):
-                thread = Thread(target=self._work, name=f"edge-rt helper {i + 1}", daemon=True)
+            for member in range(1, self._members):
+                thread = Thread(target=self._work, args=(member,), name=f"edge-rt helper {member}", daemon=True)
                 thread.start()
                 self._threads.append(thread)
 
-    def _work(self) -> None:
-        self._help(self._words.ctypes.data)
+    def _work(self, member: int) -> None:
+        self._help(self._words[member].ctypes.data)
 
     def stop(self) -> None:
         """Ends the helpers and waits until they are gone: at most as long as the part they are at takes."""
@@ -100,6 +102,7 @@ class _Crew:
         self._lock = allocate_lock()
         self._threads = []
         self._block[:] = 0
+        self._block[MEMBERS] = self._members
 
 
 _teams: weakref.WeakSet[Team] = weakref.WeakSet()
