@@ -5,7 +5,6 @@
     outputs = model.run({"image": array})
 """
 
-import contextlib
 import gc
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 _collects = gc.isenabled()
 gc.disable()  # what is made here stays: looking through it for garbage takes longer than making it
 try:
-    with contextlib.suppress(ModuleNotFoundError):
-        import_module("edge_rt._joined")  # a wheel has it: see joining.py
+    try:
+        _joined: Any = import_module("edge_rt._joined")  # a wheel has it: see joining.py
+    except ModuleNotFoundError:
+        pass
+    else:
+        _joined.begin()
     from edge_rt import errors
     from edge_rt.model import Model, load
     from edge_rt.session import Session

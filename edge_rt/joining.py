@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,7 @@ class Joined:
             return None
         spec = ModuleSpec(name, self)
         if found[1]:
-            folder = PACKAGE + name[7:].replace(".", "/")
-            spec.submodule_search_locations = [__file__, folder]
+            spec.submodule_search_locations = [__file__, PACKAGE + name[7:].replace(".", "/")]
         return spec
 
     def create_module(self, spec):
@@ -61,9 +60,33 @@ class Joined:
         exec(run.__code__, module.__dict__)
 
 
+def begin():
+    """Loads what `import edge_rt` needs, each module behind those that it imports; others come when they are asked for."""
+    modules = sys.modules
+    finder = sys.path_importer_cache[__file__] = Joined()
+    modules["edge_rt"].__path__.insert(0, __file__)
+    made = []
+    for name in FIRST:
+        spec = finder.find_spec(name)
+        module = modules[name] = Module(name)
+        module.__spec__, module.__loader__, module.__package__ = spec, finder, spec.parent
+        if spec.submodule_search_locations:
+            module.__path__ = spec.submodule_search_locations
+        made.append(module)
+    for module in made:
+        parent, _, own = module.__name__.rpartition(".")
+        setattr(modules[parent], own, module)
+    try:
+        for module in made:
+            finder.exec_module(module)
+    except BaseException:
+        for name in FIRST:
+            modules.pop(name, None)
+        raise
+
+
+Module = type(sys)
 PACKAGE = __file__[: -len("/_joined.py")]
-sys.path_importer_cache[__file__] = Joined()
-sys.modules["edge_rt"].__path__.insert(0, __file__)
 '''
 
 
@@ -72,15 +95,49 @@ def joined(package: Path, modules: Iterable[str] = tuple(MODULES.split())) -> st
 
     Raises SyntaxError for a module that does not compile.
     """
+    sources = {name: (_file(package, name)).read_text("utf-8") for name in ("", *modules)}
     texts, table = [HEAD], []
     for module in modules:
-        path = package / module.replace(".", "/")
-        is_package = path.is_dir()
-        source = (path / "__init__.py" if is_package else path.with_suffix(".py")).read_text("utf-8")
         name = module.replace(".", "_")
-        texts.append(ast.unparse(_function(name, source, module in DOCUMENTED)))
-        table.append(f'    "edge_rt.{module}": ({name}, {is_package}),')
-    return "\n\n\n".join([*texts, "\n".join(["MODULES = {", *table, "}"])]) + "\n"
+        texts.append(ast.unparse(_function(name, sources[module], module in DOCUMENTED)))
+        table.append(f'    "edge_rt.{module}": ({name}, {(package / module.replace(".", "/")).is_dir()}),')
+    first = [f'    "edge_rt.{module}",' for module in _in_order(sources)]
+    return "\n\n\n".join([*texts, "\n".join(["FIRST = (", *first, ")", "MODULES = {", *table, "}"])]) + "\n"
+
+
+def _file(package: Path, module: str) -> Path:
+    path = package / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _in_order(sources: Mapping[str, str]) -> list[str]:
+    """The modules that the package, "", imports, directly or not, each behind those that it needs itself."""
+    order: list[str] = []
+    seen = {""}
+
+    def visit(module: str) -> None:
+        for needed in _imported(ast.parse(sources[module]).body, sources):
+            if needed not in seen:
+                seen.add(needed)
+                visit(needed)
+        order.append(module)
+
+    visit("")
+    return order[:-1]
+
+
+def _imported(statements: Iterable[ast.stmt], modules: Container[str]) -> Iterator[str]:
+    """Those of the modules that these statements import when they are run, not from within functions."""
+    for s in statements:
+        if isinstance(s, ast.ImportFrom) and (s.module or "").partition(".")[0] == "edge_rt":
+            package = (s.module or "")[len("edge_rt.") :]
+            for alias in s.names:
+                inner = f"{package}.{alias.name}".lstrip(".")
+                found = inner if inner in modules else package
+                if found and found in modules:
+                    yield found
+        elif isinstance(s, ast.Try):
+            yield from _imported(s.body, modules)
 
 
 def _function(name: str, source: str, is_documented: bool) -> ast.FunctionDef:

@@ -27,6 +27,7 @@ CONTENTS = """
 import importlib, inspect, json, sys
 import numpy, msgpack
 import edge_rt
+first = sorted(name for name in sys.modules if name.startswith("edge_rt."))
 def shown(value):
     is_error = inspect.isclass(value) and issubclass(value, Exception)
     return [inspect.getdoc(value), "" if is_error or not inspect.isroutine(value) else str(inspect.signature(value))]
@@ -43,6 +44,7 @@ for name in sys.argv[1].split():
                 of[key] += shown(value)
                 if inspect.isclass(value):
                     of[key] += [shown(v) for k, v in inspect.getmembers(value, inspect.isfunction) if not k.startswith("_")]
+found["first"] = [name for name in first if name != "edge_rt._joined"]
 found["joined"] = sorted(n for n, m in sys.modules.items() if type(getattr(m, "__loader__", 0)).__name__ == "Joined")
 print(json.dumps(found))
 """
@@ -100,6 +102,23 @@ def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: 
     assert set(others) - families == {"edge_rt._joined"}
 
 
+def test_an_import_that_fails_leaves_no_modules(package: Path) -> None:
+    script = """
+import sys
+sys.modules["msgpack"] = None
+try:
+    import edge_rt
+except ModuleNotFoundError as error:
+    print(error.name, [name for name in sys.modules if name.startswith("edge_rt") and name != "edge_rt._joined"])
+del sys.modules["msgpack"]
+import edge_rt
+print(edge_rt.load)
+"""
+    first, second = run(package, script).splitlines()
+    assert first == "msgpack []"
+    assert second.startswith("<function load at")
+
+
 def test_tracebacks_show_the_line(package: Path) -> None:
     script = "import edge_rt, traceback\ntry: edge_rt.load(b'')\nexcept edge_rt.errors.BundleError: traceback.print_exc()"
     command = [sys.executable, "-c", script]
@@ -110,6 +129,7 @@ def test_tracebacks_show_the_line(package: Path) -> None:
 
 
 def test_a_module_that_does_not_compile(tmp_path: Path) -> None:
+    (tmp_path / "__init__.py").write_text("from edge_rt import errors")
     (tmp_path / "errors.py").write_text("class Error(\n")
     with pytest.raises(SyntaxError):
         joining.joined(tmp_path, ["errors"])
