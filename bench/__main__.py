@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         "layers", help="time per step", description="Times each step, against the machine's peak."
     )
     table.add_argument("model", metavar="MODEL")
-    table.add_argument("--runs", type=int, default=20, help="timed runs (default: 20)")
+    table.add_argument("--runs", type=int, default=60, help="timed runs (default: 60)")
     table.add_argument("--top", type=int, metavar="N", help="only the N slowest steps")
     table.set_defaults(function=_layers)
     begin = commands.add_parser(

@@ -106,24 +106,18 @@ class PeakLoop:
         return self._flops / (time.perf_counter_ns() - begin)
 
 
-def peak_gflops(seconds: float = 0.2) -> float:
-    """GFLOP/s of one thread at the best moment within `seconds`."""
-    loop, best, end = PeakLoop(), 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        best = max(best, loop.gflops())
-    return best
-
-
 COPIED = 64 << 20
 """Bytes, beyond the caches of one core."""
 
 
-def peak_bandwidth(seconds: float = 0.2) -> float:
-    """GB/s of one thread that copies memory, read and written bytes together, at the best moment within `seconds`."""
-    source, target = np.zeros(COPIED, np.uint8), np.ones(COPIED, np.uint8)
-    best, end = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < end:
+class CopyLoop:
+    """Copies memory, on one thread."""
+
+    def __init__(self) -> None:
+        self._source, self._target = np.zeros(COPIED, np.uint8), np.ones(COPIED, np.uint8)
+
+    def bandwidth(self) -> float:
+        """GB/s of one pass, read and written bytes together."""
         begin = time.perf_counter_ns()
-        np.copyto(target, source)
-        best = min(best, time.perf_counter_ns() - begin)
-    return 2 * COPIED / best
+        np.copyto(self._target, self._source)
+        return 2 * COPIED / (time.perf_counter_ns() - begin)
