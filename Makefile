@@ -3,9 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 KERAS := .venv-keras
+BENCH := .venv-bench
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-keras test-tensorboard wheel test-wheel lint types conformance test-models test-boards setup clean
+.PHONY: help demo test test-keras test-tensorboard wheel test-wheel lint types conformance test-models test-boards bench test-bench setup clean
 
 help:
 	@echo "make demo          set up, export a trained model, run it on real input"
@@ -17,6 +18,8 @@ help:
 	@echo "make test-keras    layers against Keras 3, in an environment of its own (below 5 minutes)"
 	@echo "make test-wheel    builds the wheel and installs it into empty environments"
 	@echo "make test-tensorboard  graphs in TensorBoard and in a browser (needs root for apt-get, once)"
+	@echo "make bench         all models against four runtimes: bench.md, bench.json, bench-1.svg (hours; 900 MB, once)"
+	@echo "make test-bench    two models against the runtimes that need no conversion"
 	@echo "make test-boards   the emulated Raspberry Pi 4 and 5 (needs root for apt-get, once)"
 
 # One stamp per set of dependencies: the demo needs less than the tests.
@@ -79,5 +82,20 @@ test-models: $(VENV)/.dev
 test-boards: wheel $(VENV)/.dev
 	$(BIN)/python -m pytest -m boards
 
+$(BENCH)/.made: pyproject.toml
+	$(PYTHON) -m venv $(BENCH)
+	$(BENCH)/bin/python -m pip install -q -e '.[bench]'
+	@touch $@
+
+# Goes on where it was cut off; `make bench FIGURES=other.json` begins anew.
+FIGURES ?= bench.json
+bench: $(BENCH)/.made
+	-$(BENCH)/bin/python -m bench zoo
+	-$(BENCH)/bin/python -m bench run --models table --threads 1,2 --json $(FIGURES) >/dev/null
+	$(BENCH)/bin/python -m bench report $(FIGURES) --svg $(FIGURES:.json=.svg) >$(FIGURES:.json=.md)
+
+test-bench: $(BENCH)/.made
+	$(BENCH)/bin/python -m bench run --models digits dscnn-int8 --threads 1,2 --seconds 3
+
 clean:
-	rm -rf $(VENV) $(KERAS) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(KERAS) $(BENCH) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,17 +31,22 @@ CORPUS = (
 NCNN_CORPUS = ("blazeface_front_128", "ppocrv4_det", "oww_embedding_model")
 """Those without control flow or state, which pnnx is asked to convert."""
 
+FAILED = ".failed"
+"""Behind the name of a file that a converter could not make: its message."""
+
 
 class BenchModel(NamedTuple):
     """A model and the inputs it is measured with.
 
-    files: the same model by format ("onnx", "tflite", "ncnn"), one per kind of peer. is_int8: quantised, for each format
+    files: the same model by format ("onnx", "tflite", "ncnn"), one per kind of peer. missing: why the file of a format could
+    not be made. is_int8: quantised, for each format
     by another converter or kept by each runtime in another way, so that outputs agree loosely.
     """
 
     name: str
     files: Mapping[str, Path]
     inputs: dict[str, Array]
+    missing: Mapping[str, str] = MappingProxyType({})
 
     @property
     def is_int8(self) -> bool:
@@ -83,21 +89,27 @@ def convert(name: str) -> list[str]:
 
 
 def _tried(file: str, make: Callable[[], Path]) -> list[str]:
+    reason = models_folder() / f"{file}{FAILED}"
     try:
         make()
     except Unconvertible as error:
+        reason.write_text(str(error), "utf-8")
         return [f"{file}: {error}"]
+    reason.unlink(missing_ok=True)
     return []
 
 
 def _model(name: str, path: Path, inputs: Callable[[Mapping[str, Any]], dict[str, Array]]) -> BenchModel:
     graph = read(path).graph
-    files = {"onnx": path}
+    files, missing = {"onnx": path}, {}
     for format_, suffix in (("tflite", ".tflite"), ("ncnn", ".param")):
         made = models_folder() / f"{name}{suffix}"
+        reason = made.with_name(f"{made.name}{FAILED}")
         if made.exists():
             files[format_] = made
-    return BenchModel(name, files, inputs({v.name: v.type for v in graph.inputs}))
+        elif reason.exists():
+            missing[format_] = reason.read_text("utf-8")
+    return BenchModel(name, files, inputs({v.name: v.type for v in graph.inputs}), missing)
 
 
 def _dtypes(infos: Mapping[str, Any]) -> dict[str, Any]:

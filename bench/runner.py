@@ -88,7 +88,8 @@ def measure(
     bundle = folder / f"{model.name}.edge"
     exporter.export(model.files["onnx"], bundle, inputs=model.inputs, test_vectors=False)
     files = {**model.files, "edge": bundle}
-    absent = {peer: f"no {backend(peer).FORMAT} file" for peer in peers if backend(peer).FORMAT not in files}
+    formats = {peer: backend(peer).FORMAT for peer in peers}
+    absent = {p: model.missing.get(f, f"no {f} file") for p, f in formats.items() if f not in files}
     paths = {name: files[backend(name).FORMAT] for name in (OURS, *peers) if name not in absent}
     engines: dict[str, Engine] = {}
     for name, path in paths.items():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -11,11 +13,13 @@ import pytest
 
 import exporter
 from bench.__main__ import main
+from bench.convert.models import Unconvertible
 from bench.layers import traffic
 from bench.memory import measure_memory
-from bench.models import BenchModel, find
+from bench.models import BenchModel, convert, find
 from bench.peers import OURS, PEERS, backend
 from bench.plot import svg
+from bench.report import markdown
 from bench.results import Record
 from bench.runner import Result, Timing, _named, check_outputs, measure
 from bench.statistics import Ratio, Summary, geometric_mean, median_ratio, summary
@@ -110,6 +114,24 @@ def test_models_have_names() -> None:
     assert find("dscnn-int8").is_int8
     with pytest.raises(ValueError, match=r"no model is named 'lenet', there are digits, mlp, "):
         find("lenet")
+
+
+def test_what_a_converter_says_stands_in_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object) -> Path:
+        raise Unconvertible("no GRU here")
+
+    monkeypatch.setattr("bench.models.tflite_file", fails)
+    monkeypatch.setattr("bench.models.ncnn_file", lambda *given: Path())
+    assert convert("mlp") == ["mlp.tflite: no GRU here"]
+    monkeypatch.setitem(sys.modules, "bench.peers.litert", SimpleNamespace(FORMAT="tflite"))  # where it is not installed
+    pair = ["onnxruntime", "litert"]
+    found = measure(find("mlp"), pair, 1, tmp_path, Effort(1, 1, seconds=0.1, memory=False), lambda name: None)
+    assert found.absent == {"litert": "no GRU here"}
+    record = Record({"cpu": "", "cores": 1, "system": "", "python": "", "numpy": ""}, {}, Effort(), (found,), {})
+    assert "- mlp: litert: no GRU here" in markdown(record)
+    monkeypatch.setattr("bench.models.tflite_file", lambda *given: Path())
+    assert convert("mlp") == []
+    assert find("mlp").missing == {}
 
 
 def test_statistics() -> None:

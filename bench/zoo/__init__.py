@@ -25,7 +25,10 @@ ZOO: dict[str, Callable[[Network], None]] = {
 INT8 = "-int8"
 """Ends the name of a quantised model."""
 
-QUANTISED = ("ad", "dscnn", "resnet8", "vww", "mobilenetv2", "mobilenetv1", "resnet50")
+QUANTISED = (
+    "ad", "dscnn", "resnet8", "vww", "gru", "vit", "mobilenetv3-small", "mobilenetv2", "mobilenetv1", "efficientnet-b0",
+    "resnet50",
+)  # fmt: skip
 """Those that there are as int8 too, with float32 inputs and outputs."""
 
 NAMES = [*ZOO, *(name + INT8 for name in QUANTISED)]
