@@ -12,7 +12,7 @@ from bench.cache import cache_folder
 from bench.peak import Probe
 
 SHARE = 0.88
-"""Of the best rate that the probe ever had on this machine: what counts as undisturbed."""
+"""Of the best rate that the probe ever had on this machine: from here on it counts as undisturbed."""
 FIRST_SECONDS = 1.0
 """How long the best rate is looked for where none is known."""
 PAUSE_S = 0.02
@@ -29,18 +29,21 @@ class Quiet:
         if not self.best:
             end = time.perf_counter() + FIRST_SECONDS
             while time.perf_counter() < end:
-                self._probe()
+                self.now()
 
-    def now(self) -> bool:
-        return self._probe() >= SHARE * self.best
+    def now(self) -> float:
+        """How undisturbed the machine is: the lowest rate of all threads, each the better of two tries, as a share of the
+        best one."""
+        others = [self._pool.submit(_rate, probe) for probe in self._probes[1:]] if self._pool else []
+        rate = min([_rate(self._probes[0]), *(other.result() for other in others)])
+        self.best = max(self.best, rate)
+        return rate / self.best
 
-    def wait(self, end: float) -> bool:
-        """Until it is quiet, or until time.perf_counter() is `end`. Gives whether it is."""
-        while not self.now():
-            if time.perf_counter() >= end:
-                return False
+    def wait(self, end: float) -> float:
+        """Until it is undisturbed, or until time.perf_counter() is `end`. Gives the last share."""
+        while (share := self.now()) < SHARE and time.perf_counter() < end:
             time.sleep(PAUSE_S)
-        return True
+        return share
 
     def keep(self) -> None:
         """Lets later processes know the best rate."""
@@ -49,13 +52,6 @@ class Quiet:
             draft = self._file.with_suffix(".draft")
             draft.write_text(json.dumps(self.best), "ascii")
             draft.replace(self._file)
-
-    def _probe(self) -> float:
-        """The lowest rate of all threads; each is the better of two tries."""
-        others = [self._pool.submit(_rate, probe) for probe in self._probes[1:]] if self._pool else []
-        rate = min([_rate(self._probes[0]), *(other.result() for other in others)])
-        self.best = max(self.best, rate)
-        return rate
 
 
 def _rate(probe: Probe) -> float:

@@ -23,8 +23,8 @@ def markdown(record: Record) -> str:
         f"NumPy in to NumPy out; turns of {record.effort.turn_ms:g} ms, ours beside a peer's, in random order, until the "
         f"ratio is known to {record.effort.precision:.1%} or {record.effort.seconds:g} s are over. Ratio: the peer's time / "
         "ours, so above 1 edge-rt is faster: the median over pairs of neighbouring turns, and half of the interval in which "
-        "it is with 95 % certainty. Quiet: the share of turns in which the machine was undisturbed; only these count, if "
-        "there are enough.",
+        "it is with 95 % certainty. Quiet: the share of turns in which the machine was undisturbed; only these count, or "
+        "where they are too few the third that was least disturbed.",
     ]
     for threads in sorted({r.threads for r in record.results}):
         results = [r for r in record.results if r.threads == threads]

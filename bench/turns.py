@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -10,13 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bench.peers import OURS, Engine
-from bench.quiet import Quiet
+from bench.quiet import SHARE, Quiet
 from bench.statistics import Ratio, median_ratio
 
 SAMPLE_US = 50.0
 """Calls are timed together until a sample is at least so long: the clock itself takes a good part of a microsecond."""
-LEAST_PAIRS = 7
-"""With fewer pairs, disturbed ones count too."""
+LEAST_PAIRS, LEAST_SHARE = 7, 1 / 3
+"""At least so many pairs count, and where too few are undisturbed at least this share of them: those least disturbed."""
 NEAR, LOOSE = 1.25, 4.0
 """Peers that are so much slower than the fastest are compared with so many times less precision."""
 PATIENCE_S = 0.2
@@ -38,11 +39,15 @@ class Effort(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Samples of neighbouring turns, in microseconds per call. is_quiet: whether the machine was undisturbed."""
+    """Samples of neighbouring turns, in microseconds per call. quiet: what the probe said, the lower of before and after."""
 
     ours: list[float]
     peer: list[float]
-    is_quiet: bool
+    quiet: float
+
+    @property
+    def is_quiet(self) -> bool:
+        return self.quiet >= SHARE
 
 
 class Turns(NamedTuple):
@@ -76,7 +81,7 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
         before = quiet.wait(min(end, time.perf_counter() + PATIENCE_S))
         first = chance.choice((OURS, peer))
         times = {name: turn(name) for name in (first, peer if first == OURS else OURS)}
-        return Pair(times[OURS], times[peer], before and quiet.now())
+        return Pair(times[OURS], times[peer], min(before, quiet.now()))
 
     left = list(taken)
     while left:
@@ -93,8 +98,11 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
 
 
 def _counted(pairs: Sequence[Pair]) -> list[Pair]:
-    undisturbed = [pair for pair in pairs if pair.is_quiet]
-    return undisturbed if len(undisturbed) >= LEAST_PAIRS else list(pairs)
+    ordered = sorted(pairs, key=lambda pair: -pair.quiet)
+    undisturbed = sum(pair.is_quiet for pair in pairs)
+    if undisturbed < LEAST_PAIRS:
+        return ordered[: max(LEAST_PAIRS, math.ceil(LEAST_SHARE * len(ordered)))]
+    return ordered[:undisturbed]
 
 
 def _is_enough(pairs: Sequence[Pair], least: float, effort: Effort) -> bool:

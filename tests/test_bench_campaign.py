@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from bench.report import markdown
 from bench.results import Record
 from bench.runner import Result, Timing
 from bench.statistics import Ratio, Summary
-from bench.turns import Effort, take_turns
+from bench.turns import LEAST_PAIRS, Effort, Pair, _counted, take_turns
 
 pytest.importorskip("onnxruntime")
 
@@ -120,9 +121,9 @@ class Counter(Engine):
         sum(range(20_000))
 
 
-def turns(monkeypatch: pytest.MonkeyPatch, answers: list[bool], seconds: float) -> tuple[int, float]:
+def turns(monkeypatch: pytest.MonkeyPatch, answers: list[float], seconds: float) -> tuple[int, float]:
     """How many pairs count, and the share of undisturbed ones. answers: of the probe, in turn, again and again."""
-    left = iter(answers * 10_000)
+    left = itertools.cycle(answers)
     monkeypatch.setattr(quiet.Quiet, "now", lambda self: next(left))
     engines = {name: (Counter(), None) for name in (OURS, "peer")}
     found = take_turns(engines, 1, Effort(pairs=8, turn_ms=0.1, precision=0, seconds=seconds))
@@ -131,10 +132,18 @@ def turns(monkeypatch: pytest.MonkeyPatch, answers: list[bool], seconds: float) 
 
 def test_undisturbed_turns_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("EDGE_RT_BENCH", str(tmp_path))
-    assert turns(monkeypatch, [True], 60) == (8, 1.0)
-    count, share = turns(monkeypatch, [True, True, True, False], 60)
+    assert turns(monkeypatch, [1.0], 60) == (8, 1.0)
+    count, share = turns(monkeypatch, [1.0, 1.0, 1.0, 0.5], 60)
     assert count == 8
     assert share == pytest.approx(0.5, abs=0.1)
-    count, share = turns(monkeypatch, [False], 0.5)
+    count, share = turns(monkeypatch, [0.5], 0.5)
     assert count >= 1, "disturbed ones count where there are no others"
     assert share == 0
+
+
+def test_the_least_disturbed_pairs_count_where_too_few_are_undisturbed() -> None:
+    pairs = [Pair([1.0], [2.0], share / 100) for share in range(60)]
+    assert [pair.quiet for pair in _counted(pairs)] == [share / 100 for share in range(59, 39, -1)]
+    assert len(_counted(pairs[:9])) == LEAST_PAIRS
+    quiet_ones = [Pair([1.0], [2.0], 0.9)] * LEAST_PAIRS
+    assert _counted(pairs + quiet_ones) == quiet_ones
