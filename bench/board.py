@@ -1,8 +1,8 @@
-"""On the emulated board: board.py RUNTIME MODEL INPUTS.npz [steps]
+"""On the emulated board: board.py RUNTIME MODEL INPUTS.npz RUNS | steps
 
-Runs a model between marks, which the emulator's plugin logs with the number of instructions so far: two marks with nothing
-between them, then one after each run. steps: edge-rt's, one mark in front of each and one behind the last; their names and
-kernels are printed as JSON."""
+Runs a model between marks, which the emulator's plugin logs with the number of instructions so far: after RUNS runs that are
+not counted two marks with nothing between them, then one after each of RUNS runs. steps: edge-rt's, one mark in front of each
+and one behind the last; their names and kernels are printed as JSON."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ import sys
 import numpy as np
 
 mark = os.getppid
-WARM, RUNS = 2, 3
-"""Runs that are not counted, and that are: runtimes pack weights and choose kernels in the first ones."""
 
 
 def edge_rt_call(path, arrays):
@@ -80,18 +78,18 @@ def steps(path, arrays):
     print(json.dumps(tables))
 
 
-def main(runtime, path, inputs, what="runs"):
+def main(runtime, path, inputs, what):
     with np.load(inputs) as file:
         arrays = {key.partition(":")[2]: file[key] for key in file.files}
     if what == "steps":
         steps(path, arrays)
         return
     run = CALLS[runtime](path, arrays)
-    for _ in range(WARM):
+    for _ in range(int(what)):
         run()
     mark()
     mark()
-    for _ in range(RUNS):
+    for _ in range(int(what)):
         run()
         mark()
 
