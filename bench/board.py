@@ -1,8 +1,8 @@
 """On the emulated board: board.py RUNTIME MODEL INPUTS.npz RUNS | steps
 
 Runs a model between marks, which the emulator's plugin logs with the number of instructions so far: after RUNS runs that are
-not counted two marks with nothing between them, then one after each of RUNS runs. steps: edge-rt's, one mark in front of each
-and one behind the last; their names and kernels are printed as JSON."""
+not counted two marks with nothing between them, then one after each of RUNS runs. steps: edge-rt's, one mark in front of
+each and one behind the last; their names and kernels are printed as JSON."""
 
 from __future__ import annotations
 
