@@ -4,7 +4,7 @@ The parts of a step are dealt out to the members of the team in ranges. A member
 its range, then those of others from the back of theirs, so that members seldom meet, and meet the same data in the next
 step. The owner needs nobody: it takes the parts of helpers that come late, or never. A claim that succeeds proves that
 the step is still the one that the claimed range belonged to, since a step with an unfinished part cannot be followed by
-another. Which member does a part does not change what the part does.
+another. Which member does a part does not change what the part does; alone, all is one part.
 """
 
 from __future__ import annotations
@@ -110,9 +110,7 @@ def run_steps(steps, start, stop, team, shares):
         if shares and parts > 1:
             share_step(team, address, args, parts)
         else:
-            words = pointer(I64, args)
-            for part in range(parts):
-                call_kernel(address, words, part, parts)
+            call_kernel(address, pointer(I64, args), 0, 1)
 
 
 @kernel(RUN_PROGRAM)
