@@ -11,7 +11,7 @@ from bench import gemm, instructions, loading, start
 from bench.campaign import measure_all
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
-from bench.peers import PEERS
+from bench.peers import JIT, PEERS
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Record
@@ -38,7 +38,9 @@ def _parser() -> argparse.ArgumentParser:
     zoo.set_defaults(function=_zoo)
     run = commands.add_parser("run", help="take times", description="Measures models on runtimes that take turns.")
     run.add_argument("--models", nargs="+", default=["digits"], metavar="NAME", help="table: the README's; default: digits")
-    run.add_argument("--peers", nargs="+", default=list(PEERS), choices=list(PEERS), help="default: all")
+    run.add_argument(
+        "--peers", nargs="+", default=list(PEERS), choices=[*PEERS, JIT], help=f"default: all, but {JIT}, which is no peer"
+    )
     run.add_argument("--threads", default="1", metavar="N[,N]", help="numbers of threads (default: 1)")
     run.add_argument("--pairs", type=int, default=usual.pairs, help=f"most turns of each peer (default: {usual.pairs})")
     run.add_argument("--turn-ms", type=float, default=usual.turn_ms, help=f"length of one (default: {usual.turn_ms:g})")

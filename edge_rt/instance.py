@@ -193,19 +193,16 @@ class Instance:
         words: list[int] = []
         table: list[tuple[int, int, int]] = []
         arena = address_of(self._arena)
-        symbols = {call.spec.symbol for step in steps for call in step.calls or ()}
-        addresses: dict[str, int] = {}
-        if symbols:
-            assert library is not None
-            library.prepare(symbols)
-            addresses = {symbol: library.address(symbol) for symbol in symbols}
+        calls = [call for step in steps for call in step.calls or ()]
+        assert library is not None or not calls
+        entries = iter(() if library is None else library.entries(calls))
         for index, step in enumerate(steps):
             if step.calls is None:
                 self._steps.append(self._python_step(step, index, control))
                 continue
             first = len(table)
             for call in step.calls:
-                table.append((addresses[call.spec.symbol], len(words), call.parts))
+                table.append((next(entries), len(words), call.parts))
                 for arg in call.args:
                     words.append(self._word(arg, step, index, arena, len(words)))
             self._steps.append((first, len(table)))

@@ -20,6 +20,7 @@ from edge_rt.signature import Signature, TensorInfo
 
 if TYPE_CHECKING:
     from edge_rt.bound import BoundCall
+    from edge_rt.jit import JitLibrary, JitReport
     from edge_rt.memory import Memory
     from edge_rt.printing import PlanTable
 
@@ -35,22 +36,28 @@ def load(
     max_memory: int | None = None,
     mmap: bool = True,
     verify: str = "header",
+    jit: bool = False,
 ) -> Model:
     """Loads a .edge bundle.
 
     threads: at most so many run one call; by default as many as this process may use. backend: "auto" or "cpu" run
     machine code, "reference" runs NumPy only (slow, for comparison). max_memory: bytes of arena, weights and state
     together beyond which MemoryLimitError is raised. mmap: map the file rather than read it. verify: "header", or "all"
-    to check the SHA-256 of every tensor as well.
+    to check the SHA-256 of every tensor as well. jit: compile kernels for just the sizes of this model, which takes seconds
+    before the first run unless a cache has them, and needs numba; results have the same bits. See `Model.jit`.
 
-    Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU, OSError if the
-    file cannot be read.
+    Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU or no compiler for
+    `jit`, OSError if the file cannot be read.
     """
-    options = {"threads": threads, "backend": backend, "max_memory": max_memory, "mmap": mmap, "verify": verify}
+    options = {
+        "threads": threads, "backend": backend, "max_memory": max_memory, "mmap": mmap, "verify": verify, "jit": jit,
+    }  # fmt: skip
     if backend not in BACKENDS:
         raise ModelError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
         raise ModelError(f"threads must be a positive integer or None, got {threads!r}")
+    if jit and backend == "reference":
+        raise ModelError("jit=True compiles machine code, which backend 'reference' does not run")
     return Model(bundles.read(path_or_bytes, mmap=mmap, verify=verify), path_or_bytes, options)
 
 
@@ -78,8 +85,10 @@ class Model:
         self._lock = allocate_lock()
         """Guards the making of the default session."""
         self._plans: dict[str, Plan] = {}
-        self._library = None if self.backend == "reference" else native.library()
-        self._team = None if self._library is None else native.team(self._library, options["threads"])
+        base = None if self.backend == "reference" else native.library()
+        self._team = None if base is None else native.team(base, options["threads"])
+        self._jit = _jit_library(base) if base is not None and options["jit"] else None
+        self._library = self._jit or base
         self._check_memory()
         self._session: Session | None = None
 
@@ -99,6 +108,11 @@ class Model:
     def threads(self) -> int:
         """At most so many threads run one call."""
         return 1 if self._team is None else self._team.threads
+
+    @property
+    def jit(self) -> JitReport | None:
+        """What `jit=True` compiled for this model so far, and how long it took; None without it."""
+        return None if self._jit is None else self._jit.report
 
     @property
     def variables(self) -> dict[str, Array]:
@@ -306,6 +320,12 @@ class Model:
     def _require_open(self) -> None:
         if self.is_closed:
             raise ClosedError("the model was closed")
+
+
+def _jit_library(base: native.AnyLibrary) -> JitLibrary:
+    from edge_rt.jit import jit_library
+
+    return jit_library(base)
 
 
 def _constants(graph: Any) -> list[Array]:

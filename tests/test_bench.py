@@ -17,7 +17,7 @@ from bench.convert.models import Unconvertible
 from bench.layers import traffic
 from bench.memory import measure_memory
 from bench.models import BenchModel, convert, find
-from bench.peers import OURS, PEERS, backend
+from bench.peers import JIT, OURS, PEERS, backend
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Record
@@ -59,6 +59,14 @@ def test_run_records_what_report_prints(tmp_path: Path, capsys: pytest.CaptureFi
     assert capsys.readouterr().out == printed
     ratio = record.results[0].ratio
     assert f"| digits | {ratio.value:.2f} ±{ratio.spread * ratio.value:.2f} | onnxruntime |" in printed
+
+
+def test_kernels_compiled_for_the_model_take_turns_with_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "figures.json"
+    assert main(["run", "--models", "mlp", "--peers", JIT, "--json", str(path), *FEW]) == 0
+    [result] = Record.read(path).results
+    assert [t.backend for t in result.timings] == [OURS, JIT]
+    assert result.difference == 0
 
 
 def test_a_model_that_cannot_be_measured_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,9 @@ PEERS = {
     "openvino": "bench.peers.openvino_cpu",
     "ncnn": "bench.peers.ncnn_cpu",
 }
-_MODULES = {OURS: "bench.peers.edge", **PEERS}
+JIT = "edge-rt-jit"
+"""edge-rt with kernels compiled for the model: no peer, but it takes turns like one where it is named."""
+_MODULES = {OURS: "bench.peers.edge", JIT: "bench.peers.edge_jit", **PEERS}
 
 
 class PeerError(Exception):

@@ -21,9 +21,8 @@ def version() -> str:
 class Engine:
     """A loaded bundle."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        self._model = edge_rt.load(path, threads=threads)
-        self.run = self._model.run
+    def __init__(self, model: edge_rt.Model) -> None:
+        self._model, self.run = model, model.run
 
     def prepare(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         return inputs
@@ -33,4 +32,4 @@ class Engine:
 
 
 def open_model(path: Path, threads: int) -> Engine:
-    return Engine(path, threads)
+    return Engine(edge_rt.load(path, threads=threads))

@@ -20,10 +20,11 @@ Array = np.ndarray[Any, Any]
 
 
 def model_options(command: argparse.ArgumentParser) -> None:
-    """MODEL, --threads, --backend, --signature and --json."""
+    """MODEL, --threads, --backend, --jit, --signature and --json."""
     command.add_argument("model", help="a .edge bundle")
     command.add_argument("--threads", type=int, help="at most so many threads (default: all this process may use)")
     command.add_argument("--backend", default="auto", choices=("auto", "cpu", "reference"), help="default: auto")
+    command.add_argument("--jit", action="store_true", help="compile kernels for just this model, once (needs numba)")
     command.add_argument("--signature", help="entry point (default: the first)")
     command.add_argument("--json", action="store_true", help="print JSON for a program to read")
 
@@ -41,7 +42,7 @@ def input_options(command: argparse.ArgumentParser) -> None:
 
 
 def open_model(options: argparse.Namespace) -> Model:
-    return load(options.model, threads=options.threads, backend=options.backend)
+    return load(options.model, threads=options.threads, backend=options.backend, jit=options.jit)
 
 
 def make_inputs(model: Model, options: argparse.Namespace) -> tuple[Signature, dict[str, Array]]:

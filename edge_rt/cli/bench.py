@@ -47,10 +47,14 @@ def bench(options: argparse.Namespace) -> int:
         "p95_us": float(np.percentile(times, 95)),
         "min_us": min(times),
     }
+    if model.jit is not None:
+        result["jit"] = model.jit.to_dict()
     if options.json:
         print_json(result)
         return 0
     print(f"{options.model} ({entry.name}), at most {model.threads} threads, {len(times)} runs")
     print(f"load {result['load_ms']:.1f} ms, first inference {result['first_ms']:.1f} ms")
+    if model.jit is not None:
+        print(model.jit)
     print(f"median {result['median_us']:.1f} us, p95 {result['p95_us']:.1f} us, min {result['min_us']:.1f} us")
     return 0

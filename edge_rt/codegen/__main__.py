@@ -7,9 +7,13 @@ import sys
 import time
 from pathlib import Path
 
+import msgpack
+
 from edge_rt.codegen.build import build_image
+from edge_rt.codegen.cases import compile_unclaimed_cases
 from edge_rt.codegen.objects import compile_unclaimed
 from edge_rt.errors import CodegenError
+from edge_rt.jit.case import Case
 from edge_rt.kernels import load_all
 from edge_rt.native.cache import write_atomic
 from edge_rt.native.host import library
@@ -36,6 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
     objects.add_argument("--claims", type=Path, required=True, help="folder in which processes claim kernels")
     objects.add_argument("kernels", nargs="+", help="symbols")
     objects.set_defaults(function=_objects)
+    cases = commands.add_parser("cases", help="fill the cache of specialised objects (what jit=True does, likewise)")
+    cases.add_argument("--target", choices=sorted(TARGETS), required=True)
+    cases.add_argument("--claims", type=Path, required=True, help="folder with the cases, in which processes claim them")
+    cases.set_defaults(function=_cases)
     given = parser.parse_args(arguments)
     try:
         return int(given.function(given))
@@ -47,6 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
 def _objects(given: argparse.Namespace) -> int:
     kernels = load_all()
     compile_unclaimed({symbol: kernels[symbol] for symbol in given.kernels}, TARGETS[given.target], given.claims)
+    return 0
+
+
+def _cases(given: argparse.Namespace) -> int:
+    cases = [Case(*fields) for fields in msgpack.unpackb((given.claims / "cases").read_bytes())]
+    compile_unclaimed_cases(cases, TARGETS[given.target], given.claims)
     return 0
 
 

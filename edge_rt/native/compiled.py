@@ -6,11 +6,12 @@ import importlib
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
 from edge_rt.errors import CodeImageError
+from edge_rt.lowering._spec import Call
 from edge_rt.native.cache import cache_folder, locked, write_atomic
 from edge_rt.native.library import Library
 from edge_rt.targets import Target
@@ -36,6 +37,11 @@ class HostLibrary:
     @property
     def target(self) -> str:
         return self._target.name
+
+    @property
+    def sources(self) -> str:
+        """Fingerprint of what the code is compiled from."""
+        return self._sources
 
     @property
     def origin(self) -> str:
@@ -69,6 +75,12 @@ class HostLibrary:
         """Raises CodeImageError if mapped code is damaged."""
         for image in self._images.values():
             image.check()
+
+    def entries(self, calls: Sequence[Call]) -> list[int]:
+        """The address of the kernel for each call, compiled now if need be. Raises CodegenError if one does not compile."""
+        if calls:
+            self.prepare({call.spec.symbol for call in calls})
+        return [self._images[call.spec.symbol].address(call.spec.symbol) for call in calls]
 
     def renew_lock(self) -> None:
         """In a process just forked."""

@@ -14,9 +14,10 @@ from edge_rt.native.package import FOLDER, is_checkout
 if TYPE_CHECKING:
     from typing import TypeAlias
 
+    from edge_rt.jit.library import JitLibrary
     from edge_rt.native.compiled import HostLibrary
 
-AnyLibrary: TypeAlias = "Library | HostLibrary"
+AnyLibrary: TypeAlias = "Library | HostLibrary | JitLibrary"
 _lock = allocate_lock()
 _process: list[AnyLibrary] = []
 

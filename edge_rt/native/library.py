@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from edge_rt.errors import CodeImageError
 from edge_rt.native.features import cpu_architecture, cpu_features, require
@@ -13,6 +13,9 @@ from edge_rt.native.image import Header, check_code
 from edge_rt.native.mapping import code_at, map_bytes, map_file
 from edge_rt.native.package import FOLDER
 from edge_rt.targets import TARGETS, Target
+
+if TYPE_CHECKING:
+    from edge_rt.lowering._spec import Call
 
 PACKS = os.path.join(FOLDER, "packs")
 """Images that ship with the package, one per target."""
@@ -40,6 +43,11 @@ class Library:
     def target(self) -> str:
         return self.header.target
 
+    @property
+    def sources(self) -> str:
+        """Fingerprint of what the code was compiled from."""
+        return self.header.sources
+
     def prepare(self, symbols: Iterable[str]) -> None:
         """Raises CodeImageError unless the image has all these kernels."""
         for symbol in symbols:
@@ -55,6 +63,10 @@ class Library:
     def check(self) -> None:
         """Raises CodeImageError if the code is damaged."""
         check_code(self.header, code_at(self.base, self.header.code_size), self.origin)
+
+    def entries(self, calls: Sequence[Call]) -> list[int]:
+        """The address of the kernel for each call. Raises CodeImageError if the image lacks one."""
+        return [self.address(call.spec.symbol) for call in calls]
 
     @staticmethod
     def open(path: str | os.PathLike[str]) -> Library:
