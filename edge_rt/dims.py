@@ -11,13 +11,12 @@ use `minimum`, `maximum` and `ceil_div` below, which decide nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NoReturn, Union
+from typing import Any, NoReturn
 
 from edge_rt.errors import SymbolicDimError
 
 Monomial = tuple[str, ...]
 Terms = tuple[tuple[Monomial, int], ...]
-IntLike = Union[int, "Sym"]
 
 MAX_TERMS = 64
 MAX_DEGREE = 16
@@ -96,6 +95,9 @@ class Sym:
 
     def __repr__(self) -> str:
         return f"Sym({self})"
+
+
+IntLike = int | Sym
 
 
 def symbol(name: str) -> Sym:

@@ -2,49 +2,56 @@
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable
-from typing import Any, Union
+from typing import Any, ClassVar
 
 import numpy as np
 
 from edge_rt.dims import Sym
 from edge_rt.errors import GraphError, SymbolicDimError
 
-Dim = Union[int, Sym]
+Dim = int | Sym
 """Size of one axis: a number, or a symbolic expression that a call's inputs decide."""
 
 
-class DType(enum.Enum):
-    """Element type. The value is NumPy's name, which is also how bundles spell it."""
+class DType:
+    """Element type. `value` is NumPy's name, which is also how bundles spell it: DType("float32") is DType.FLOAT32.
 
-    BOOL = "bool"
-    INT8 = "int8"
-    INT16 = "int16"
-    INT32 = "int32"
-    INT64 = "int64"
-    UINT8 = "uint8"
-    UINT16 = "uint16"
-    UINT32 = "uint32"
-    UINT64 = "uint64"
-    FLOAT16 = "float16"
-    FLOAT32 = "float32"
-    FLOAT64 = "float64"
-    COMPLEX64 = "complex64"
-    COMPLEX128 = "complex128"
+    Like an Enum, which takes as long to make as all classes of the runtime together.
+    """
 
+    __slots__ = ("itemsize", "kind", "numpy", "value")
+
+    BOOL: ClassVar[DType]
+    INT8: ClassVar[DType]
+    INT16: ClassVar[DType]
+    INT32: ClassVar[DType]
+    INT64: ClassVar[DType]
+    UINT8: ClassVar[DType]
+    UINT16: ClassVar[DType]
+    UINT32: ClassVar[DType]
+    UINT64: ClassVar[DType]
+    FLOAT16: ClassVar[DType]
+    FLOAT32: ClassVar[DType]
+    FLOAT64: ClassVar[DType]
+    COMPLEX64: ClassVar[DType]
+    COMPLEX128: ClassVar[DType]
+
+    value: str
     numpy: np.dtype[Any]
     itemsize: int
     kind: str
+    """NumPy's kind: b boolean, i signed, u unsigned, f floating, c complex."""
 
-    def __init__(self, name: str) -> None:
-        self.numpy = np.dtype(name)
-        self.itemsize = self.numpy.itemsize
-        self.kind = self.numpy.kind
-        """NumPy's kind: b boolean, i signed, u unsigned, f floating, c complex."""
+    def __new__(cls, value: str) -> DType:
+        """The element type of this name. Raises ValueError for an unknown one."""
+        found = _BY_NAME.get(value)
+        if found is None:
+            raise ValueError(f"{value!r} is not an element type")
+        return found
 
-    # members are singletons; Enum would hash their names, in Python
-    __hash__ = object.__hash__
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DType, (self.value,)
 
     @property
     def is_integer(self) -> bool:
@@ -68,13 +75,25 @@ class DType(enum.Enum):
         try:
             return DType(name)
         except ValueError:
-            raise GraphError(f"dtype must be one of {', '.join(t.value for t in DType)}, got {name}") from None
+            raise GraphError(f"dtype must be one of {', '.join(_BY_NAME)}, got {name}") from None
 
     def __repr__(self) -> str:
-        return str(self.value)
+        return self.value
 
 
-_BY_NUMPY = {t.numpy: t for t in DType}
+def _member(name: str) -> DType:
+    made = object.__new__(DType)
+    made.value, made.numpy = name, np.dtype(name)
+    made.itemsize, made.kind = made.numpy.itemsize, made.numpy.kind
+    setattr(DType, name.upper(), made)
+    return made
+
+
+_NAMES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
+ELEMENT_TYPES = tuple(map(_member, _NAMES.split()))
+"""All of them."""
+_BY_NAME = {t.value: t for t in ELEMENT_TYPES}
+_BY_NUMPY = {t.numpy: t for t in ELEMENT_TYPES}
 
 FLOATS = frozenset({DType.FLOAT16, DType.FLOAT32, DType.FLOAT64})
 SIGNED = frozenset({DType.INT8, DType.INT16, DType.INT32, DType.INT64})
@@ -82,7 +101,7 @@ UNSIGNED = frozenset({DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64})
 INTEGERS = SIGNED | UNSIGNED
 NUMERIC = FLOATS | INTEGERS
 COMPLEX = frozenset({DType.COMPLEX64, DType.COMPLEX128})
-ANY = frozenset(DType)
+ANY = frozenset(ELEMENT_TYPES)
 
 
 class TensorType:

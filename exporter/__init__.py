@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _np
 
-from edge_rt.types import DType
+from edge_rt.types import ELEMENT_TYPES
 from exporter.export import check, export
 from exporter.report import Report
 
@@ -85,7 +85,7 @@ _ROOMS = {
     **{room: f"exporter.{room}" for room in ("activations", "constraints", "initializers", "layers", "metrics")},
     **{room: f"exporter.{room}" for room in ("models", "regularizers", "summary")},
 }
-_DTYPES = {t.value for t in DType}
+_DTYPES = {t.value for t in ELEMENT_TYPES}
 
 __all__ = ["Report", "check", "export", *_MODULE_OF, *_ROOMS, *sorted(_DTYPES)]
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -9,7 +12,7 @@ from edge_rt.dims import symbol
 from edge_rt.errors import GraphError, InferenceError
 from edge_rt.graph import Graph
 from edge_rt.interpreter import evaluate
-from edge_rt.types import DType, TensorType
+from edge_rt.types import ELEMENT_TYPES, DType, TensorType
 
 F32 = DType.FLOAT32
 
@@ -94,3 +97,11 @@ def test_variables_are_state() -> None:
 
 def test_prints_as_text() -> None:
     assert str(two_layers()).splitlines()[-1] == "  return y=%sum"
+
+
+def test_element_types_are_one_object_each() -> None:
+    for known in ELEMENT_TYPES:
+        assert DType(known.value) is DType.of(known.numpy) is pickle.loads(pickle.dumps(known)) is copy.deepcopy(known)
+        assert getattr(DType, known.value.upper()) is known
+    with pytest.raises(ValueError, match="'float128' is not an element type"):
+        DType("float128")

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edge_rt.errors import ImporterError
-from edge_rt.types import DType
+from edge_rt.types import ELEMENT_TYPES, DType
 from exporter.importers.onnx import import_onnx
 from tests.onnx_models import model, run, with_initializer
 
@@ -39,7 +39,7 @@ def test_constants_of_all_forms() -> None:
 
 
 @pytest.mark.parametrize("raw", [False, True])
-@pytest.mark.parametrize("dtype", list(DType))
+@pytest.mark.parametrize("dtype", ELEMENT_TYPES)
 def test_tensors_in_raw_and_typed_fields(dtype: DType, raw: bool) -> None:
     array = np.array([[7, 100, 0]]).astype(dtype.numpy)
     element = helper.np_dtype_to_tensor_dtype(array.dtype)

@@ -10,9 +10,9 @@ from typing import Any
 from edge_rt.bundle._format import MAX_DIM, MAX_RANK, MAX_TERMS, check_limit, refuse
 from edge_rt.dims import MAX_ATOM, MAX_DEGREE, MAX_FACTOR, Sym, from_terms, symbol
 from edge_rt.errors import BundleLimitError, SymbolicDimError
-from edge_rt.types import Dim, DType, TensorType
+from edge_rt.types import ELEMENT_TYPES, Dim, TensorType
 
-DTYPES = {t.value: t for t in DType}
+DTYPES = {t.value: t for t in ELEMENT_TYPES}
 
 
 def encode_type(type_: TensorType) -> list[Any]:

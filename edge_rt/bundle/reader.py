@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from math import prod
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,8 @@ from edge_rt.errors import (
 from edge_rt.mapped import MappedFile
 
 Array = np.ndarray[Any, Any]
-Path = Union[str, "os.PathLike[str]"]
-Bytes = Union[bytes, bytearray, memoryview]
+Path = str | os.PathLike[str]
+Bytes = bytes | bytearray | memoryview
 
 
 def read(source: Path | Bytes, *, mmap: bool = True, verify: str = "header") -> Bundle:

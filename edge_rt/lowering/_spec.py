@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -83,7 +83,7 @@ class StepNumber:
         return "StepNumber()"
 
 
-Arg = Union[In, Table, ErrorWord, StepNumber, int, float]
+Arg = In | Table | ErrorWord | StepNumber | int | float
 
 
 class Param:
@@ -146,7 +146,7 @@ class Alias:
         self.index = index
 
 
-Lowered = Union[Sequence[Call], Alias, None]
+Lowered = Sequence[Call] | Alias | None
 """Calls in order; or an Alias; or None where no kernel covers the case, which then is a visible NumPy step."""
 
 

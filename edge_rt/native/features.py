@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 
 from edge_rt.errors import TargetError
 from edge_rt.targets import TARGETS, Target
@@ -17,7 +16,7 @@ _HWCAP = {"fp": 0, "asimd": 1, "fphp": 9, "asimdhp": 10, "asimddp": 20}
 
 def cpu_architecture() -> str:
     """The machine's architecture as targets spell it: x86_64 or aarch64 (or another, which no target has)."""
-    machine = platform.machine().lower()
+    machine = os.uname().machine.lower()
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
 
 

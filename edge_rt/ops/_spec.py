@@ -124,7 +124,7 @@ class Port:
         self.variable = "" if self.fixed else kind
 
 
-_DTYPE_NAMES = frozenset(t.value for t in DType)
+_DTYPE_NAMES = frozenset(t.value for t in ANY)
 
 
 class OpSpec:
