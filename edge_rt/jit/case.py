@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_rt.hashing import sha256
 from edge_rt.lowering._spec import Call, Table
+from edge_rt.lowering.elementwise import BROADCAST, ELEMENTWISE_F32, HEADER, INPUT_WORDS
 from edge_rt.lowering.gemm import GEMM_F32
 from edge_rt.ops._panels import WIDTH as PANEL
 
@@ -31,6 +32,7 @@ MAX_TABLE = 4096
 
 MOST_UNEVEN, MAX_BLOCKS = 1.7, 1024
 """Of the blocks of a GEMM: how far their rows may be from what the lowering asks for, and how many there may be."""
+SHORTEST_ROW = 8
 WIDE, FEW_ROWS = 4 * PANEL, 6
 """Columns of a block, as many as the widest tile for more than a few rows has."""
 
@@ -61,9 +63,18 @@ def case_of(call: Call) -> Case | None:
     if call.spec.symbol not in SPECIALISED:
         return None
     known: tuple[Known, ...] | None = tuple(map(_known, call.args))
+    if call.spec is ELEMENTWISE_F32 and has_short_rows(call):
+        return None
     if call.spec is GEMM_F32:
         known = even_blocks(call)
     return None if known is None else Case(call.spec.symbol, known, call.parts > 1)
+
+
+def has_short_rows(call: Call) -> bool:
+    """Whether a program broadcasts within rows too short for vectors: reading them in blocks is faster."""
+    (table,) = (a.data for a in call.args if isinstance(a, Table))
+    inputs = table[HEADER : HEADER + table[0] * INPUT_WORDS].reshape(-1, INPUT_WORDS)
+    return bool(table[HEADER - 1] < SHORTEST_ROW and (inputs[:, 0] == BROADCAST).any())
 
 
 def even_blocks(call: Call) -> tuple[Known, ...] | None:

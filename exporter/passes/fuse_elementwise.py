@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.edge_elementwise import INSTRUCTIONS, MAX_INPUTS, MAX_INSTRUCTIONS
-from exporter.passes._match import input_at, is_f32, is_used, live, prune
+from exporter.passes._match import input_at, is_f32, is_used, live, prune, with_number
 
 Operand = Union[Value, float]
 """An input or an intermediate value, or a number, which becomes a rank-0 constant."""
@@ -126,6 +126,14 @@ def _gelu(node: Node) -> Instructions | None:
     return [("GeluTanh" if node.attrs.approximate == "tanh" else "Gelu", [node.inputs[0]])]
 
 
+def _power(node: Node) -> Instructions | None:
+    """x**2 is x * x and x**0.5 a square root, as in the lowering of Pow."""
+    squared, rooted = (with_number(node.output, "Pow") == (node.inputs[0], c) for c in (2.0, 0.5))
+    if squared or rooted:
+        return [("Mul", [node.inputs[0], node.inputs[0]]) if squared else ("Sqrt", [node.inputs[0]])]
+    return _plain(node)
+
+
 def _folded(name: str) -> Callable[[Node], Instructions | None]:
     """An operator of any number of inputs, from the left."""
 
@@ -147,6 +155,7 @@ SPELLING: dict[str, Callable[[Node], Instructions | None]] = {
     "Shrink": _with_attributes("bias", "lambd"),
     "Clip": _clip,
     "Gelu": _gelu,
+    "Pow": _power,
     "Max": _folded("Max"),
     "Min": _folded("Min"),
     "Sum": _folded("Add"),

@@ -56,6 +56,16 @@ def test_every_operator_is_spelled_as_it_computes(op):
     assert ops(g) == ["edge.Elementwise"]
 
 
+@pytest.mark.parametrize(("exponent", "program"), [(2, ["Mul 0 0"]), (0.5, ["Sqrt 0"]), (3, ["Pow 0 1"])])
+def test_squares_and_roots_are_no_powers(exponent: float, program: list[str]):
+    g = Net()
+    power = g.add("Pow", g.add("Sigmoid", g.x("n", 5)), g.number(exponent))
+    g.output(g.add("Neg", power), "y")
+    fires(fuse_elementwise, g, times=1)
+    made = [text.split()[0] for text in node(g, "edge.Elementwise").attrs.program]
+    assert made == ["Sigmoid", program[0].split()[0], "Neg"]
+
+
 def test_a_clip_with_one_limit():
     g = Net()
     y = g.add("Clip", g.add("Neg", g.x(9)), None, g.number(0.5))
