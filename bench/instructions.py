@@ -127,13 +127,13 @@ class Emulated:
         np.savez(inputs, **{f"{i}:{key}": a for i, (key, a) in enumerate(model.inputs.items())})  # type: ignore[arg-type]
         return bundle, inputs, int(report.macs or 0)
 
-    def _run(self, *given: str | Path) -> tuple[str, list[int]]:
+    def _run(self, runtime: str, *given: str | Path) -> tuple[str, list[int]]:
         """What the script prints, and the instructions between its marks."""
         log = self._folder / "instructions.log"
-        path = os.pathsep.join([str(self._package), str(_site())])
+        path = os.pathsep.join([str(self._package), *([str(_site())] if runtime != OURS else [])])
         done = emulator.run(
-            self.board, self._package, str(self._script), *map(str, given), suite=SUITE, timeout=TIMEOUT, PYTHONPATH=path,
-            QEMU_PLUGIN=str(_plugin()), QEMU_LOG="plugin", QEMU_LOG_FILENAME=str(log),
+            self.board, self._package, str(self._script), runtime, *map(str, given), suite=SUITE, timeout=TIMEOUT,
+            PYTHONPATH=path, QEMU_PLUGIN=str(_plugin()), QEMU_LOG="plugin", QEMU_LOG_FILENAME=str(log),
         )  # fmt: skip
         if done.returncode:
             raise BoardError((done.stderr.strip().splitlines() or [f"status {done.returncode}"])[-1])

@@ -11,7 +11,7 @@ import numpy as np
 
 from bench.cache import models_folder
 from bench.convert.models import Unconvertible, ncnn_file, onnx_file, tflite_file
-from bench.zoo import NAMES
+from bench.zoo import INT8, NAMES
 from bench.zoo.network import samples
 from exporter.importers import read
 from tests.corpus import MODELS, ONNX_MODELS
@@ -39,7 +39,7 @@ class BenchModel(NamedTuple):
     """A model and the inputs it is measured with.
 
     files: the same model by format ("onnx", "tflite", "ncnn"), one per kind of peer. missing: why the file of a format could
-    not be made. is_int8: quantised, for each format
+    not be made. plain: the ONNX file that an int8 model was made from, if it is known. is_int8: quantised, for each format
     by another converter or kept by each runtime in another way, so that outputs agree loosely.
     """
 
@@ -47,6 +47,7 @@ class BenchModel(NamedTuple):
     files: Mapping[str, Path]
     inputs: dict[str, Array]
     missing: Mapping[str, str] = MappingProxyType({})
+    plain: Path | None = None
 
     @property
     def is_int8(self) -> bool:
@@ -70,7 +71,8 @@ def find(name: str) -> BenchModel:
     if name == "digits":
         return _model(name, DIGITS, _seeded)
     if name in NAMES:
-        return _model(name, onnx_file(name), _seeded)
+        plain = onnx_file(name.removesuffix(INT8)) if name.endswith(INT8) else None
+        return _model(name, onnx_file(name), _seeded)._replace(plain=plain)
     listed = MODELS.get(f"{name}.onnx")
     if listed is None:
         raise ValueError(f"no model is named '{name}', there are {', '.join(names())}")

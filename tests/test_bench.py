@@ -78,6 +78,24 @@ def test_a_model_that_cannot_be_measured_is_told(tmp_path: Path, capsys: pytest.
     assert "| mlp |" in printed
 
 
+def test_quantised_outputs_may_differ_as_much_as_quantising_changes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = find("ad-int8")
+    assert model.plain == find("ad").files["onnx"]
+    right = backend("onnxruntime").open_model(model.files["onnx"], 1)
+    expected = right.outputs(model.inputs)["output"]
+
+    def check(factor: float) -> float:
+        other = SimpleNamespace(outputs=lambda inputs: {"output": expected * np.float32(factor)})
+        return check_outputs({"onnxruntime": right, OURS: other}, model)[0]
+
+    assert check(1.2) == pytest.approx(0.2, rel=1e-3)
+    with pytest.raises(VerificationError, match=r"output: differs by 0.3 of its norm, allowed are 0.25"):
+        check(1.3)
+    plain = SimpleNamespace(outputs=lambda inputs: {"output": expected * np.float32(1.4)})
+    monkeypatch.setattr("bench.runner.backend", lambda name: SimpleNamespace(open_model=lambda path, threads: plain))
+    assert check(1.3) == pytest.approx(0.3, rel=1e-3)
+
+
 def test_outputs_must_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = find("mlp")
     engine = backend("onnxruntime").open_model(model.files["onnx"], 1)
@@ -159,7 +177,9 @@ def test_a_ratio_lies_between_its_bounds_in_19_of_20_cases() -> None:
     assert 930 <= hits <= 990
 
 
-SMALL = ("mlp", "ad", "dscnn", "resnet8", "vww", "gru", "vit", "ad-int8", "dscnn-int8", "resnet8-int8", "vww-int8", "gru-int8")
+SMALL = (
+    "mlp", "ad", "dscnn", "resnet8", "vww", "gru", "vit", "ad-int8", "dscnn-int8", "resnet8-int8", "vww-int8", "gru-int8",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SMALL)
