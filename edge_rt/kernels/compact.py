@@ -25,7 +25,7 @@ def low_bits(words, left, right):
 
 
 def decoder(target):
-    """decode(format, b, scale, zero, block, blocks, k, first, last, k_first, k_last, out).
+    """decode(source, first, last, k_first, k_last, out), where source is (format, b, scale, zero, block, blocks, k).
 
     b: panels in the format, [panels, ...] with k numbers a column. Writes numbers k_first to k_last of panels first to
     last to out, f32[panel, k_last - k_first, 16]. k_first must be a multiple of 16. zero may be null.
@@ -89,7 +89,8 @@ def decoder(target):
                     out += WIDTH
                 at = stop
 
-    def decode(format, b, scale, zero, block, blocks, k, first, last, k_first, k_last, out):
+    def decode(source, first, last, k_first, k_last, out):
+        format, b, scale, zero, block, blocks, k = source
         if format == HALF:
             decode_half(b, k, first, last, k_first, k_last, out)
         elif format == INT8:

@@ -10,7 +10,7 @@ from edge_rt.kernels.activations import activator
 from edge_rt.kernels.compact import DIRECT_ROWS, decoder, direct_tiles
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.simd import pointer
-from edge_rt.kernels.tiles import WIDTH, finisher, tiles_for
+from edge_rt.kernels.tiles import WIDTH, finisher, sliding_tiles_for, tiles_for
 from edge_rt.kernels.windows import window_finder
 from edge_rt.lowering.gemm import GEMM_F32, K_BLOCK, PLAIN
 from edge_rt.lowering.windows import (
@@ -23,6 +23,8 @@ from edge_rt.lowering.windows import (
     SEGMENT_K,
     SEGMENTS,
     SEGMENTS_TOGETHER,
+    SLIDING,
+    SLIDING_BLOCK,
 )  # fmt: skip
 
 I64 = types.int64
@@ -32,15 +34,20 @@ ALIGNED = 16
 DECODED_PANELS = 2
 """Panels that are decoded at once."""
 LINE = 64
+SLIDING_TAPS = 3
+"""Pixels of a window that slides."""
 AHEAD_FROM = 1 << 16
 """Numbers of b that do not stay in a core's caches: they are asked for ahead of time."""
 
 
 @kernel(GEMM_F32)
 def gemm_f32(target):
-    tiles = tiles_for(target)
+    tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
-    widest, decoded_size = 8 * WIDTH, DECODED_PANELS * (K_BLOCK + ALIGNED) * WIDTH + LINE // 4
+    can_slide, slides = sliding is not None, sliding or tiles
+    sliding_rows_for, run_sliding, sliding_panels_for = slides.rows_for, slides.run, slides.panels_for
+    deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK) + ALIGNED
+    widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
 
@@ -56,11 +63,17 @@ def gemm_f32(target):
         row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
         has_windows, has_bias, has_residual = address(geometry) != 0, address(bias) != 0, address(residual) != 0
         offsets, segments, segment_k, segments_together, overlaps = nowhere, 1, k, 1, False
+        taps, tap, apart, block_k = 1, 0, 1, k_block
         if has_windows:
             row_blocks = geometry[IMAGES] * geometry[BLOCKS_DOWN] * geometry[BLOCKS_WIDE]
             offsets, segments = geometry + OFFSETS, geometry[SEGMENTS]
             segment_k, segments_together = geometry[SEGMENT_K], geometry[SEGMENTS_TOGETHER]
             overlaps = k > geometry[CHANNELS]
+            if can_slide and geometry[SLIDING]:
+                taps, apart, segment_k, block_k = SLIDING_TAPS, geometry[SLIDING], geometry[CHANNELS], SLIDING_BLOCK
+                tap = segment_k * WIDTH
+                segments //= apart
+                segments_together = segments_together if apart == 1 else 1
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
@@ -86,22 +99,26 @@ def gemm_f32(target):
             y_first = y_place + y_at
             direct = format != PLAIN and not has_windows and width <= DIRECT_ROWS
             count, short, longer, known = 1, width, 0, 0
-            k_first, segment, inside = 0, 0, 0
+            segment, inside = 0, 0
             while True:
-                pieces, piece = min(segments_together, segments - segment), min(k_block, segment_k - inside)
-                k_last = k_first + pieces * piece
-                ends = k_last == k
+                pieces, piece = min(segments_together, segments - segment), min(block_k, segment_k - inside)
+                k_first, steps = segment * taps * segment_k + inside, pieces * piece
+                next_segment, next_inside = segment, inside + piece
+                if next_inside == segment_k:
+                    next_segment, next_inside = segment + pieces, 0
+                ends = next_segment == segments
                 j = first_panel
                 while j < last_panel:
                     left = last_panel - j
-                    if direct:
-                        wide = direct_panels_for(width, left)
-                    elif format != PLAIN:
-                        wide = panels_for(width, min(left, DECODED_PANELS), overlaps)
-                    else:
+                    wide = direct_panels_for(width, left)
+                    if format != PLAIN and not direct:
+                        left = min(left, DECODED_PANELS)
+                    if taps > 1:
+                        wide = sliding_panels_for(width, left, overlaps)
+                    elif not direct:
                         wide = panels_for(width, left, overlaps)
                     if wide != known:  # rows are shared out evenly
-                        most, known = width if direct else rows_for(wide), wide
+                        most, known = width if direct else sliding_rows_for(wide) if taps > 1 else rows_for(wide), wide
                         count = (width + most - 1) // most
                         short = width // count
                         longer = width - short * count
@@ -114,21 +131,28 @@ def gemm_f32(target):
                             given = k_first == 0 and has_bias and q < columns
                             padded[q] = bias[bias_at + j * WIDTH + q] if given else F32(0)
                     first = b_first + j
-                    b_tile, b_step = b + (first * b_panel + k_first * WIDTH), b_panel
+                    b_tile, b_step, b_tap = b + (first * b_panel + k_first * WIDTH), b_panel, tap
                     if format != PLAIN and not direct:
-                        aligned = k_first // ALIGNED * ALIGNED
-                        decode(format, b, scale, zero, block, blocks, k, first, first + wide, aligned, k_last, decoded)
-                        b_tile, b_step = decoded + (k_first - aligned) * WIDTH, (k_last - aligned) * WIDTH
+                        source = format, b, scale, zero, block, blocks, k
+                        if piece < segment_k and taps > 1:  # then k_first is a multiple of ALIGNED
+                            b_tile, b_step, b_tap = decoded, piece * WIDTH, wide * piece * WIDTH
+                            for t in range(taps):
+                                at = k_first + t * segment_k
+                                decode(source, first, first + wide, at, at + piece, decoded + t * b_tap)
+                        else:
+                            at, last = k_first // ALIGNED * ALIGNED, k_first + taps * steps
+                            decode(source, first, first + wide, at, last, decoded)
+                            b_tile, b_step = decoded + (k_first - at) * WIDTH, (last - at) * WIDTH
                     ahead, ahead_step, tiles_each = b, 0, 0
                     if is_far:  # each tile asks for a share of the next panels, a number of tiles for one panel
                         following, next_k = j + wide, k_first
                         if following >= last_panel:
                             following = (last_panel if last_panel < panels else 0) if ends else first_panel
-                            next_k = 0 if ends else k_last
+                            next_k = 0 if ends else next_segment * taps * segment_k + next_inside
                         ahead = b + ((b_first + following) * b_panel + next_k * WIDTH)
-                        tiles_each = max(1, lines * count // wide)
+                        tiles_each = max(1, lines * count // (wide * taps))
                         ahead_step = (WIDTH + tiles_each - 1) // tiles_each
-                    tiles_left = tiles_each
+                    tiles_left, taps_left = tiles_each, taps
                     for line in range(lines):
                         y_block = y_first + line * y_line + j * WIDTH
                         a_line = rows + (line * line_step + inside)
@@ -145,7 +169,15 @@ def gemm_f32(target):
                             if direct:
                                 run_direct(
                                     format, height, wide, start, a_line + i * rows_step, rows_step,
-                                    (b, scale, zero, block, blocks, k, first), k_first, k_last,
+                                    (b, scale, zero, block, blocks, k, first), k_first, k_first + steps,
+                                    addend, adds and whole, low if whole else -INF, high if whole else INF,
+                                    y + at if whole else tail, y_step if whole else wide * WIDTH,
+                                )  # fmt: skip
+                            elif taps > 1:
+                                run_sliding(
+                                    height, wide, start, a_line + i * rows_step,
+                                    (rows_step, offsets + segment * apart, pieces, ahead, ahead_step, b_tap),
+                                    b_tile, b_step, piece,
                                     addend, adds and whole, low if whole else -INF, high if whole else INF,
                                     y + at if whole else tail, y_step if whole else wide * WIDTH,
                                 )  # fmt: skip
@@ -159,20 +191,17 @@ def gemm_f32(target):
                             if not whole:
                                 finish(tail, wide * WIDTH, height, columns, addend, adds, low, high, y + at, y_step)
                             i += height
-                            ahead += ahead_step * (k_last - k_first)
+                            ahead += ahead_step * steps
                             tiles_left -= 1
                             if tiles_left == 0:
-                                ahead += b_panel - tiles_each * ahead_step * (k_last - k_first)
-                                tiles_left = tiles_each
+                                tiles_left, taps_left = tiles_each, taps_left - 1
+                                ahead += (tap if taps_left else b_panel - (taps - 1) * tap) - tiles_each * ahead_step * steps
+                                taps_left = taps_left if taps_left else taps
                         if ends and activation:
                             activate(activation, alpha, y + y_block, y_step, width, columns)
                     j += wide
                 if ends:
                     break
-                k_first = k_last
-                inside += piece
-                if inside == segment_k:
-                    inside = 0
-                    segment += pieces
+                segment, inside = next_segment, next_inside
 
     return body

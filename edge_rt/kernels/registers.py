@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.simd import Vec, call, machine, new, number, pack, primitive, repeat, shuffle, unpack
+from edge_rt.kernels.simd import Vec, call, machine, new, number, pack, primitive, repeat, shuffle, suffix, unpack
 
 
 @primitive(
@@ -72,6 +73,36 @@ def spread_rows(context, builder, sig, args):
         at = builder.gep(p, [builder.mul(stride, ir.IntType(64)(row % 3))])
         vectors.append(repeat(builder, vec, builder.load(builder.bitcast(at, element.as_pointer()), align=4)))
     return pack(builder, vec, vectors)
+
+
+@primitive(lambda acc, x, stride, three, b, tap, panel: acc if isinstance(acc, Vec) and len(acc.shape) == 3 else None)
+def slide(context, builder, sig, args):
+    """slide(acc, x, stride, three, b, tap, panel): acc[r, p] + the sum over t = 0, 1, 2 of x[(r + t) * stride] * b[t, p].
+
+    acc: a tile of rows, panels and the vectors of a panel; b[t, p] is the vectors at b + t * tap + p * panel; three is
+    hide(3 * stride). Each x is loaded once for the three rows that need it.
+    """
+    vec, (acc, x, stride, three, b, tap, panel) = sig.return_type, args
+    rows, panels, parts = vec.shape
+    element, whole = number(vec.dtype), ir.IntType(64)
+    sums, b = unpack(builder, vec, acc), builder.bitcast(b, element.as_pointer())
+
+    def factor(t, p, part):
+        places = builder.mul(tap, whole(t)), builder.mul(panel, whole(p)), whole(part * vec.lanes)
+        at = builder.gep(b, [builder.add(builder.add(places[0], places[1]), places[2])])
+        return builder.load(builder.bitcast(at, vec.ir.as_pointer()), align=4)
+
+    factors = {index: factor(*index) for index in np.ndindex(3, panels, parts)}
+    for i in range(rows + 2):
+        if i and i % 3 == 0:
+            x = builder.gep(x, [three])
+        at = builder.gep(x, [builder.mul(stride, whole(i % 3))])
+        value = repeat(builder, vec, builder.load(builder.bitcast(at, element.as_pointer()), align=4))
+        for t in range(max(0, i - rows + 1), min(3, i + 1)):
+            for p, part in np.ndindex(panels, parts):
+                given = value, factors[t, p, part], sums[i - t, p, part]
+                sums[i - t, p, part] = call(builder, f"llvm.fma.{suffix(vec.ir)}", vec.ir, *given)
+    return pack(builder, vec, list(sums.flat))
 
 
 @primitive(lambda p, x: types.none if isinstance(x, Vec) and x.shape in ((2,), (3,), (4,)) else None)

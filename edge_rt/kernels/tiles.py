@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from numba import types
 
-from edge_rt.kernels.registers import hide, spread_rows
+from edge_rt.kernels.registers import hide, slide, spread_rows
 from edge_rt.kernels.simd import Vec, fma, lane, load, load_first, prefetch, select, spread, store, store_first
 
 F32 = types.float32
@@ -115,6 +115,43 @@ def finisher(lanes):
     return finish
 
 
+def sliding_tile(rows, panels, lanes):
+    """A tile over windows of three neighbouring pixels, for machines whose loads repeat a number in all lanes.
+
+    Rows are neighbouring pixels, so each number of a is loaded once for the up to three rows that it belongs to; k counts
+    the channels of a pixel, and path has one thing more: the distance of a channel's numbers in b from one pixel of the
+    window to the next. The chain of a number goes over segments, channels and then pixels, whatever tile computes it.
+    """
+    shape = (rows, panels, WIDTH // lanes)
+    TILE = Vec(F32, lanes, shape)
+    looks_ahead = rows * panels >= AHEAD_SIZE
+
+    def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+        acc = load(TILE, start, 0, WIDTH)
+        a_row, offsets, segments, ahead, stride, tap = path
+        three = hide(3 * a_row)
+        for segment in range(segments):
+            at, row = a + offsets[segment], b
+            if looks_ahead and stride:
+                for _ in range(k):
+                    acc = slide(acc, at, a_row, three, row, tap, b_panel)
+                    prefetch(ahead)
+                    ahead += stride
+                    at += 1
+                    row += WIDTH
+            else:
+                for _ in range(k):
+                    acc = slide(acc, at, a_row, three, row, tap, b_panel)
+                    at += 1
+                    row += WIDTH
+            b += 3 * tap
+        if adds:
+            acc = acc + load(TILE, addend, y_row, WIDTH)
+        store(y, clamp(acc, lo, hi), y_row, WIDTH)
+
+    return tile
+
+
 class TileSet:
     """The tiles of a target.
 
@@ -213,6 +250,10 @@ def _panels_of_few_registers(rows, left, overlaps):
     return 2 if rows <= 2 and left >= 2 else 1
 
 
+def _sliding_panels(rows, left, overlaps):
+    return 3 if left >= 3 and left != 4 and (rows <= 14 or left & 1) else min(left, 2)
+
+
 def tiles_for(target):
     """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
     if target.arch == "aarch64":
@@ -220,3 +261,8 @@ def tiles_for(target):
     if target.lanes == 16:
         return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 8, 4: 6, 8: 2}, _panels_of_32_registers)
     return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
+
+
+def sliding_tiles_for(target):
+    """The TileSet for windows that slide, or None: elsewhere loads of a are few, or registers."""
+    return TileSet(sliding_tile, 16, {1: 14, 2: 12, 3: 7}, _sliding_panels) if target.lanes == 16 else None

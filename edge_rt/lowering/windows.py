@@ -11,13 +11,14 @@ from edge_rt.ops._windows import Geometry
 (
     HEIGHT, WIDTH, PIXEL, CHANNELS, OUT_HEIGHT, OUT_WIDTH, STRIDE_DOWN, STRIDE_WIDE, PAD_TOP, PAD_LEFT, IMAGES, BLOCKS_DOWN,
     BLOCKS_WIDE, BLOCK_ROWS, BLOCK_COLUMNS, WINDOW_ROWS, WINDOW_COLUMNS, IS_COPIED, IS_TURNED, SCRATCH, SEGMENTS, SEGMENT_K,
-    SEGMENTS_TOGETHER, PITCH, OFFSETS,
-) = range(25)  # fmt: skip
+    SEGMENTS_TOGETHER, PITCH, SLIDING, OFFSETS,
+) = range(26)  # fmt: skip
 """Places in the table (int64). PIXEL: numbers from one pixel to the next; CHANNELS: of a group. A block has BLOCK_ROWS x
 BLOCK_COLUMNS output pixels, whose windows cover WINDOW_ROWS x WINDOW_COLUMNS pixels; where IS_COPIED, these are copied to
 scratch first (SCRATCH numbers for each part), PITCH numbers from one pixel to the next, with zeros for padding. Tiles run
 along output rows, or down columns where IS_TURNED. A window is SEGMENTS pieces of SEGMENT_K numbers, at the OFFSETS;
-SEGMENTS_TOGETHER of them are summed before moving on."""
+SEGMENTS_TOGETHER of them are summed before moving on. SLIDING: segments of a kernel row, where windows are three
+neighbouring pixels and slide by one from row to row of a tile; else 0."""
 
 BLOCK_PIXELS = 120
 """Output pixels of a block: whole tiles of 12, 6 and 5; with 14 rows the largest tile is as wide as images often are."""
@@ -30,6 +31,10 @@ SHORT_LINE = 6
 """Lines with fewer output pixels make poor tiles; columns may be better."""
 K_TOGETHER = 320
 """Numbers of k that are summed before moving on."""
+SLIDING_BLOCK = 128
+"""Channels that are summed before moving on where windows slide."""
+ONE_TALL_TILE = (13, 14)
+"""Lines as long as the tallest tile are better off with it than with two tiles of windows that slide."""
 ALIASED = 512
 """Numbers (2 KiB): pixels a multiple of this apart evict each other from the nearest cache, so that copies put them
 further apart."""
@@ -98,12 +103,15 @@ def windows(shape: tuple[int, ...], g: Geometry, group: int, columns: int, work:
         for x in range(0, g.kernel[1], taps)
     ]
     segment_k = taps * channels
+    slides = not is_turned and g.kernel[1] == 3 and g.strides[1] == g.dilations[1] == 1
+    slides = slides and (channels <= SLIDING_BLOCK or channels % 16 == 0) and length not in ONE_TALL_TILE
     scratch = ceil_div(area(lines) + SLACK, 16) * 16 if is_copied else 0
     blocks_down, blocks_wide = ceil_div(out_h, rows), ceil_div(out_w, wide)
     table = [
         h, w, pixel, channels, out_h, out_w, *g.strides, *g.begin, images, blocks_down, blocks_wide, rows, wide,
         window_rows, window_columns, int(is_copied), int(is_turned), scratch, len(offsets), segment_k,
-        even(len(offsets), max(1, K_TOGETHER // segment_k)), pitch, *offsets,
+        even(len(offsets), max(1, K_TOGETHER // segment_k)), pitch,
+        3 // taps if slides else 0, *offsets,
     ]  # fmt: skip
     k_block = ceil_div(even(segment_k, K_TOGETHER), 16) * 16
     return Windows(table, images * blocks_down * blocks_wide, 4 * scratch, k_block)
