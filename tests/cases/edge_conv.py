@@ -52,7 +52,7 @@ def transposed(
 CASES = [
     # windows that slide: few and many channels, groups, cut-off columns, no padding, dilated rows, blocks of channels
     conv((1, 12, 23, 6), 40, (3, 3), pads=(1, 1, 1, 1), bias=True),
-    conv((2, 5, 31, 160), 50, (3, 3), residual=True),
+    conv((2, 5, 31, 160), 50, (3, 3), pads=(1, 1, 1, 1), residual=True),
     conv((1, 7, 8, 48), 96, (1, 3), pads=(0, 1, 0, 0), group=2, lo=0.0),
     conv((1, 9, 17, 10), 16, (5, 3), pads=(4, 2, 4, 0), dilations=(2, 1)),
     conv((1, 7, 7, 512), 64, (3, 3), pads=(1, 1, 1, 1)),
