@@ -12,7 +12,7 @@ from __future__ import annotations
 from numba import types
 
 from edge_rt.kernels._registry import kernel
-from edge_rt.kernels.clock import ticks
+from edge_rt.kernels.clock import current_cpu, ticks, ticks_in_a_microsecond
 from edge_rt.kernels.sharing import is_worth_sharing, note_alone, note_shared
 from edge_rt.kernels.simd import (
     atomic_add,
@@ -32,23 +32,29 @@ from edge_rt.lowering.executor import (
     ADDRESS,
     ARGS,
     ASLEEP,
+    AWAKE,
+    AWAY,
     BUSY,
     DONE,
     HELP_TEAM,
     MEMBER_WORDS,
     MEMBERS,
+    OWNER_CPU,
     PARTS,
     RANGES,
     RUN_PROGRAM,
     SEQUENCE,
+    SLEEPS,
     STEP_WORDS,
     STOP_TEAM,
     STOPPED,
+    WAKES,
 )
 
 I64 = types.int64
-BUSY_SPINS, IDLE_SPINS, WAIT_SPINS = 4000, 400, 2000
-"""Pauses before a helper sleeps, during a program and after one; and before the owner lets others run."""
+BUSY_US, IDLE_US, WAIT_US = 200, 50, 100
+"""Microseconds before a helper on a CPU of its own sleeps, during a program and after one; and before the owner lets others
+run."""
 
 
 def range_of(team, member):
@@ -93,14 +99,14 @@ def share_step(team, address, args, parts):
     fence()
     for i in range(1, members):
         place = range_of(team, i)
-        if atomic_load(place + ASLEEP) and compare_exchange(place + ASLEEP, 1, 0):
+        if atomic_load(place + ASLEEP) == SLEEPS and compare_exchange(place + ASLEEP, SLEEPS, WAKES):
+            atomic_store(team + OWNER_CPU, current_cpu())
             futex_wake(place, 1)
     do_parts(team, 0, members)
-    spins = 0
+    patience = ticks() + WAIT_US * ticks_in_a_microsecond()
     while atomic_load(team + DONE) < parts:
         pause()
-        spins += 1
-        if spins > WAIT_SPINS:
+        if ticks() > patience:
             yield_processor()
 
 
@@ -123,11 +129,15 @@ def run_program(target):
         wanted = not measured or is_worth_sharing(record)
         begin = ticks()
         if wanted and compare_exchange(team + BUSY, 0, 1):
-            cold = atomic_load(range_of(team, 1) + ASLEEP)
+            for member in range(1, atomic_load(team + MEMBERS)):
+                asleep = range_of(team, member) + ASLEEP
+                if atomic_load(asleep) == AWAY:
+                    compare_exchange(asleep, AWAY, SLEEPS)
+            helper = atomic_load(range_of(team, 1) + ASLEEP)
             run_steps(steps, start, stop, team, True)
             atomic_store(team + BUSY, 0)
             if measured:
-                note_shared(record, ticks() - begin, cold)
+                note_shared(record, ticks() - begin, helper)
         else:
             run_steps(steps, start, stop, team, False)
             if measured:
@@ -139,25 +149,28 @@ def run_program(target):
 @kernel(HELP_TEAM)
 def help_team(target):
     def body(team, member, part, parts):
-        place, spins = range_of(team, member), 0
-        members = atomic_load(team + MEMBERS)
-        seen = atomic_load(place) >> 32
+        place, microsecond = range_of(team, member), ticks_in_a_microsecond()
+        members, is_apart = atomic_load(team + MEMBERS), True
+        seen, since = atomic_load(place) >> 32, ticks()
         do_parts(team, member, members)
         while atomic_load(team + STOPPED) == 0:
             word = atomic_load(place)
             if word >> 32 != seen:
-                seen, spins = word >> 32, 0
+                seen = word >> 32
                 do_parts(team, member, members)
-            elif spins < (BUSY_SPINS if atomic_load(team + BUSY) else IDLE_SPINS):
+                since = ticks()
+            elif is_apart and ticks() - since < (BUSY_US if atomic_load(team + BUSY) else IDLE_US) * microsecond:
                 pause()
-                spins += 1
             else:
-                atomic_store(place + ASLEEP, 1)
+                atomic_store(place + ASLEEP, SLEEPS if is_apart else AWAY)
                 fence()
                 if atomic_load(team + STOPPED) == 0:
                     futex_wait(place, seen << 32)
-                atomic_store(place + ASLEEP, 0)
-                spins = 0
+                atomic_store(place + ASLEEP, AWAKE)
+                is_apart = current_cpu() != atomic_load(team + OWNER_CPU)
+                if not is_apart:
+                    seen = atomic_load(place) >> 32
+                since = ticks()
 
     return body
 

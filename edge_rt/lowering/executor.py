@@ -31,6 +31,8 @@ SEQUENCE = 32
 STOPPED = 48
 MEMBERS = 49
 """How many threads the team has, with the owner, who is member 0."""
+OWNER_CPU = 50
+"""Where the owner ran when it last woke a helper."""
 RANGES = 64
 """From here each member has MEMBER_WORDS words, the first of which holds the parts of the current step that nobody has
 claimed, of those that are the member's own first of all: sequence << 32 | first << 16 | end. One word, so that whoever
@@ -38,13 +40,16 @@ changes it owns a part of just that step."""
 ADDRESS, ARGS, PARTS = 1, 2, 3
 """Behind a range: the entry of the step's kernel, its argument words, and how many parts the step has."""
 ASLEEP = 4
-"""Behind a range: whether the member sleeps until its range changes, or is about to."""
+"""Behind a range: whether the member is AWAKE, SLEEPS until its range changes (or is about to), WAKES: was woken, and has
+not come yet; or sleeps and must not be woken by this program, since it would have to share the owner's CPU: AWAY."""
+AWAKE, SLEEPS, WAKES, AWAY = range(4)
 MEMBER_WORDS = 16
 
 ALONE, DEBT, FACTOR, GAINS, COLD, TURNS = range(6)
 """A record. ALONE: ticks that the program takes on one thread. DEBT: ticks for which it must not be shared. FACTOR: by
-how much a loss is multiplied to give a debt. GAINS: how often sharing has paid since it last did not. COLD: whether the
-helpers slept when the program was last shared. TURNS: how often it was shared since it last ran alone."""
+how much a loss is multiplied to give a debt; 0 before ALONE is known. GAINS: how often sharing has paid since it last did
+not. COLD: whether it was last found that the helpers slept. TURNS: how often the program was shared since it last ran
+alone."""
 RECORD_WORDS = 6
 
 
