@@ -97,7 +97,7 @@ def test_every_part_of_every_step_runs_once(library: Library, threads: int, part
 def test_a_program_that_shares_where_it_pays(library: Library) -> None:
     """Alone or with helpers, by the times its runs take: here sharing pays now and then."""
     team, chain = Team(library, 2), Chain(library, 60, lambda i: (1, 4, 16)[i % 3], n=4000)
-    call = chain.program.call(0, None, team)
+    call = chain.program._prepare(0, None, team, False, True)
     for _ in range(600):
         chain.blocks[0] = np.arange(4000)
         call()
