@@ -34,6 +34,8 @@ ALIGNED = 16
 DECODED_PANELS = 2
 """Panels that are decoded at once."""
 LINE = 64
+WIDE_PANELS = 4
+"""Panels from which on a product is a wide one."""
 SLIDING_TAPS = 3
 """Pixels of a window that slides."""
 AHEAD_FROM = 1 << 16
@@ -44,7 +46,7 @@ AHEAD_FROM = 1 << 16
 def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
-    can_slide, slides = sliding is not None, sliding or tiles
+    can_slide, slides, wide_k = sliding is not None, sliding or tiles, tiles.wide_k
     sliding_rows_for, run_sliding, sliding_panels_for = slides.rows_for, slides.run, slides.panels_for
     deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK) + ALIGNED
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
@@ -74,6 +76,9 @@ def gemm_f32(target):
                 tap = segment_k * WIDTH
                 segments //= apart
                 segments_together = segments_together if apart == 1 else 1
+        elif wide_k and panels >= WIDE_PANELS and m > DIRECT_ROWS and k > wide_k:
+            pieces = (k + wide_k - 1) // wide_k
+            block_k = ((k + pieces - 1) // pieces + ALIGNED - 1) // ALIGNED * ALIGNED
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0

@@ -157,18 +157,20 @@ class TileSet:
 
     `panels_for(rows, left, overlaps)` is how many panels to take at once for so many rows where `left` are left (overlaps:
     the rows are windows of an image, and share numbers), `rows_for(panels)` how many rows a tile of them may have, and
-    `run(rows, panels, *arguments)` runs that tile: all for use in kernels. most: numbers in the largest tile.
+    `run(rows, panels, *arguments)` runs that tile: all for use in kernels. most: numbers in the largest tile. wide_k: how
+    many k of a wide product are summed before moving on, so that a wide tile's share of b stays near; 0: no fewer than else.
     """
 
-    __slots__ = ("most", "panels_for", "rows_for", "run")
+    __slots__ = ("most", "panels_for", "rows_for", "run", "wide_k")
 
-    def __init__(self, make, lanes, tallest, panels_for):
-        """make: spread_tile or lane_tile; tallest: for each number of panels, the most rows of a tile so wide."""
+    def __init__(self, make, lanes, tallest, panels_for, wide_k=0):
+        """make: a function that makes tiles, as spread_tile; tallest: for each number of panels, the most rows of a tile so
+        wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
         self.most = max(r * p for r, p in shapes) * WIDTH
         self.run = _run_of([(r * KEY + p, make(r, p, lanes)) for r, p in shapes])
         self.rows_for = _chain_rows(sorted(tallest.items()))
-        self.panels_for = panels_for
+        self.panels_for, self.wide_k = panels_for, wide_k
 
 
 def _run_of(tiles):
@@ -259,7 +261,7 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(lane_tile, 4, {1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
-        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 8, 4: 6, 8: 2}, _panels_of_32_registers)
+        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 8, 4: 6, 8: 2}, _panels_of_32_registers, wide_k=128)
     return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
 
 

@@ -47,8 +47,6 @@ PLAIN, HALF, INT8, INT4 = range(4)
 FORMATS = {DType.FLOAT32: PLAIN, DType.FLOAT16: HALF, DType.INT8: INT8, DType.UINT8: INT4}
 K_BLOCK, _ROW_BLOCK = K_TOGETHER, BLOCK_PIXELS
 # A k block of a panel pair stays in the nearest caches.
-_WIDE, _WIDE_K_BLOCK = 64, 128
-# The same for four panels, which wide products take together.
 
 
 def balanced(size: int, most: int, multiple: int) -> int:
@@ -83,7 +81,7 @@ def gemm_call(
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
     row_block = balanced(m, _ROW_BLOCK, 60)
-    k_block = windows.k_block if windows is not None else balanced(k, _WIDE_K_BLOCK if n >= _WIDE and m > 2 else K_BLOCK, 16)
+    k_block = windows.k_block if windows is not None else balanced(k, K_BLOCK, 16)
     most_parts = 64 if windows is None else windows.most_parts
     parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
     units = batch * (ceil_div(m, row_block) if windows is None else windows.blocks)
