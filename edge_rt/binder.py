@@ -9,7 +9,7 @@ behind one whose output size depends on data. What is left is bound again, later
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,9 @@ class Walk:
         self.uses = _count_uses(stage.items)
         for slot in kept:
             self.uses[slot] = self.uses.get(slot, 0) + 1
+        as_declared = not contents and all(s in stage.values and types[s] == stage.values[s].type for s in stage.live)
+        self.values = stage.values if as_declared else {}
+        """What need not be inferred again."""
         self.cut = ""
         self.needed: tuple[int, ...] = ()
         self.dynamic = False
@@ -133,8 +136,7 @@ class Walk:
 
     def _bind_item(self, item: Item, inputs: tuple[int | None, ...]) -> None:
         types = [None if s is None else self.type_of(s) for s in inputs]
-        values = [None if s is None else self._small(s) for s in inputs]
-        out_types, known = item.op.infer(item.attrs, types, values, item.where)
+        out_types, known = self._infer(item, inputs, types)
         outputs = item.outputs[: len(out_types)]
         self.types.update(zip(outputs, out_types))
         if not all(t.is_static for t in out_types):
@@ -158,6 +160,16 @@ class Walk:
             self.roots[outputs[0]] = self.roots.get(source, source)
         else:
             self.steps.append(Step(item, inputs, outputs, None if lowered is None else tuple(lowered)))
+
+    def _infer(
+        self, item: Item, inputs: Sequence[int | None], types: Sequence[TensorType | None]
+    ) -> tuple[list[TensorType], list[Array | None]]:
+        """Types of the item's outputs, and their contents as far as known."""
+        if self.values:
+            found = [self.values[s] for s in item.outputs if s in self.values]
+            if len(found) == len(item.outputs):
+                return [v.type for v in found], [v.known for v in found]
+        return item.op.infer(item.attrs, types, [None if s is None else self._small(s) for s in inputs], item.where)
 
     def _small(self, slot: int) -> Array | None:
         found = self.content_of(slot)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from edge_rt.arena import ALIGNMENT, Block
 from edge_rt.lowering._spec import Call, Out
 from edge_rt.plan import Item, Plan
 from edge_rt.types import TensorType
+
+if TYPE_CHECKING:
+    from edge_rt.graph import Value
 
 Array = np.ndarray[Any, Any]
 
@@ -26,10 +29,11 @@ class Stage:
     """Items that are not bound yet.
 
     live: slots whose arrays flow in. decisive: those of them whose contents the binding depends on. aliases: slots that
-    stand for others since an If was resolved.
+    stand for others since an If was resolved. values: what inference found when the graph was built, which holds if the
+    live slots have the types that they have there, and no contents are given.
     """
 
-    __slots__ = ("aliases", "constants", "decisive", "items", "live", "next_slot", "variables")
+    __slots__ = ("aliases", "constants", "decisive", "items", "live", "next_slot", "values", "variables")
 
     def __init__(
         self,
@@ -40,16 +44,20 @@ class Stage:
         aliases: Mapping[int, int],
         next_slot: int,
         variables: Sequence[int],
+        values: Mapping[int, Value] | None = None,
     ) -> None:
         self.items, self.live, self.constants, self.aliases = tuple(items), tuple(live), constants, aliases
         wanted = set(decisive)
         self.decisive = tuple(s for s in self.live if s in wanted)
         self.next_slot, self.variables = next_slot, tuple(variables)
+        self.values = values or {}
 
     @staticmethod
     def first(plan: Plan) -> Stage:
         """All of a plan."""
-        return Stage(plan.items, plan.inputs, plan.decisive, plan.constants, {}, plan.slot_count, plan.variables)
+        return Stage(
+            plan.items, plan.inputs, plan.decisive, plan.constants, {}, plan.slot_count, plan.variables, plan.values
+        )
 
 
 class Step:

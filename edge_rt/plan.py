@@ -94,6 +94,9 @@ class Plan:
         self.variables = [numbers[id(s.value)] for s in graph.variables]
         self.updates = [None if s.update is None else numbers[id(s.update)] for s in graph.variables]
         self.outputs = [numbers[id(v)] for v in graph.outputs]
+        self.values = {numbers[id(v)]: v for v in graph.inputs}
+        """Inputs and what nodes compute, by slot: types and contents as inference found them for the declared inputs."""
+        self.values.update((numbers[id(v)], v) for node in graph.nodes for v in node.outputs)
         self.constants = slots.constants
         self.slot_count = slots.next
         decisive = _decisive(graph)
