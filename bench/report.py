@@ -20,7 +20,8 @@ def markdown(record: Record) -> str:
         "",
         f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Python {machine['python']}, "
         f"NumPy {machine['numpy']}; {about}.",
-        f"NumPy in to NumPy out; turns of {record.effort.turn_ms:g} ms, ours beside a peer's, in random order, until the "
+        "NumPy in to NumPy out; on one thread without what other processes took of the machine; turns of "
+        f"{record.effort.turn_ms:g} ms, ours beside a peer's, in random order, until the "
         f"ratio is known to {record.effort.precision:.1%} or {record.effort.seconds:g} s are over. Ratio: the peer's time / "
         "ours, so above 1 edge-rt is faster: the median over pairs of neighbouring turns, and half of the interval in which "
         "it is with 95 % certainty. Quiet: the share of turns in which the machine was undisturbed; only these count, or "

@@ -1,4 +1,9 @@
-"""Runtimes that take turns in one process: ours and a peer's, one right after the other, again and again."""
+"""Runtimes that take turns in one process: ours and a peer's, one right after the other, again and again.
+
+On one thread the time that counts is that of the clock on the wall or of the process, whichever is less: what other
+processes take of a busy machine belongs to nobody here. (A runtime that sleeps while it hands work over gains by that.) On
+several threads it is the clock on the wall.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +22,8 @@ from bench.statistics import Ratio, median_ratio
 SAMPLE_US = 50.0
 """Calls are timed together until a sample is at least so long: the clock itself takes a good part of a microsecond."""
 LEAST_PAIRS, LEAST_SHARE = 7, 1 / 3
-"""At least so many pairs count, and where too few are undisturbed at least this share of them: those least disturbed."""
+"""At least so many pairs are taken and count, and where too few are undisturbed at least this share of them: those least
+disturbed."""
 NEAR, LOOSE = 1.25, 4.0
 """Peers that are so much slower than the fastest are compared with so many times less precision."""
 PATIENCE_S = 0.2
@@ -28,7 +34,7 @@ REST_S = 0.025
 
 class Effort(NamedTuple):
     """How much is measured: pairs of turns of turn_ms each (at least one sample) until a ratio is known to within
-    `precision`, at most `pairs` undisturbed ones for each peer, and at most `seconds` in all."""
+    `precision`, at most `pairs` undisturbed ones for each peer, and, once each has LEAST_PAIRS, `seconds` in all."""
 
     pairs: int = 60
     turn_ms: float = 15.0
@@ -69,13 +75,14 @@ class Turns(NamedTuple):
 def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: Effort) -> Turns:
     """engines: with their prepared inputs; one is ours. The order of peers, and within a pair, is random."""
     chance, quiet = random.Random(effort.seed), Quiet(threads)
-    counts = {name: _calls_per_sample(*engine) for name, engine in engines.items()}
+    is_alone = threads == 1
+    counts = {name: _calls_per_sample(*engine, is_alone) for name, engine in engines.items()}
     taken: dict[str, list[Pair]] = {name: [] for name in engines if name != OURS}
     end = time.perf_counter() + effort.seconds
 
     def turn(name: str) -> list[float]:
         time.sleep(REST_S if threads > 1 else 0)
-        return _turn(*engines[name], counts[name], effort.turn_ms)
+        return _turn(*engines[name], is_alone, counts[name], effort.turn_ms)
 
     def pair(peer: str) -> Pair:
         before = quiet.wait(min(end, time.perf_counter() + PATIENCE_S))
@@ -91,7 +98,8 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
         late = time.perf_counter() >= end
         counted = {peer: _counted(pairs) for peer, pairs in taken.items()}
         least = min(_ratio(pairs).value for pairs in counted.values())
-        left = [] if late else [peer for peer in left if not _is_enough(counted[peer], least, effort)]
+        enough = {peer for peer in left if _is_enough(counted[peer], least, effort)}
+        left = [peer for peer in left if (len(taken[peer]) < LEAST_PAIRS if late else peer not in enough)]
     quiet.keep()
     together = [p.is_quiet for pairs in taken.values() for p in pairs]
     return Turns(counted, sum(together) / len(together))
@@ -116,27 +124,30 @@ def _ratio(pairs: Sequence[Pair]) -> Ratio:
     return median_ratio([(float(np.median(p.ours)), float(np.median(p.peer))) for p in pairs])
 
 
-def _calls_per_sample(engine: Engine, inputs: Any) -> int:
+def _calls_per_sample(engine: Engine, inputs: Any, is_alone: bool) -> int:
     """As many as take SAMPLE_US, by the fastest of a few calls."""
-    least, end = _sample(engine, inputs, 1), time.perf_counter() + 0.1
+    least, end = _sample(engine, inputs, is_alone, 1), time.perf_counter() + 0.1
     while time.perf_counter() < end:
-        least = min(least, _sample(engine, inputs, 1))
+        least = min(least, _sample(engine, inputs, is_alone, 1))
     return max(1, round(SAMPLE_US / least))
 
 
-def _turn(engine: Engine, inputs: Any, calls: int, turn_ms: float) -> list[float]:
+def _turn(engine: Engine, inputs: Any, is_alone: bool, calls: int, turn_ms: float) -> list[float]:
     """A call that brings weights and arena back into the caches, then samples until the time is up."""
     engine.run(inputs)
     end = time.perf_counter() + turn_ms / 1e3
-    samples = [_sample(engine, inputs, calls)]
+    samples = [_sample(engine, inputs, is_alone, calls)]
     while time.perf_counter() < end:
-        samples.append(_sample(engine, inputs, calls))
+        samples.append(_sample(engine, inputs, is_alone, calls))
     return samples
 
 
-def _sample(engine: Engine, inputs: Any, calls: int) -> float:
+def _sample(engine: Engine, inputs: Any, is_alone: bool, calls: int) -> float:
     run = engine.run
-    begin = time.perf_counter_ns()
+    used, begin = time.process_time_ns(), time.perf_counter_ns()
     for _ in range(calls):
         run(inputs)
-    return (time.perf_counter_ns() - begin) / 1e3 / calls
+    taken = time.perf_counter_ns() - begin
+    if is_alone:
+        taken = min(taken, time.process_time_ns() - used)
+    return taken / 1e3 / calls

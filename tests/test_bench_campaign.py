@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.report import markdown
 from bench.results import Record
 from bench.runner import Result, Timing
 from bench.statistics import Ratio, Summary
-from bench.turns import LEAST_PAIRS, Effort, Pair, _counted, take_turns
+from bench.turns import LEAST_PAIRS, Effort, Pair, _counted, _sample, take_turns
 
 pytest.importorskip("onnxruntime")
 
@@ -137,7 +138,7 @@ def test_undisturbed_turns_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     assert count == 8
     assert share == pytest.approx(0.5, abs=0.1)
     count, share = turns(monkeypatch, [0.5], 0.5)
-    assert count >= 1, "disturbed ones count where there are no others"
+    assert count >= LEAST_PAIRS, "disturbed ones count where there are no others"
     assert share == 0
 
 
@@ -147,3 +148,12 @@ def test_the_least_disturbed_pairs_count_where_too_few_are_undisturbed() -> None
     assert len(_counted(pairs[:9])) == LEAST_PAIRS
     quiet_ones = [Pair([1.0], [2.0], 0.9)] * LEAST_PAIRS
     assert _counted(pairs + quiet_ones) == quiet_ones
+
+
+def test_on_one_thread_only_the_time_of_the_process_counts() -> None:
+    class Sleeper(Engine):
+        def run(self, inputs: object) -> None:
+            time.sleep(0.02)
+
+    assert _sample(Sleeper(), None, True, 1) < 10_000
+    assert _sample(Sleeper(), None, False, 1) >= 20_000
