@@ -57,8 +57,8 @@ class JitReport:
 class JitLibrary:
     """The library of the process, but that calls get kernels for just their sizes, of images that the cache keeps.
 
-    An image has the specialised kernels of one binding. Safe under concurrent threads and processes: one compiles while
-    the others wait. A damaged or foreign file in the cache is rebuilt, never run.
+    An image has the specialised kernels of one binding. Safe under concurrent threads and processes: of those that want the
+    same image, one compiles while the others wait. A damaged or foreign file in the cache is rebuilt, never run.
     """
 
     def __init__(self, base: AnyLibrary) -> None:
@@ -125,7 +125,7 @@ class JitLibrary:
         path = self._folder / f"{sha256(msgpack.packb(names)).hexdigest()[:32]}.image"
         found = self._open(path, names)
         if found is None:
-            with locked(self._folder.with_suffix(".lock")):
+            with locked(path.with_suffix(".lock")):
                 found = self._open(path, names)  # another process may have compiled them meanwhile
                 if found is None:
                     build: Build = importlib.import_module("edge_rt.codegen.cases").build_cases
