@@ -13,10 +13,12 @@ from edge_rt.lowering.executor import ALONE, AWAKE, COLD, DEBT, FACTOR, GAINS, S
 
 MOST_TURNS = 64
 """Shared runs before the program runs alone once, to see how long that takes now."""
-MOST_FACTOR = 64
+SETTLE = 4
+"""Shared runs after one alone in which small losses do not count: the helper's caches are cold yet."""
+MOST_FACTOR = 128
 STREAK = 8
 """So many gains in a row, and earlier losses are forgotten."""
-MOST_LOSS = 32
+MOST_LOSS = 16
 """A loss counts as at most so many times what the program takes alone."""
 
 
@@ -53,7 +55,9 @@ def note_shared(record: Any, took: int, helper: int) -> None:
         record[GAINS] += 1
         if record[GAINS] >= STREAK:
             record[FACTOR] = 1
-    elif helper == AWAKE or (helper == SLEEPS and was_cold):
+    elif (helper == AWAKE or (helper == SLEEPS and was_cold)) and (
+        record[TURNS] > SETTLE or took > alone + alone // 2
+    ):
         factor = record[FACTOR]
         record[DEBT] = factor * min(max(took - alone, alone), MOST_LOSS * alone)
         record[GAINS], record[FACTOR] = 0, min(2 * factor, MOST_FACTOR)
