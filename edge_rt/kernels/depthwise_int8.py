@@ -195,7 +195,7 @@ def depthwise_int8(target):
 
     def body(
         x, w, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, geometry, scale_step, b_zero_step, flip, mode,
-        lo, hi, y_zero, activation, alpha, part, parts,
+        lo, hi, y_zero, y_flip, activation, alpha, part, parts,
     ):  # fmt: skip
         acc, start, none = stack(I32, sums_size), stack(I32, CHANNEL_BLOCK), stack(I32, CHANNEL_BLOCK)
         factor, addend = stack(F32, CHANNEL_BLOCK), stack(F32, CHANNEL_BLOCK)

@@ -8,11 +8,14 @@ from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.requantize import finisher
-from edge_rt.kernels.simd import Vec, load, load_first, pointer, splat, store
+from edge_rt.kernels.simd import Vec, load, load_first, pointer, select, splat, store
+from edge_rt.kernels.tiles import clamp
 from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of, tiles_for
-from edge_rt.lowering.gemm_int8 import FLOAT32, GEMM_INT8, MOST_ROWS
+from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32, GEMM_INT8, MOST_ROWS
 
-F32, I32 = types.float32, types.int32
+F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
+LARGEST = 3.4028234663852886e38
+"""The largest float32."""
 
 
 def zero_of(target):
@@ -31,7 +34,8 @@ def column_terms(target):
 
     start = bias - zero * sums + k * zero * b_zero, the first sums; factor = scale * a_scale; addend: the float bias.
     bias, scale and b_zero begin at `at`; a step is 0 where one number is for all columns, else 1. Absent (null) operands
-    count as 0, scales as 1.
+    count as 0, scales as 1. Where results are no floats, a factor that is NaN is 0, an infinite one the largest number:
+    then 0 times a factor is 0, and nothing else changes.
     """
     shape = (WIDTH // target.lanes,)
     WHOLE, NUMBERS = Vec(I32, target.lanes, shape), Vec(F32, target.lanes, shape)
@@ -55,11 +59,41 @@ def column_terms(target):
                 offset = load_first(WHOLE, b_zero + (at + q), some) if b_zero_step else splat(WHOLE, b_zero[0])
                 first = first + offset * I32(k * zero)
             store(start + q, first)
-            store(factor + q, by * dynamic)
+            by = by * dynamic
+            if not is_float:
+                by = clamp(select(by == by, by, splat(NUMBERS, 0)), F32(-LARGEST), F32(LARGEST))
+            store(factor + q, by)
             store(addend + q, more)
             store(b_zeros + q, offset)
 
     return columns
+
+
+def column_copier():
+    """copy(to, to_row, source, row, height, columns): bytes of `columns` columns; touches nothing else in `to`."""
+    WHOLE, HALF, FOUR, TWO, ONE = (Vec(U8, lanes) for lanes in (16, 8, 4, 2, 1))
+
+    def copy(to, to_row, source, row, height, columns):
+        whole = columns // WIDTH * WIDTH
+        for _ in range(height):
+            for q in range(0, whole, WIDTH):
+                store(to + q, load(WHOLE, source + q))
+            q = whole
+            if columns & 8:
+                store(to + q, load(HALF, source + q))
+                q += 8
+            if columns & 4:
+                store(to + q, load(FOUR, source + q))
+                q += 4
+            if columns & 2:
+                store(to + q, load(TWO, source + q))
+                q += 2
+            if columns & 1:
+                store(to + q, load(ONE, source + q))
+            to += to_row
+            source += row
+
+    return copy
 
 
 @kernel(GEMM_INT8)
@@ -67,7 +101,7 @@ def gemm_int8(target):
     tiles = tiles_for(target)
     most_rows, run, panels_for, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.widest
     row_sums, blocked = MOST_ROWS * WIDTH, 2 * WIDTH
-    acc_size = max(tiles.most, MOST_ROWS * blocked)
+    acc_size, most_bytes = max(tiles.most, MOST_ROWS * blocked), tiles.most
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     WHOLE = Vec(I32, target.lanes, (WIDTH // target.lanes,))
 
@@ -78,13 +112,16 @@ def gemm_int8(target):
                 place = acc + (r * room + q)
                 store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
 
+    copy_columns = column_copier()
+
     def body(
         a, b, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, batches, offsets, batch, lines, pixels, n, k,
         runs, runs_in_block, depth, lines_in_image, image_step, line_step, pixel_step, y_row, line_block, pixel_block,
-        col_block, scale_step, b_zero_step, flip, mode, lo, hi, y_zero, activation, alpha, part, parts,
+        col_block, scale_step, b_zero_step, flip, mode, lo, hi, y_zero, y_flip, activation, alpha, part, parts,
     ):  # fmt: skip
         acc, start, none = stack(I32, acc_size), stack(I32, widest), stack(I32, widest)
         factor, addend, b_zeros, rows = stack(F32, widest), stack(F32, widest), stack(I32, widest), stack(I32, row_sums)
+        narrow = stack(U8, most_bytes)
         zero = zero_of_a(a_zero, flip)
         panels = (n + WIDTH - 1) // WIDTH
         pixel_blocks, line_blocks = (pixels + pixel_block - 1) // pixel_block, (lines + line_block - 1) // line_block
@@ -92,6 +129,12 @@ def gemm_int8(target):
         units = batch * line_blocks * pixel_blocks * col_blocks
         b_panel = runs * depth * (WIDTH * DEPTH)
         corrects, has_residual, is_float = address(b_zero) != 0, address(residual) != 0, mode == FLOAT32
+        in_registers = mode == EVEN and not corrects
+        # As int8: those of uint8 are 128 lower.
+        y_middle = y_zero - y_flip
+        lowest, highest = I64(0), I64(0)
+        if in_registers:
+            lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
         if corrects:
             for q in range(WIDTH):
                 none[q] = I32(0)
@@ -121,7 +164,7 @@ def gemm_int8(target):
                         height = short + (1 if tile < longer else 0)
                         run(
                             height, 1, none, 0, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
-                            rows + done * WIDTH,
+                            (False, rows + done * WIDTH, factor, I64(0), I64(0), I64(0), I64(0), y, I64(0)),
                         )  # fmt: skip
                         done += height
                         i += height
@@ -131,6 +174,7 @@ def gemm_int8(target):
                 room = wide * WIDTH
                 at = j * WIDTH
                 columns = min(room, n - at)
+                is_whole = columns == room
                 columns_of(
                     start, factor, addend, b_zeros, columns, room, zero, k, sums_batch + at, column_at + at, bias, scale,
                     scale_step, a_scale, b_zero, b_zero_step, is_float,
@@ -154,13 +198,21 @@ def gemm_int8(target):
                             begin, begin_row = start, 0
                             if from_run > 0:
                                 begin, begin_row = made, room
+                            as_bytes = ends and in_registers
+                            to, to_row = narrow, room
+                            if is_whole:
+                                to, to_row = y + (y_line + i * y_row), y_row
                             run(
                                 height, wide, begin, begin_row, source + i * pixel_step, pixel_step, offsets + from_run,
-                                these, depth, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), b_panel, made,
+                                these, depth, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), b_panel,
+                                (as_bytes, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
                             )  # fmt: skip
-                            if ends and corrects:
-                                correct(made, room, height, rows + done * WIDTH, b_zeros)
-                            if ends:
+                            if as_bytes:
+                                if not is_whole:
+                                    copy_columns(y + (y_line + i * y_row), y_row, narrow, room, height, columns)
+                            elif ends:
+                                if corrects:
+                                    correct(made, room, height, rows + done * WIDTH, b_zeros)
                                 finish(
                                     mode, made, room, height, columns, factor, addend, lo, hi, y_zero, residual,
                                     has_residual, y, y_line + i * y_row, y_row,

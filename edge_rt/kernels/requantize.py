@@ -18,6 +18,7 @@ from edge_rt.kernels.simd import (
     pack,
     pointer,
     primitive,
+    repeat,
     select,
     shuffle,
     splat,
@@ -28,8 +29,9 @@ from edge_rt.kernels.simd import (
 from edge_rt.kernels.tiles import clamp
 from edge_rt.lowering.gemm_int8 import AWAY, FLOAT32, INT32
 
-F32, I32, U8 = types.float32, types.int32, types.uint8
+F32, I8, I32, U8 = types.float32, types.int8, types.int32, types.uint8
 WIDTH = 16
+SHORT, BYTE = ir.IntType(16), ir.IntType(8)
 
 
 @primitive(lambda x: x.to(dtype=I32) if isinstance(x, Vec) and x.dtype == F32 else None)
@@ -55,6 +57,93 @@ def low_bytes(context, builder, sig, args):
         lanes = range(2 * vectors[0].type.count)
         vectors = [shuffle(builder, x, list(lanes), y) for x, y in zip(vectors[::2], vectors[1::2])]
     return pack(builder, sig.return_type, [builder.trunc(vectors[0], ir.VectorType(ir.IntType(8), WIDTH))])
+
+
+def _saturated_arm(builder, four, zero, lo, hi, flip):
+    """Sixteen int32 in four vectors."""
+    halves = []
+    for low, high in zip(four[::2], four[1::2]):
+        low, high = (call(builder, "llvm.aarch64.neon.sqxtn.v4i16", ir.VectorType(SHORT, 4), v) for v in (low, high))
+        joined = shuffle(builder, low, list(range(8)), high)
+        moved = call(builder, "llvm.sadd.sat.v8i16", joined.type, joined, zero)
+        halves.append(call(builder, "llvm.aarch64.neon.sqxtn.v8i8", ir.VectorType(BYTE, 8), moved))
+    return [_within(builder, shuffle(builder, halves[0], list(range(16)), halves[1]), lo, hi, flip)]
+
+
+def _saturated_x86(builder, four, zero, lo, hi, flip):
+    """Packing takes numbers from both operands for each 16 bytes: what lies apart then is put together in the end."""
+    lanes = four[0].type.count
+    name = {16: "llvm.x86.avx512.packss{}.512", 8: "llvm.x86.avx2.packss{}"}[lanes]
+    shorts, bytes_ = ir.VectorType(SHORT, 2 * lanes), ir.VectorType(BYTE, 4 * lanes)
+    pairs = [call(builder, name.format("dw"), shorts, *pair) for pair in zip(four[::2], four[1::2])]
+    pairs = [call(builder, f"llvm.sadd.sat.v{2 * lanes}i16", shorts, p, zero) for p in pairs]
+    packed = _within(builder, call(builder, name.format("wb"), bytes_, *pairs), lo, hi, flip)
+    words = builder.bitcast(packed, ir.VectorType(ir.IntType(32), lanes))
+    order = [4 * (i % 4) + i // 4 for i in range(16)] if lanes == 16 else [0, 4, 1, 5, 2, 6, 3, 7]
+    turned = shuffle(builder, words, order)
+    if lanes == 16:  # LLVM would shuffle for each part, instead of storing parts
+        turned = builder.asm(ir.FunctionType(turned.type, [turned.type]), "", "=v,0", [turned], False)
+    made = (shuffle(builder, turned, list(range(i, i + 4))) for i in range(0, lanes, 4))
+    return [builder.bitcast(v, ir.VectorType(BYTE, WIDTH)) for v in made]
+
+
+def _within(builder, x, lo, hi, flip):
+    for name, bound in (("smax", lo), ("smin", hi)):
+        x = call(builder, f"llvm.{name}.v{x.type.count}i8", x.type, x, bound)
+    return builder.xor(x, flip)
+
+
+@primitive(
+    lambda x, zero, lo, hi, flip: Vec(U8, WIDTH, x.shape[:-1])
+    if isinstance(x, Vec) and x.shape and x.dtype == I32 and x.lanes * x.shape[-1] == WIDTH
+    else None
+)
+def saturated(context, builder, sig, args):
+    """saturated(x, zero, lo, hi, flip): int32 x + zero, which may saturate at 16 bits, within [lo, hi], which are int8, and
+    its bits xored with flip. The last axis of x has sixteen numbers."""
+    vectors = list(unpack(builder, sig.args[0], args[0]).flat)
+    is_arm, lanes = machine(context).arch == "aarch64", sig.args[0].lanes
+    wide, narrow = (8, WIDTH) if is_arm else (2 * lanes, 4 * lanes)
+
+    def repeated(value, t, count):
+        return repeat(builder, Vec(t, count), builder.trunc(value, ir.IntType(t.bitwidth)))
+
+    factors = [repeated(args[1], types.int16, wide), *(repeated(v, I8, narrow) for v in args[2:])]
+    made = []
+    for first in range(0, len(vectors), 4):
+        four = vectors[first : first + 4]
+        four += four[-1:] * (4 - len(four))
+        made += (_saturated_arm if is_arm else _saturated_x86)(builder, four, *factors)
+    return pack(builder, sig.return_type, made[: sig.return_type.count])
+
+
+def ender(target, rows, panels):
+    """end(acc, (as_bytes, out, factor, zero, lo, hi, flip, y, y_row)): the end of a tile of sums in registers.
+
+    acc: int32 [rows, panels, 16 / lanes]. Not as_bytes: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
+    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16].
+    """
+    is_arm = target.arch == "aarch64"
+    FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
+    NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
+
+    def to_whole(x):
+        return nearest(x)
+
+    def to_whole_x86(x):  # beyond int32, cvtps2dq gives the smallest one
+        return nearest(minimum(x, 32767.0))
+
+    whole = to_whole if is_arm else to_whole_x86
+
+    def end(acc, ending):
+        as_bytes, out, factor, zero, lo, hi, flip, y, y_row = ending
+        if as_bytes:
+            scaled = convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)
+            store(y, saturated(whole(scaled), zero, lo, hi, flip), y_row, WIDTH)
+        else:
+            store(out, acc)
+
+    return end
 
 
 def finisher(target):

@@ -2,7 +2,7 @@
 
 A tile has `rows` rows of a and `panels` panels of 16 columns. A row of a is `runs` runs of 4 * depth bytes, at the same
 offsets for all rows; a panel is [runs * depth, 16, 4]. Sums begin with `start`, whose rows are start_row apart. What a
-tile adds up is exact, and wraps.
+tile adds up is exact, and wraps. `ending`, a tuple, says what becomes of it: see `ender`.
 
 Bytes of a have the sign that the machine multiplies best with signed ones: none on x86-64, one on aarch64.
 """
@@ -14,6 +14,7 @@ from llvmlite import ir
 from numba import types
 
 from edge_rt.kernels.registers import hide
+from edge_rt.kernels.requantize import ender
 from edge_rt.kernels.simd import (
     Vec,
     bitcast,
@@ -31,7 +32,6 @@ from edge_rt.kernels.simd import (
     repeat,
     shuffle,
     splat,
-    store,
     unpack,
 )
 from edge_rt.kernels.tiles import chain_width
@@ -124,12 +124,12 @@ def fold(context, builder, sig, args):
 # ---- tiles ----------------------------------------------------------------------------------------------------------
 
 
-def vnni_tile(rows, panels):
+def vnni_tile(rows, panels, end):
     """16 lanes, with a dot product of unsigned and signed bytes."""
-    TILE, ROW = Vec(I32, 16, (rows, panels)), Vec(I8, 64, (1, panels))
-    COLUMN, BYTES = Vec(I32, 16, (rows, 1)), Vec(U8, 64, (rows, 1))
+    TILE, ROW = Vec(I32, 16, (rows, panels, 1)), Vec(I8, 64, (1, panels, 1))
+    COLUMN, BYTES = Vec(I32, 16, (rows, 1, 1)), Vec(U8, 64, (rows, 1, 1))
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         acc = load(TILE, start, start_row, WIDTH)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -144,19 +144,19 @@ def vnni_tile(rows, panels):
             if depth & 1:
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 b += DEPTH * WIDTH
-        store(out, acc)
+        end(acc, ending)
 
     return tile
 
 
-def sdot_tile(rows, panels):
+def sdot_tile(rows, panels, end):
     """4 lanes, with a dot product of signed bytes by one lane of a register (its second operand): sixteen k of a row are
     one load."""
     TILE, ROW = Vec(I32, 4, (rows, panels, 4)), Vec(I8, 16, (1, panels, 4))
     COLUMN, BYTES = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1))
     STEP = DEPTH * WIDTH
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         acc = load(TILE, start, start_row, WIDTH)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -173,18 +173,18 @@ def sdot_tile(rows, panels):
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 p += DEPTH
                 b += STEP
-        store(out, acc)
+        end(acc, ending)
 
     return tile
 
 
-def smull_tile(rows, panels):
+def smull_tile(rows, panels, end):
     """4 lanes, with products of 8 bits only: pairs of neighbours are added while they widen to 32 bits."""
     HALVES, TILE = Vec(I32, 4, (rows, panels, 4, 2)), Vec(I32, 4, (rows, panels, 4))
     COLUMN, BYTES, ROW = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1)), Vec(I8, 16, (1, panels, 4))
     STEP = DEPTH * WIDTH
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         acc = splat(HALVES, 0)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -193,18 +193,18 @@ def smull_tile(rows, panels):
                 acc = dot_halves(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 p += DEPTH
                 b += STEP
-        store(out, fold(acc) + load(TILE, start, start_row, WIDTH))
+        end(fold(acc) + load(TILE, start, start_row, WIDTH), ending)
 
     return tile
 
 
-def widened_tile(rows, panels):
+def widened_tile(rows, panels, end):
     """8 lanes, with products of 16 bits added in pairs (those of 8 bits would saturate)."""
     PAIRS, TILE = Vec(I32, 8, (rows, panels, 2, 2)), Vec(I32, 8, (rows, panels, 2))
     QUADS, BYTES, COLUMN = Vec(I32, 4, (rows, 1, 1, 1)), Vec(U8, 16, (rows, 1, 1, 1)), Vec(I16, 16, (rows, 1, 1, 1))
     NARROW, ROW = Vec(I8, 16, (1, panels, 2, 2)), Vec(I16, 16, (1, panels, 2, 2))
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         acc = splat(PAIRS, 0)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -214,12 +214,16 @@ def widened_tile(rows, panels):
                 acc = dot_pairs(column, convert(ROW, load(NARROW, b, 0, b_panel)), acc)
                 p += DEPTH
                 b += DEPTH * WIDTH
-        store(out, fold(acc) + load(TILE, start, start_row, WIDTH))
+        end(fold(acc) + load(TILE, start, start_row, WIDTH), ending)
 
     return tile
 
 
 # ---- the choice -----------------------------------------------------------------------------------------------------
+
+
+KEY = 16
+"""The key of a tile is KEY * rows + panels."""
 
 
 class TileSet:
@@ -232,37 +236,47 @@ class TileSet:
 
     __slots__ = ("most", "panels_for", "rows", "run", "widest")
 
-    def __init__(self, make, tallest):
+    def __init__(self, target, make, tallest):
         """make: of the functions above; tallest: for each number of panels, the most rows of a tile so wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
         self.rows = tallest[1]
         self.most = max(r * p for r, p in shapes) * WIDTH
         self.widest = max(tallest) * WIDTH
-        self.run = _chain_run([(r, p, make(r, p)) for r, p in shapes])
+        self.run = _run_of([(r * KEY + p, make(r, p, ender(target, r, p))) for r, p in shapes])
         self.panels_for = chain_width(sorted(tallest.items()))
 
 
-def _chain_run(tiles):
-    """run(rows, panels, ...): comparisons, the largest tile first, four to a function, since each costs Numba time."""
-    # A tile that stands here twice is found the first time: LLVM drops the other one.
-    (r0, p0, t0), (r1, p1, t1), (r2, p2, t2), (r3, p3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
+def _run_of(tiles):
+    """run(rows, panels, ...) of (key, tile) pairs."""
+    chain = _chain_run(tiles)
 
-    def nothing(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
+    def run(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+        chain(rows * KEY + panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+
+    return run
+
+
+def _chain_run(tiles):
+    """run(key, ...): comparisons with one number, which LLVM makes a jump; few to a function, since each costs time."""
+    # A tile that stands here twice is found the first time: LLVM drops the other one.
+    (k0, t0), (k1, t1), (k2, t2), (k3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
+
+    def nothing(key, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         pass
 
     others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
 
-    def run(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out):
-        if rows == r0 and panels == p0:
-            t0(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
-        elif rows == r1 and panels == p1:
-            t1(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
-        elif rows == r2 and panels == p2:
-            t2(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
-        elif rows == r3 and panels == p3:
-            t3(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
+    def run(key, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+        if key == k0:
+            t0(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+        elif key == k1:
+            t1(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+        elif key == k2:
+            t2(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+        elif key == k3:
+            t3(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
         else:
-            others(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, out)
+            others(key, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
 
     return run
 
@@ -270,9 +284,9 @@ def _chain_run(tiles):
 def tiles_for(target):
     """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
     if target.arch == "aarch64" and "+dotprod" in target.llvm_features:
-        return TileSet(sdot_tile, {1: 5, 2: 2, 4: 1})
+        return TileSet(target, sdot_tile, {1: 5, 2: 2, 4: 1})
     if target.arch == "aarch64":
-        return TileSet(smull_tile, {1: 2})
+        return TileSet(target, smull_tile, {1: 2})
     if target.lanes == 16:
-        return TileSet(vnni_tile, {1: 14, 2: 14, 4: 4, 8: 2})
-    return TileSet(widened_tile, {1: 2})
+        return TileSet(target, vnni_tile, {1: 14, 2: 14, 4: 4, 8: 2})
+    return TileSet(target, widened_tile, {1: 2})

@@ -34,7 +34,8 @@ from edge_rt.ops.edge_int8 import DEPTH
 DEPTHWISE_INT8 = KernelSpec(
     "depthwise_int8",
     "x:u8* w:i8* sums:i32* a_zero:u8* a_scale:f32* scale:f32* bias:i32* residual:f32* b_zero:i32* ones:i8* y:u8* "
-    "geometry:i64* scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 activation:i64 alpha:f32",
+    "geometry:i64* scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 y_flip:i64 "
+    "activation:i64 alpha:f32",
 )
 """y [n, oh, ow, c] of edge.QDepthwiseConv. Arguments as of GEMM_INT8, but for ones [kh, kw, c].
 

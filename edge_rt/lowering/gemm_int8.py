@@ -19,7 +19,7 @@ GEMM_INT8 = KernelSpec(
     "a:u8* b:i8* sums:i32* a_zero:u8* a_scale:f32* scale:f32* bias:i32* residual:f32* b_zero:i32* ones:i8* y:u8* "
     "batches:i64* offsets:i64* batch:i64 lines:i64 pixels:i64 n:i64 k:i64 runs:i64 runs_in_block:i64 depth:i64 "
     "lines_in_image:i64 image_step:i64 line_step:i64 pixel_step:i64 y_row:i64 line_block:i64 pixel_block:i64 col_block:i64 "
-    "scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 activation:i64 alpha:f32",
+    "scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 y_flip:i64 activation:i64 alpha:f32",
     in_place=(("residual", "y"),),
 )
 """y of edge.QGemm, for each of `batch` matrices; a: bytes of the CPU's own sign (flipped from the other one by `flip`).
@@ -30,8 +30,8 @@ int64[batch, 5], offsets in numbers: of a, of b's panels, of sums, of scale, bia
 runs_in_block: runs that are summed before moving on. k: how many products are summed, which b_zero needs, and then `ones`,
 a panel like b's first one that sums a.
 scale_step, b_zero_step: 1 for a number per column, 0 for one in all. y: of the type that `mode` says. lo and hi: of y less
-y_zero. bias is float32 in mode FLOAT32. Absent operands are null. Work is shared by blocks of lines, pixels and panels,
-of which the first two have MOST_ROWS rows at most.
+y_zero. y_flip: 128 for uint8, else 0. bias is float32 in mode FLOAT32. Absent operands are null. Work is shared by blocks of
+lines, pixels and panels, of which the first two have MOST_ROWS rows at most.
 """
 
 INT32, FLOAT32, EVEN, AWAY = range(4)
@@ -58,12 +58,13 @@ class Epilogue:
         mode = {"int32": INT32, "float32": FLOAT32}.get(attrs.output, AWAY if attrs.rounding == "away" else EVEN)
         low, high = whole_limits(attrs) if mode in (EVEN, AWAY) else (attrs.lo, attrs.hi)
         zero = attrs.y_zero if mode in (EVEN, AWAY) else 0
+        flip = 128 if attrs.output == "uint8" else 0
         self.has_b_zero = isinstance(b_zero, In)
         self.args: dict[str, Any] = {
             "sums": sums, "a_zero": a_zero, "a_scale": a_scale, "scale": scale, "scale_step": scale_step, "bias": bias,
             "residual": residual, "b_zero": b_zero, "b_zero_step": b_zero_step, "flip": sign.flip, "mode": mode,
-            "lo": float(low - zero), "hi": float(high - zero), "y_zero": zero, "activation": ACTIVATIONS[attrs.activation],
-            "alpha": attrs.alpha,
+            "lo": float(low - zero), "hi": float(high - zero), "y_zero": zero, "y_flip": flip,
+            "activation": ACTIVATIONS[attrs.activation], "alpha": attrs.alpha,
         }  # fmt: skip
 
     @staticmethod
