@@ -1,256 +1,288 @@
-"""Depthwise convolution of 8-bit images that are padded already: vectors run over channels, neighbours share their loads."""
+"""Depthwise convolution of 8-bit images, sixteen channels at a time: what a few lines see is arranged, with its padding, in
+nearby memory, and summed from there."""
 
 from __future__ import annotations
 
-import numpy as np
-from llvmlite import ir
 from numba import types
 
+from edge_rt.kernels import depthwise_int8_quads as quads
+from edge_rt.kernels import depthwise_int8_taps as taps
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
-from edge_rt.kernels.gemm_int8 import column_terms, zero_of
+from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.requantize import finisher
-from edge_rt.kernels.simd import (
-    Vec,
-    call,
-    load,
-    load_first,
-    machine,
-    new,
-    pack,
-    pointer,
-    primitive,
-    shuffle,
-    store,
-    unpack,
+from edge_rt.kernels.simd import Vec, load, pointer, splat, store
+from edge_rt.lowering.depthwise_int8 import (
+    BLANK_BYTES,
+    CHANNEL_BLOCK,
+    CHANNELS,
+    COLUMNS,
+    DEPTHWISE_INT8,
+    GAP_DOWN,
+    GAP_WIDE,
+    GATHERED,
+    GROUP,
+    HEIGHT,
+    IMAGES,
+    KERNEL_H,
+    KERNEL_W,
+    LINE_ROOM,
+    LINE_SEEN,
+    LINES,
+    MOST_PREPARED,
+    OUT_HEIGHT,
+    OUT_WIDTH,
+    PAD_LEFT,
+    PAD_TOP,
+    PART_BYTES,
+    PREPARED_BYTES,
+    QUADS,
+    RESIDUES,
+    SEEN_BYTES,
+    STRIDE_DOWN,
+    STRIDE_WIDE,
+    SUMS_BYTES,
+    WEIGHT_BYTES,
+    WIDEST,
+    WIDTH,
 )
-from edge_rt.kernels.tiles_int8 import byte_of
-from edge_rt.lowering.conv_int8 import CHANNEL_BLOCK, DEPTHWISE_INT8
-from edge_rt.lowering.gemm_int8 import FLOAT32
+from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32
 
-F32, I8, I16, I32, I64 = types.float32, types.int8, types.int16, types.int32, types.int64
-GROUP = 16
-"""Channels that a vector of bytes holds."""
+F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
+ROOM, EDGE, EMPTY = MOST_PREPARED * GROUP, 4 * WIDEST, 4 * WIDEST
 
 
-def _wide(target, shape):
-    """The type of `widen`ed bytes, of which a vector gives the last axis."""
-    dtype, lanes = (I16, 8) if target.arch == "aarch64" else (I32, target.lanes)
-    return Vec(dtype, lanes, (*shape, GROUP // lanes))
+def by_quads(target, size):
+    """(prepare, gather, sum_lines) with dot products, for groups of `size` channels.
+
+    prepare(taps, none, g, to, places): weights u8[kernel_h, kernel_w, size] as sum_lines reads them, and in places, int64,
+    where each step of sums lies in what windows see. gather(image, channels, row, column, g, blank, flip, edge, to): what
+    windows of lines and columns from there on see; gives the bytes of a group. sum_lines(x, w, places, start, factor,
+    as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, g): sums of a group, see `sweeper`.
+    """
+    B = 4 * target.lanes // size
+    pack, gather_quads = quads.weight_packer(size), quads.gatherer(target, size)
+    one, two = quads.sweeper(target, size, 1), quads.sweeper(target, size, 2)
+
+    def columns_seen(g):
+        """Columns of each residue, in whole vectors."""
+        whole = (g[COLUMNS] + B - 1) // B * B
+        return (whole + (g[KERNEL_W] - 1) * g[GAP_WIDE] // g[STRIDE_WIDE] + B - 1) // B * B
+
+    def prepare(taps, none, g, to, places):
+        pack(taps, none, g[KERNEL_H], g[KERNEL_W], g[LINES], to)
+        count, i = columns_seen(g), 0
+        for quad in range(g[QUADS]):
+            for tap in range(0, g[KERNEL_W] * g[GAP_WIDE], g[GAP_WIDE]):
+                further = tap // g[STRIDE_WIDE]
+                residue = tap - further * g[STRIDE_WIDE]
+                places[i] = (residue * g[QUADS] + quad) * 4 * count + further
+                i += 1
+
+    def gather(image, channels, row, column, g, blank, flip, edge, to):
+        w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + g[LINES] - 1, columns_seen(g)
+        safe = w - (size - 1 + channels) // channels + 1 if channels < size else w
+        gather_quads(
+            image, w * c, c, channels, g[HEIGHT], w, safe, row, g[GAP_DOWN], rows, column, g[STRIDE_WIDE], g[RESIDUES],
+            count, blank, flip, edge, to,
+        )  # fmt: skip
+        return g[QUADS] * g[RESIDUES] * count * 4 * size
+
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, g):
+        k_step, steps, line_size, c = columns_seen(g) * size, g[QUADS] * g[KERNEL_W], g[LINE_ROOM] * size, g[CHANNELS]
+        if g[LINES] == 2:
+            return two(
+                x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, c, apart,
+                line_size, columns,
+            )  # fmt: skip
+        return one(
+            x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, c, apart,
+            line_size, columns,
+        )  # fmt: skip
+
+    return prepare, gather, sum_lines
 
 
-@primitive(new)
-def widen(context, builder, sig, args):
-    """widen(V, x): vectors of GROUP bytes as numbers of the type that `add_products` multiplies, see `_wide`."""
-    vec, given, made = sig.return_type, sig.args[1], []
-    whole = ir.FunctionType(vec.ir, [vec.ir])
-    for v in unpack(builder, given, args[1]).flat:
-        for first in range(0, GROUP, vec.lanes):
-            some = shuffle(builder, v, list(range(first, first + vec.lanes)))
-            some = (builder.sext if given.dtype.signed else builder.zext)(some, vec.ir)
-            if machine(context).arch == "aarch64":  # else LLVM would widen again what each product takes of it
-                some = builder.asm(whole, "", "=w,0", [some], False)
-            made.append(some)
-    return pack(builder, vec, made)
+def by_taps(target):
+    """As by_quads, for machines without dot products."""
+    gather_taps, sweep = taps.gatherer(target), taps.sweeper(target)
+    LINE = Vec(U8, GROUP)
 
+    def prepare(taps, none, g, to, places):
+        for i in range(0, g[KERNEL_H] * g[KERNEL_W] * GROUP, GROUP):
+            store(to + i, load(LINE, taps + i))
 
-@primitive(
-    lambda x, start, step, count: x.to(shape=(count.literal_value, *x.shape[1:]))
-    if all(isinstance(i, types.IntegerLiteral) for i in (start, step, count))
-    else None
-)
-def pick_rows(context, builder, sig, args):
-    """pick_rows(x, start, step, count): x[start], x[start + step], ... of a tile, by constants."""
-    start, step, count = (i.literal_value for i in sig.args[1:])
-    return pack(builder, sig.return_type, unpack(builder, sig.args[0], args[0])[start : start + step * count : step].flat)
+    def gather(image, channels, row, column, g, blank, flip, edge, to):
+        w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + g[LINES] - 1
+        gather_taps(
+            image, w * c, c, channels, g[HEIGHT], w, row, g[GAP_DOWN], rows, column, g[LINE_SEEN], blank, flip, to
+        )  # fmt: skip
+        return rows * g[LINE_SEEN] * GROUP
 
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, g):
+        row, line_size = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP
+        for line in range(g[LINES]):
+            sweep(
+                x + line * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start, factor, as_bytes, zero,
+                lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
+            )  # fmt: skip
+        return 0
 
-@primitive(lambda acc, x, w: acc)
-def add_products(context, builder, sig, args):
-    """add_products(acc, x, w): acc + x * w for widened x and w, int32; acc has a last axis of vectors for GROUP numbers."""
-    vec, xs = sig.return_type, sig.args[1]
-    acc, x, w = (unpack(builder, t, a) for t, a in zip(sig.args, args))
-    shape, made = (*vec.shape[:-1], xs.shape[-1]), []
-    rows = zip(acc.reshape(-1, vec.shape[-1]), *(np.broadcast_to(v, shape).reshape(-1, shape[-1]) for v in (x, w)))
-    for sums, seen, weights in rows:
-        for j, z in enumerate(sums):
-            if machine(context).arch == "aarch64":
-                half = list(range(4 * (j % 2), 4 * (j % 2) + 4))
-                pair = (shuffle(builder, v[j // 2], half) for v in (seen, weights))
-                product = call(builder, "llvm.aarch64.neon.smull.v4i32", vec.ir, *pair)
-            else:  # each int32 is a pair of int16, of which the upper ones of x, which has no sign, are zero
-                pairs = ir.VectorType(ir.IntType(16), 2 * vec.lanes)
-                name = {16: "llvm.x86.avx512.pmaddw.d.512", 8: "llvm.x86.avx2.pmadd.wd"}[vec.lanes]
-                product = call(builder, name, vec.ir, *(builder.bitcast(v[j], pairs) for v in (seen, weights)))
-            made.append(builder.add(z, product))
-    return pack(builder, vec, made)
-
-
-def row_of(target, kernel_w, stride, outputs):
-    """row(acc, x, c, w): adds one kernel row to `outputs` neighbours, whose loads overlap."""
-    count = (outputs - 1) * stride + kernel_w
-    SEEN, TAP = Vec(byte_of(target), GROUP, (count,)), Vec(I8, GROUP, (1,))
-    WIDE, WEIGHTS = _wide(target, (count,)), _wide(target, (1,))
-
-    def make(tap):
-        def last(acc, seen, w, c):
-            return add_products(acc, pick_rows(seen, tap, stride, outputs), widen(WEIGHTS, load(TAP, w + tap * c)))
-
-        if tap == 0:
-            return last
-        before = make(tap - 1)
-        return lambda acc, seen, w, c: last(before(acc, seen, w, c), seen, w, c)
-
-    steps = make(kernel_w - 1)
-    return lambda acc, x, c, w: steps(acc, widen(WIDE, load(SEEN, x, c)), w, c)
-
-
-def block_of(target, kernel_w, stride, outputs):
-    """block(...): sums of `outputs` neighbours for all channels, at least GROUP, to out [outputs, CHANNEL_BLOCK]."""
-    ACC = Vec(I32, target.lanes, (outputs, GROUP // target.lanes))
-    row = row_of(target, kernel_w, stride, outputs)
-
-    def block(x, x_row, c, w, kernel_h, start, out, channels):
-        for q in range(0, channels, GROUP):
-            # The last vector reaches back over channels that are done, and computes them again.
-            at = min(q, channels - GROUP)
-            acc = load(ACC, start + at, 0)
-            source, weights = x + at, w + at
-            for _ in range(kernel_h):
-                acc = row(acc, source, c, weights)
-                source += x_row
-                weights += kernel_w * c
-            store(out + at, acc, CHANNEL_BLOCK)
-
-    return block
-
-
-def loop_of(target, outputs):
-    """loop(...): as block, for any kernel and any stride."""
-    ACC = Vec(I32, target.lanes, (outputs, GROUP // target.lanes))
-    SEEN, TAP = Vec(byte_of(target), GROUP, (outputs,)), Vec(I8, GROUP, (1,))
-    WIDE, WEIGHTS = _wide(target, (outputs,)), _wide(target, (1,))
-
-    def loop(x, x_row, x_step, stride, c, w, kernel_h, kernel_w, start, out, channels):
-        for q in range(0, channels, GROUP):
-            at = min(q, channels - GROUP)
-            acc = load(ACC, start + at, 0)
-            weights = w + at
-            for r in range(kernel_h):
-                for k in range(kernel_w):
-                    seen = widen(WIDE, load(SEEN, x + (r * x_row + k * x_step + at), stride))
-                    acc = add_products(acc, seen, widen(WEIGHTS, load(TAP, weights)))
-                    weights += c
-            store(out + at, acc, CHANNEL_BLOCK)
-
-    return loop
-
-
-def few_channels(target):
-    """few(...): sums of one output, where there are fewer channels than GROUP."""
-    ACC = Vec(I32, target.lanes, (1, GROUP // target.lanes))
-    SEEN, TAP, WIDE = Vec(byte_of(target), GROUP, (1,)), Vec(I8, GROUP, (1,)), _wide(target, (1,))
-
-    def few(x, x_row, x_step, c, w, kernel_h, kernel_w, start, out, channels):
-        acc = load(ACC, start, 0)
-        for r in range(kernel_h):
-            for k in range(kernel_w):
-                seen = load_first(SEEN, x + (r * x_row + k * x_step), channels)
-                acc = add_products(acc, widen(WIDE, seen), widen(WIDE, load_first(TAP, w, channels)))
-                w += c
-        store(out, acc, CHANNEL_BLOCK)
-
-    return few
+    return prepare, gather, sum_lines
 
 
 @kernel(DEPTHWISE_INT8)
 def depthwise_int8(target):
-    many = 7 if target.lanes == 16 else 4
-    three_1, three_2, five_1, five_2 = (block_of(target, k, s, many) for k, s in ((3, 1), (3, 2), (5, 1), (5, 2)))
-    several, one, few = loop_of(target, many), loop_of(target, 1), few_channels(target)
+    has_dot = "+avx512vnni" in target.llvm_features or "+dotprod" in target.llvm_features
+    # Whole vectors of channels, where there are so many: then no vector is put together from pieces.
+    has_wide = has_dot and 4 * target.lanes > GROUP
+    prepare, gather, sum_lines = by_quads(target, GROUP) if has_dot else by_taps(target)
+    prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
-    WHOLE = Vec(I32, target.lanes, (GROUP // target.lanes,))
-    sums_size = many * CHANNEL_BLOCK
+    copy_columns = column_copier()
+    LINE, FOUR, WHOLE = Vec(U8, GROUP), Vec(I32, 4), Vec(I32, target.lanes, (GROUP // target.lanes,))
 
-    def sum_windows(
-        x, x_row, x_step, stride, c, w, kernel_h, kernel_w, kind, outputs, start, out, channels
-    ):  # fmt: skip
-        """Sums of `outputs` neighbours: `many` or one."""
-        if channels < GROUP:
-            for i in range(outputs):
-                few(x + i * stride, x_row, x_step, c, w, kernel_h, kernel_w, start, out + i * CHANNEL_BLOCK, channels)
-        elif outputs == 1:
-            one(x, x_row, x_step, stride, c, w, kernel_h, kernel_w, start, out, channels)
-        elif kind == 31:
-            three_1(x, x_row, c, w, kernel_h, start, out, channels)
-        elif kind == 32:
-            three_2(x, x_row, c, w, kernel_h, start, out, channels)
-        elif kind == 51:
-            five_1(x, x_row, c, w, kernel_h, start, out, channels)
-        elif kind == 52:
-            five_2(x, x_row, c, w, kernel_h, start, out, channels)
-        else:
-            several(x, x_row, x_step, stride, c, w, kernel_h, kernel_w, start, out, channels)
+    def copy_taps(w, c, channels, size, count, to):
+        """Weights of a group of `size` channels, with zeros for channels that are not there."""
+        for _ in range(count):
+            for i in range(0, size, GROUP):
+                if channels >= GROUP:
+                    store(to + i, load(LINE, w + i))
+                else:
+                    store(to, splat(LINE, 0))
+                    for q in range(channels):
+                        to[q] = w[q]
+            w += c
+            to += size
+
+    def by_quarters(x, to):
+        """WIDEST numbers of 32 bits in the order of quarters."""
+        for quarter in range(4):
+            for i in range(4):
+                store(to + (quarter * GROUP + 4 * i), load(FOUR, x + (i * GROUP + 4 * quarter)))
 
     def body(
-        x, w, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, geometry, scale_step, b_zero_step, flip, mode,
-        lo, hi, y_zero, y_flip, activation, alpha, part, parts,
+        x, w, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, buffer, geometry, scale_step, b_zero_step, flip,
+        mode, lo, hi, y_zero, y_flip, activation, alpha, part, parts,
     ):  # fmt: skip
-        acc, start, none = stack(I32, sums_size), stack(I32, CHANNEL_BLOCK), stack(I32, CHANNEL_BLOCK)
-        factor, addend = stack(F32, CHANNEL_BLOCK), stack(F32, CHANNEL_BLOCK)
-        b_zeros, seen = stack(I32, CHANNEL_BLOCK), stack(I32, sums_size)
-        lines, width, c, channel_block = geometry[0], geometry[1], geometry[2], geometry[3]
-        kernel_h, kernel_w, lines_in_image, image_step = geometry[4], geometry[5], geometry[6], geometry[7]
-        line_step, stride, x_row, x_step = geometry[8], geometry[9], geometry[10], geometry[11]
+        start, factor, addend, b_zeros = stack(I32, ROOM), stack(F32, ROOM), stack(F32, ROOM), stack(I32, ROOM)
+        turned_start, turned_factor = stack(I32, ROOM), stack(F32, ROOM)
+        none, edge = stack(U8, EMPTY), stack(U8, EDGE)
+        g = geometry
+        h, image_w, c, lines, wide = g[HEIGHT], g[WIDTH], g[CHANNELS], g[LINES], g[COLUMNS]
+        out_h, out_w, kernel_size = g[OUT_HEIGHT], g[OUT_WIDTH], g[KERNEL_H] * g[KERNEL_W]
+        is_wide = has_wide and c >= WIDEST
+        size = WIDEST if is_wide else GROUP
+        line_size, weight_size = g[LINE_ROOM] * size, g[WEIGHT_BYTES] * (size // GROUP)
+        blank = buffer + part * g[PART_BYTES]
+        seen = blank + g[BLANK_BYTES]
+        made = seen + g[SEEN_BYTES]
+        seen_sums, weights = made + g[SUMS_BYTES], made + 2 * g[SUMS_BYTES]
+        raw = weights + g[PREPARED_BYTES]
+        places = pointer(I64, raw + kernel_size * WIDEST)
+        for i in range(0, EMPTY, GROUP):
+            store(none + i, splat(LINE, 0))
+        missing = U8(0) if address(a_zero) == 0 else a_zero[0]
+        for i in range(0, g[BLANK_BYTES], GROUP):
+            store(blank + i, splat(LINE, missing))
         zero = zero_of_a(a_zero, flip)
         corrects, has_residual, is_float = address(b_zero) != 0, address(residual) != 0, mode == FLOAT32
-        if corrects:
-            for q in range(CHANNEL_BLOCK):
-                none[q] = I32(0)
-        dense = x_step == c and (stride == c or stride == 2 * c)
-        kind = kernel_w * 10 + stride // c if dense else 0
-        blocks = max(1, (c - GROUP) // channel_block + 1)
-        units, prepared = blocks * lines, I64(-1)
+        as_bytes = mode == EVEN and not corrects
+        # As int8: those of uint8 are 128 lower.
+        y_middle = y_zero - y_flip
+        lowest, highest = I64(0), I64(0)
+        if as_bytes:
+            lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
+        blocks = (c + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK if is_wide else max(1, (c - GROUP) // CHANNEL_BLOCK + 1)
+        line_groups, stretches = (out_h + lines - 1) // lines, (out_w + wide - 1) // wide
+        units, prepared = blocks * g[IMAGES] * line_groups * stretches, I64(-1)
         for unit in range(units * part // parts, units * (part + 1) // parts):
-            group = unit // lines
-            line = unit - group * lines
-            first = group * channel_block
-            channels = c - first if group == blocks - 1 else channel_block
-            room = (channels + GROUP - 1) // GROUP * GROUP
-            if group != prepared:
+            rest = unit // stretches
+            first_column = (unit - rest * stretches) * wide
+            columns = min(wide, out_w - first_column)
+            above = rest // line_groups
+            first_line = (rest - above * line_groups) * lines
+            block = above // g[IMAGES]
+            image = above - block * g[IMAGES]
+            # What is last reaches back over channels that are done, and computes them again: blocks, and groups below.
+            first, room = block * CHANNEL_BLOCK, CHANNEL_BLOCK
+            if block == blocks - 1:
+                first = min(first, c - WIDEST) if is_wide else first
+                room = c - first
+            groups, here = (room + size - 1) // size, min(room, size)
+            if block != prepared:
                 columns_of(
-                    start, factor, addend, b_zeros, channels, room, zero, kernel_h * kernel_w, sums + first, first, bias,
-                    scale, scale_step, a_scale, b_zero, b_zero_step, is_float,
+                    start, factor, addend, b_zeros, room, (room + GROUP - 1) // GROUP * GROUP, zero, kernel_size,
+                    sums + first, first, bias, scale, scale_step, a_scale, b_zero, b_zero_step, is_float,
                 )  # fmt: skip
-                prepared = group
-            image = line // lines_in_image
-            source = x + (image * image_step + (line - image * lines_in_image) * line_step + first)
-            place = line * width * c + first
-            i = 0
-            while i < width:
-                outputs = 1
-                if width >= many:
-                    # The last ones reach back over neighbours that are done.
-                    outputs, i = many, min(i, width - many)
-                here = source + i * stride
-                sum_windows(
-                    here, x_row, x_step, stride, c, w + first, kernel_h, kernel_w, kind, outputs, start, acc, channels
-                )
-                if corrects:
-                    sum_windows(
-                        here, x_row, x_step, stride, c, ones + first, kernel_h, kernel_w, kind, outputs, none, seen, channels
-                    )
-                    for r in range(outputs):
-                        for q in range(0, channels, GROUP):
-                            at = r * CHANNEL_BLOCK + q
-                            store(acc + at, load(WHOLE, acc + at) - load(WHOLE, seen + at) * load(WHOLE, b_zeros + q))
-                finish(
-                    mode, acc, CHANNEL_BLOCK, outputs, channels, factor, addend, lo, hi, y_zero, residual, has_residual, y,
-                    place + i * c, c,
-                )  # fmt: skip
-                i += outputs
-            if is_float and activation:
-                activate(activation, alpha, pointer(F32, y) + place, c, width, channels)
+                for group in range(groups + 1 if corrects else groups):
+                    at = max(0, min(group * size, room - size))
+                    if group < groups:
+                        copy_taps(pointer(U8, w) + (first + at), c, here, size, kernel_size, raw)
+                        if is_wide:
+                            by_quarters(start + at, turned_start + group * size)
+                            by_quarters(pointer(I32, factor) + at, pointer(I32, turned_factor) + group * size)
+                    else:
+                        copy_taps(pointer(U8, ones), WIDEST, size, size, kernel_size, raw)
+                    to = weights + group * weight_size
+                    if is_wide:
+                        prepare_wide(raw, none, g, to, places)
+                    else:
+                        prepare(raw, none, g, to, places)
+                prepared = block
+            top, left = first_line * g[STRIDE_DOWN] - g[PAD_TOP], first_column * g[STRIDE_WIDE] - g[PAD_LEFT]
+            source = x + (image * h * image_w * c + first)
+            group_seen, base, gathered = I64(0), I64(0), I64(0)
+            line_count = min(lines, out_h - first_line)
+            is_whole = as_bytes and line_count == lines and room >= size
+            for group in range(groups):
+                at = max(0, min(group * size, room - size))
+                if is_wide:
+                    gather_wide(source + at, size, top, left, g, blank, flip, edge, seen)
+                elif group == gathered:
+                    more = GATHERED if room - at >= GATHERED + GROUP else room - at
+                    group_seen = gather(source + at, more, top, left, g, blank, flip, edge, seen)
+                    base, gathered = group, group + (more + GROUP - 1) // GROUP
+                place = ((image * out_h + first_line) * out_w + first_column) * c + first + at
+                begins, by = start + at, factor + at
+                if is_wide:
+                    begins, by = turned_start + group * size, turned_factor + group * size
+                group_w, to, done = weights + group * weight_size, made, 0
+                for _ in range(2 if corrects else 1):
+                    if is_wide:
+                        done = sum_lines_wide(
+                            seen, group_w, places, begins, by, as_bytes, y_middle, lowest, highest, y_flip, is_whole,
+                            y + place, out_w * c, to, columns, g,
+                        )  # fmt: skip
+                    else:
+                        done = sum_lines(
+                            seen + (group - base) * group_seen, group_w, places, begins, by, as_bytes, y_middle, lowest,
+                            highest, y_flip, is_whole, y + place, out_w * c, to, columns, g,
+                        )  # fmt: skip
+                    # The second time, only what is seen.
+                    group_w, to, begins = weights + groups * weight_size, seen_sums, pointer(I32, none)
+                if as_bytes:
+                    if done < columns:
+                        for line in range(line_count):
+                            copy_columns(
+                                y + (place + (line * out_w + done) * c), c, made + (line * line_size + done * size), size,
+                                columns - done, here,
+                            )  # fmt: skip
+                    continue
+                for line in range(line_count):
+                    acc = pointer(I32, made) + line * line_size
+                    if corrects:
+                        other = pointer(I32, seen_sums) + line * line_size
+                        for i in range(0, columns * size, size):
+                            for q in range(0, size, GROUP):
+                                less = load(WHOLE, other + (i + q)) * load(WHOLE, b_zeros + (at + q))
+                                store(acc + (i + q), load(WHOLE, acc + (i + q)) - less)
+                    finish(
+                        mode, acc, size, columns, here, factor + at, addend + at, lo, hi, y_zero, residual, has_residual, y,
+                        place + line * out_w * c, c,
+                    )  # fmt: skip
+                    if is_float and activation:
+                        activate(activation, alpha, pointer(F32, y) + (place + line * out_w * c), c, columns, here)
 
     return body

@@ -67,24 +67,17 @@ def _saturated_arm(builder, four, zero, lo, hi, flip):
         joined = shuffle(builder, low, list(range(8)), high)
         moved = call(builder, "llvm.sadd.sat.v8i16", joined.type, joined, zero)
         halves.append(call(builder, "llvm.aarch64.neon.sqxtn.v8i8", ir.VectorType(BYTE, 8), moved))
-    return [_within(builder, shuffle(builder, halves[0], list(range(16)), halves[1]), lo, hi, flip)]
+    return _within(builder, shuffle(builder, halves[0], list(range(16)), halves[1]), lo, hi, flip)
 
 
 def _saturated_x86(builder, four, zero, lo, hi, flip):
-    """Packing takes numbers from both operands for each 16 bytes: what lies apart then is put together in the end."""
+    """Packing takes numbers from both operands for each 16 bytes: in those, four of each vector lie together."""
     lanes = four[0].type.count
     name = {16: "llvm.x86.avx512.packss{}.512", 8: "llvm.x86.avx2.packss{}"}[lanes]
     shorts, bytes_ = ir.VectorType(SHORT, 2 * lanes), ir.VectorType(BYTE, 4 * lanes)
     pairs = [call(builder, name.format("dw"), shorts, *pair) for pair in zip(four[::2], four[1::2])]
     pairs = [call(builder, f"llvm.sadd.sat.v{2 * lanes}i16", shorts, p, zero) for p in pairs]
-    packed = _within(builder, call(builder, name.format("wb"), bytes_, *pairs), lo, hi, flip)
-    words = builder.bitcast(packed, ir.VectorType(ir.IntType(32), lanes))
-    order = [4 * (i % 4) + i // 4 for i in range(16)] if lanes == 16 else [0, 4, 1, 5, 2, 6, 3, 7]
-    turned = shuffle(builder, words, order)
-    if lanes == 16:  # LLVM would shuffle for each part, instead of storing parts
-        turned = builder.asm(ir.FunctionType(turned.type, [turned.type]), "", "=v,0", [turned], False)
-    made = (shuffle(builder, turned, list(range(i, i + 4))) for i in range(0, lanes, 4))
-    return [builder.bitcast(v, ir.VectorType(BYTE, WIDTH)) for v in made]
+    return _within(builder, call(builder, name.format("wb"), bytes_, *pairs), lo, hi, flip)
 
 
 def _within(builder, x, lo, hi, flip):
@@ -94,27 +87,63 @@ def _within(builder, x, lo, hi, flip):
 
 
 @primitive(
-    lambda x, zero, lo, hi, flip: Vec(U8, WIDTH, x.shape[:-1])
-    if isinstance(x, Vec) and x.shape and x.dtype == I32 and x.lanes * x.shape[-1] == WIDTH
+    lambda x, zero, lo, hi, flip: Vec(U8, 4 * x.lanes, x.shape[:-1])
+    if isinstance(x, Vec) and x.shape and x.shape[-1] == 4 and x.dtype == I32
     else None
 )
 def saturated(context, builder, sig, args):
     """saturated(x, zero, lo, hi, flip): int32 x + zero, which may saturate at 16 bits, within [lo, hi], which are int8, and
-    its bits xored with flip. The last axis of x has sixteen numbers."""
-    vectors = list(unpack(builder, sig.args[0], args[0]).flat)
+    its bits xored with flip. Four vectors along the last axis of x become one: four numbers of each in turn."""
+    vectors = unpack(builder, sig.args[0], args[0]).reshape(-1, 4)
     is_arm, lanes = machine(context).arch == "aarch64", sig.args[0].lanes
-    wide, narrow = (8, WIDTH) if is_arm else (2 * lanes, 4 * lanes)
 
     def repeated(value, t, count):
         return repeat(builder, Vec(t, count), builder.trunc(value, ir.IntType(t.bitwidth)))
 
-    factors = [repeated(args[1], types.int16, wide), *(repeated(v, I8, narrow) for v in args[2:])]
-    made = []
-    for first in range(0, len(vectors), 4):
-        four = vectors[first : first + 4]
-        four += four[-1:] * (4 - len(four))
-        made += (_saturated_arm if is_arm else _saturated_x86)(builder, four, *factors)
+    zero = repeated(args[1], types.int16, 2 * lanes)
+    limits = [repeated(v, I8, 4 * lanes) for v in args[2:]]
+    make = _saturated_arm if is_arm else _saturated_x86
+    return pack(builder, sig.return_type, [make(builder, list(four), zero, *limits) for four in vectors])
+
+
+def _literals(*numbers):
+    return all(isinstance(n, types.IntegerLiteral) for n in numbers)
+
+
+@primitive(lambda x, count: Vec(U8, WIDTH, (count.literal_value,)) if _literals(count) else None)
+def rows_of_sixteen(context, builder, sig, args):
+    """rows_of_sixteen(x, count): the first `count` rows that `saturated` made of rows of sixteen numbers."""
+    vec, made = sig.args[0], []
+    for v in unpack(builder, vec, args[0]).flat:
+        if vec.lanes > WIDTH:
+            words = builder.bitcast(v, ir.VectorType(ir.IntType(32), vec.lanes // 4))
+            order = [4 * (i % 4) + i // 4 for i in range(16)] if vec.lanes == 64 else [0, 4, 1, 5, 2, 6, 3, 7]
+            v = builder.bitcast(shuffle(builder, words, order), v.type)
+        if vec.lanes == 64:  # LLVM would shuffle for each part, instead of storing parts
+            v = builder.asm(ir.FunctionType(v.type, [v.type]), "", "=v,0", [v], False)
+        made += [shuffle(builder, v, list(range(i, i + WIDTH))) for i in range(0, vec.lanes, WIDTH)]
     return pack(builder, sig.return_type, made[: sig.return_type.count])
+
+
+@primitive(lambda x: x.to(shape=(-(-x.count // 4), 4)) if isinstance(x, Vec) else None)
+def in_fours(context, builder, sig, args):
+    """in_fours(x): the vectors of x, four in a row; the last ones are repeated."""
+    vectors = list(unpack(builder, sig.args[0], args[0]).flat)
+    return pack(builder, sig.return_type, vectors + vectors[-1:] * (sig.return_type.count - len(vectors)))
+
+
+@primitive(lambda x, *shape: x.to(shape=tuple(n.literal_value for n in shape)) if _literals(*shape) else None)
+def shaped(context, builder, sig, args):
+    """shaped(x, *shape): the same vectors in another shape."""
+    return args[0]
+
+
+def to_whole(target):
+    """whole(x): the nearest int32 of float32, halves even; beyond 16 bits anything beyond 16 bits of that sign."""
+    if target.arch == "aarch64":
+        return lambda x: nearest(x)
+    # Beyond int32, cvtps2dq gives the smallest one.
+    return lambda x: nearest(minimum(x, 32767.0))
 
 
 def ender(target, rows, panels):
@@ -123,23 +152,17 @@ def ender(target, rows, panels):
     acc: int32 [rows, panels, 16 / lanes]. Not as_bytes: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
     within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16].
     """
-    is_arm = target.arch == "aarch64"
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
     NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
 
-    def to_whole(x):
-        return nearest(x)
-
-    def to_whole_x86(x):  # beyond int32, cvtps2dq gives the smallest one
-        return nearest(minimum(x, 32767.0))
-
-    whole = to_whole if is_arm else to_whole_x86
+    whole, count = to_whole(target), rows * panels
 
     def end(acc, ending):
         as_bytes, out, factor, zero, lo, hi, flip, y, y_row = ending
         if as_bytes:
-            scaled = convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)
-            store(y, saturated(whole(scaled), zero, lo, hi, flip), y_row, WIDTH)
+            made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)))
+            rounded = rows_of_sixteen(saturated(made, zero, lo, hi, flip), count)
+            store(y, shaped(rounded, rows, panels), y_row, WIDTH)
         else:
             store(out, acc)
 

@@ -6,7 +6,8 @@ FAMILIES: dict[str, str] = {
     "channels_first": "Conv",
     "pack_int8": "edge.PackQPanels",
     "gemm_int8": "edge.QGemm",
-    "conv_int8": "edge.QConv edge.QDepthwiseConv",
+    "conv_int8": "edge.QConv",
+    "depthwise_int8": "edge.QDepthwiseConv",
     "onnx_int8": (
         "MatMulInteger QLinearMatMul com.microsoft.DynamicQuantizeMatMul com.microsoft.MatMulIntegerToFloat"
     ),

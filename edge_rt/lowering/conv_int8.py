@@ -1,6 +1,6 @@
 """Convolutions of 8-bit integers: tiles of the GEMM kernel run over the image itself, or over a copy that has its padding.
 
-Depthwise ones have their own kernel.
+Depthwise ones have their own kernel: see depthwise_int8.
 """
 
 from __future__ import annotations
@@ -8,20 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from edge_rt.lowering._spec import (
     Arg,
     BoundNode,
     Call,
     In,
-    KernelSpec,
     Lowered,
     Out,
     Scratch,
-    Table,
     lowers,
-    parts_for,
 )
 from edge_rt.lowering.gemm import ceil_div
 from edge_rt.lowering.gemm_int8 import Epilogue, Rows, gemm_call, product_calls
@@ -31,30 +26,13 @@ from edge_rt.ops.edge_conv import window_geometry
 from edge_rt.ops.edge_gemm import WIDTH
 from edge_rt.ops.edge_int8 import DEPTH
 
-DEPTHWISE_INT8 = KernelSpec(
-    "depthwise_int8",
-    "x:u8* w:i8* sums:i32* a_zero:u8* a_scale:f32* scale:f32* bias:i32* residual:f32* b_zero:i32* ones:i8* y:u8* "
-    "geometry:i64* scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 y_flip:i64 "
-    "activation:i64 alpha:f32",
-)
-"""y [n, oh, ow, c] of edge.QDepthwiseConv. Arguments as of GEMM_INT8, but for ones [kh, kw, c].
-
-geometry: int64[12], lines of y, their width, c, channels that are done together (at least 16, and 16 less than
-CHANNEL_BLOCK at most; the last block takes up to 15 more), kernel h and w, lines of an image; steps in x: of images, of
-lines of y, of neighbours in y, of kernel rows, of taps in a row. All windows lie within x. Work is shared by blocks of
-channels and lines.
-"""
-
-CHANNEL_BLOCK = 144
-
 
 class Image:
     """Bytes that windows are read from: of x itself (direct), or of a copy [groups, n, rows, columns, pixel] of it."""
 
     __slots__ = ("copy", "direct", "groups_lie_apart", "pixel", "row", "size")
 
-    def __init__(self, shape: Sequence[int], g: Geometry, group: int, sign: Bytes, separate: bool = False) -> None:
-        """separate: taps of a kernel row need not lie side by side, nor in whole quads."""
+    def __init__(self, shape: Sequence[int], g: Geometry, group: int, sign: Bytes) -> None:
         _, h, w, c = shape
         channels, (kh, kw) = c // group, g.kernel
         padded = any(g.begin) or any(
@@ -62,7 +40,7 @@ class Image:
             for o, s, k, d, b, size in zip(g.out, g.strides, g.kernel, g.dilations, g.begin, (h, w))
         )
         together = kw == 1 or (group == 1 and g.dilations[1] == 1)
-        fits = separate or (together and (kw * channels) % DEPTH == 0)
+        fits = together and (kw * channels) % DEPTH == 0
         self.direct = fits and sign.is_native and not padded
         self.pixel, self.row, self.size = g.strides[1] * c, w * c, h * w * c
         self.groups_lie_apart = False
@@ -71,7 +49,7 @@ class Image:
             return
         rows = (g.out[0] - 1) * g.strides[0] + (kh - 1) * g.dilations[0] + 1
         taps, stride, columns, pixel = 1, 1, (g.out[1] - 1) * g.strides[1] + (kw - 1) * g.dilations[1] + 1, channels
-        if not separate and (kw == 1 or g.dilations[1] > 1):  # what windows see side by side
+        if kw == 1 or g.dilations[1] > 1:  # what windows see side by side
             taps, stride, columns, pixel = kw, g.strides[1], g.out[1], ceil_div(kw * channels, DEPTH) * DEPTH
         self.copy = [
             *shape, group, channels, rows, columns, pixel, taps, stride, g.dilations[1] if taps > 1 else 1, *g.begin
@@ -125,42 +103,3 @@ def q_conv(node: BoundNode) -> Lowered:
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
     return conv_calls(In(1), shape, g, attrs.n, attrs.group, Bytes.of(node), Epilogue.of(node))
-
-
-def depthwise_calls(
-    w: Arg, shape: tuple[int, ...], g: Geometry, sign: Bytes, epilogue: Epilogue, own_scratch: Sequence[int] = (),
-    x: Arg | None = None, y: Arg | None = None,
-) -> list[Call]:  # fmt: skip
-    """A depthwise convolution of x [n, h, w, c] of this shape with w [kh, kw, c]; x and y: by default input and output 0."""
-    x, y = In(0) if x is None else x, Out(0) if y is None else y
-    image, c, (kh, kw) = Image(shape, g, 1, sign, separate=True), shape[3], g.kernel
-    lines = shape[0] * g.out[0]
-    work = 2 * lines * g.out[1] * c * kh * kw
-    parts = parts_for(work // 8, lines * max(1, c // 16))
-    block = min(CHANNEL_BLOCK - 16, max(16, c // ceil_div(parts, lines) // 16 * 16))
-    geometry = [
-        lines, g.out[1], c, block, kh, kw, g.out[0], image.size, g.strides[0] * image.row, g.strides[1] * c,
-        g.dilations[0] * image.row, g.dilations[1] * c,
-    ]  # fmt: skip
-    calls, scratch, source = [], list(own_scratch), x
-    if not image.direct:
-        source = Scratch(len(scratch))
-        scratch.append(image.copy_bytes())
-        calls.append(windows_call(x, epilogue.args["a_zero"], source, sign, image.copy, scratch=scratch))
-    ones: Arg = Table(np.ones(kh * kw * c), np.int8) if epilogue.has_b_zero else 0
-    calls.append(
-        DEPTHWISE_INT8(
-            x=source, w=w, y=y, ones=ones, geometry=Table(geometry), parts=parts, flops=work, scratch=scratch,
-            **epilogue.args,
-        )
-    )  # fmt: skip
-    return calls
-
-
-@lowers("edge.QDepthwiseConv")
-def q_depthwise(node: BoundNode) -> Lowered:
-    if not node.outputs[0].size:
-        return []
-    shape, attrs = node.type(0).static_shape, node.attrs
-    g = window_geometry(attrs, shape[1:3])
-    return depthwise_calls(In(1), shape, g, Bytes.of(node), Epilogue.of(node))

@@ -1,0 +1,88 @@
+"""Depthwise convolutions of 8-bit integers: what a few lines see is arranged, with its padding, in a buffer, and summed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.lowering.gemm import balanced, ceil_div
+from edge_rt.lowering.gemm_int8 import EVEN, Epilogue
+from edge_rt.ops._windows import Geometry
+from edge_rt.ops.edge_conv import window_geometry
+from edge_rt.ops.edge_int8 import DEPTH
+
+DEPTHWISE_INT8 = KernelSpec(
+    "depthwise_int8",
+    "x:u8* w:i8* sums:i32* a_zero:u8* a_scale:f32* scale:f32* bias:i32* residual:f32* b_zero:i32* ones:i8* y:u8* "
+    "buffer:u8* geometry:i64* scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 y_flip:i64 "
+    "activation:i64 alpha:f32",
+)
+"""y [n, oh, ow, c] of edge.QDepthwiseConv. Arguments as of GEMM_INT8, but for ones [kh, kw, WIDEST].
+
+geometry: int64[PLACES], see below. Work is shared by blocks of channels, images, lines and columns.
+"""
+
+(
+    IMAGES, HEIGHT, WIDTH, CHANNELS, KERNEL_H, KERNEL_W, STRIDE_DOWN, STRIDE_WIDE, PAD_TOP, PAD_LEFT, GAP_DOWN, GAP_WIDE,
+    OUT_HEIGHT, OUT_WIDTH, LINES, COLUMNS, LINE_ROOM, RESIDUES, QUADS, LINE_SEEN, SEEN_BYTES, SUMS_BYTES, WEIGHT_BYTES,
+    PREPARED_BYTES, BLANK_BYTES, PART_BYTES, PLACES,
+) = range(27)  # fmt: skip
+"""Places in the geometry. GAP: dilations. LINES and COLUMNS of the result are done together; LINE_ROOM: room for columns in
+a line of sums. With dot products: RESIDUES of columns, by the stride, that windows see, QUADS of rows; else LINE_SEEN
+columns of a line. Then bytes: of what windows of a block see, of sums, of weights of GROUP channels and of all in a block,
+of what stands for missing rows, and of the buffer of a part."""
+
+GROUP, WIDEST = 16, 64
+"""Channels that are summed together, and the most of them: bytes of the widest vector."""
+GATHERED = 64
+"""Channels whose windows are arranged together: a line of caches. The last ones of a block may be up to GROUP - 1 more."""
+CHANNEL_BLOCK = 256
+"""Channels of a block, whose weights are prepared together; the last block takes up to GROUP - 1 more."""
+MOST_GROUPS, MOST_PREPARED = GATHERED // GROUP + 1, CHANNEL_BLOCK // GROUP + 1
+NEARBY = 12 << 10
+"""Bytes that windows of GATHERED channels should see at once: they stay in the nearest cache."""
+MOST_PARTS = 8
+"""Each has a buffer."""
+
+
+def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilogue: Epilogue) -> Call:
+    """A depthwise convolution of x [n, h, w, c] of this shape with w [kh, kw, c]."""
+    images, c, (kh, kw), (oh, ow) = shape[0], shape[3], g.kernel, g.out
+    (sh, sw), (dh, dw) = g.strides, g.dilations
+    # Two lines share what they see, if that takes no more quads of rows.
+    lines = 2 if sh == dh == 1 and oh > 1 and kh % DEPTH else 1
+    reach = (kw - 1) * dw
+    residues, quads = min(sw, reach + 1), ceil_div(kh + lines - 1, DEPTH)
+    columns = balanced(ow, max(16, NEARBY // (GATHERED * DEPTH * residues * quads)), 4)
+    # Vectors have as many columns as they have quads, at most.
+    together, widest = (1, GROUP) if arch == "aarch64" else (4, WIDEST)
+    count = ceil_div(ceil_div(columns, together) * together + reach // sw, together) * together
+    line = (ceil_div(columns, 4) * 4 - 1) * sw + reach + 1
+    room = ceil_div(columns, 8) * 8
+    seen = max(residues * quads * DEPTH * count, (kh + lines - 1) * line) * GROUP * MOST_GROUPS
+    weights = quads * kw * DEPTH * lines * GROUP
+    blank = ceil_div((together - 1) * sw * c + MOST_GROUPS * GROUP, WIDEST) * WIDEST
+    sums = lines * room * widest * (4 if epilogue.args["mode"] != EVEN or epilogue.has_b_zero else 1)
+    taps, places = kh * kw * WIDEST, 8 * quads * kw
+    prepared = weights * (min(MOST_PREPARED, ceil_div(c, GROUP) + 4) + 4)
+    part = ceil_div(blank + seen + 2 * sums + prepared + taps + places, 64) * 64
+    geometry = [
+        *shape, kh, kw, sh, sw, *g.begin, dh, dw, oh, ow, lines, columns, room, residues, quads, line, seen, sums, weights,
+        prepared, blank, part,
+    ]  # fmt: skip
+    work = 2 * images * oh * ow * c * kh * kw
+    blocks = max(1, c // CHANNEL_BLOCK)
+    parts = parts_for(work // 8, min(MOST_PARTS, images * blocks * ceil_div(oh, lines) * ceil_div(ow, columns)))
+    ones: Arg = Table(np.ones(kh * kw * WIDEST), np.int8) if epilogue.has_b_zero else 0
+    return DEPTHWISE_INT8(
+        x=In(0), w=w, y=Out(0), ones=ones, buffer=Scratch(0), geometry=Table(geometry), parts=parts, flops=work,
+        scratch=[parts * part], **epilogue.args,
+    )  # fmt: skip
+
+
+@lowers("edge.QDepthwiseConv")
+def q_depthwise(node: BoundNode) -> Lowered:
+    if not node.outputs[0].size:
+        return []
+    shape, attrs = node.type(0).static_shape, node.attrs
+    return [depthwise_call(In(1), shape, window_geometry(attrs, shape[1:3]), node.arch, Epilogue.of(node))]
