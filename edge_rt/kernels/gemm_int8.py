@@ -32,7 +32,8 @@ def zero_of(target):
 def column_terms(target):
     """columns(...): what the epilogue needs of `room` columns, of which n are there (the others count as 0).
 
-    start = bias - zero * sums + k * zero * b_zero, the first sums; factor = scale * a_scale; addend: the float bias.
+    start = bias - zero * sums + k * zero * b_zero, the first sums; factor = scale * a_scale; addend: the float bias, for
+    results that are floats; b_zeros, where there are some.
     bias, scale and b_zero begin at `at`; a step is 0 where one number is for all columns, else 1. Absent (null) operands
     count as 0, scales as 1. Where results are no floats, a factor that is NaN is 0, an infinite one the largest number:
     then 0 times a factor is 0, and nothing else changes.
@@ -40,31 +41,53 @@ def column_terms(target):
     shape = (WIDTH // target.lanes,)
     WHOLE, NUMBERS = Vec(I32, target.lanes, shape), Vec(F32, target.lanes, shape)
 
+    def terms_of(load_some):
+        """terms(q, some, ...): those of one panel; load_some(V, p, some) loads its first numbers."""
+
+        def terms(
+            q, some, start, factor, addend, b_zeros, zero, k, sums, at, bias, scale, scale_step, dynamic, b_zero,
+            b_zero_step, is_float,
+        ):  # fmt: skip
+            first = splat(WHOLE, 0) - load_some(WHOLE, sums + q, some) * zero
+            more, by, offset = splat(NUMBERS, 0), splat(NUMBERS, 1), splat(WHOLE, 0)
+            if address(bias) != 0 and is_float:
+                more = load_some(NUMBERS, pointer(F32, bias) + (at + q), some)
+            elif address(bias) != 0:
+                first = first + load_some(WHOLE, bias + (at + q), some)
+            if address(scale) != 0:
+                by = load_some(NUMBERS, scale + (at + q), some) if scale_step else splat(NUMBERS, scale[0])
+            by = by * dynamic
+            if not is_float:
+                by = clamp(select(by == by, by, splat(NUMBERS, 0)), F32(-LARGEST), F32(LARGEST))
+            store(factor + q, by)
+            if address(b_zero) != 0:
+                offset = load_some(WHOLE, b_zero + (at + q), some) if b_zero_step else splat(WHOLE, b_zero[0])
+                first = first + offset * I32(k * zero)
+                store(b_zeros + q, offset)
+            store(start + q, first)
+            if is_float:
+                store(addend + q, more)
+
+        return terms
+
+    whole_terms, some_terms = terms_of(lambda V, p, some: load(V, p)), terms_of(lambda V, p, some: load_first(V, p, some))
+
     def columns(
         start, factor, addend, b_zeros, n, room, zero, k, sums, at, bias, scale, scale_step, a_scale, b_zero, b_zero_step,
         is_float,
     ):  # fmt: skip
         dynamic = F32(1) if address(a_scale) == 0 else a_scale[0]
         for q in range(0, room, WIDTH):
-            some = min(WIDTH, n - q)
-            first = splat(WHOLE, 0) - load_first(WHOLE, sums + q, some) * zero
-            more, by, offset = splat(NUMBERS, 0), splat(NUMBERS, 1), splat(WHOLE, 0)
-            if address(bias) != 0 and is_float:
-                more = load_first(NUMBERS, pointer(F32, bias) + (at + q), some)
-            elif address(bias) != 0:
-                first = first + load_first(WHOLE, bias + (at + q), some)
-            if address(scale) != 0:
-                by = load_first(NUMBERS, scale + (at + q), some) if scale_step else splat(NUMBERS, scale[0])
-            if address(b_zero) != 0:
-                offset = load_first(WHOLE, b_zero + (at + q), some) if b_zero_step else splat(WHOLE, b_zero[0])
-                first = first + offset * I32(k * zero)
-            store(start + q, first)
-            by = by * dynamic
-            if not is_float:
-                by = clamp(select(by == by, by, splat(NUMBERS, 0)), F32(-LARGEST), F32(LARGEST))
-            store(factor + q, by)
-            store(addend + q, more)
-            store(b_zeros + q, offset)
+            if n - q >= WIDTH:
+                whole_terms(
+                    q, WIDTH, start, factor, addend, b_zeros, zero, k, sums, at, bias, scale, scale_step, dynamic, b_zero,
+                    b_zero_step, is_float,
+                )  # fmt: skip
+            else:
+                some_terms(
+                    q, n - q, start, factor, addend, b_zeros, zero, k, sums, at, bias, scale, scale_step, dynamic, b_zero,
+                    b_zero_step, is_float,
+                )  # fmt: skip
 
     return columns
 

@@ -7,13 +7,15 @@ from numba.core import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
+from edge_rt.kernels.requantize import rows_of_sixteen, saturated, to_whole, widened_bytes
 from edge_rt.kernels.simd import Vec, convert, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
 from edge_rt.kernels.vmath import clamp
 from edge_rt.lowering._layout import MAX_DIMS
 from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, MEAN_Q, MUL_Q
 
-F32, I32, U8 = types.float32, types.int32, types.uint8
+F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
+SIXTEEN = 16
 
 
 def converters(lanes):
@@ -30,77 +32,88 @@ def converters(lanes):
     return numbers, bytes_of
 
 
-def blocks(target, stepper):
-    """run(a, b, p, q, y, table, n, step's factors ..., part, parts): stepper(lanes) gives step(a, b, y, factors)."""
-    LANES, read = target.lanes, stretch_reader(U8)
-    many, one = stepper(LANES), stepper(1)
+def blocks(target, combine):
+    """run(a, b, p, q, y, table, n, left, right, ends, part, parts): y = combine(numbers of a, of b), rounded.
 
-    def run(a, b, p, q, y, table, n, factors, part, parts):
+    combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
+    zero, lo, hi) of y.
+    """
+    LANES, read, whole = target.lanes, stretch_reader(U8), to_whole(target)
+    LINES = 4 * LANES // SIXTEEN
+    BATCH = 4 * LANES
+    BYTES, WIDE, NUMBERS = Vec(U8, SIXTEEN, (LINES,)), Vec(I32, LANES, (4,)), Vec(F32, LANES, (4,))
+
+    def batch(a, b, y, left, right, ends):
+        """Many numbers: sums are packed to bytes as signed ones, which are 128 less."""
+        x = convert(NUMBERS, widened_bytes(WIDE, load(BYTES, a) ^ left[0])) - left[1]
+        z = convert(NUMBERS, widened_bytes(WIDE, load(BYTES, b) ^ right[0])) - right[1]
+        y_flip, y_zero, lo, hi = ends
+        made = whole(combine(x, z, left, right))
+        packed = saturated(made, I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128, y_flip ^ 128)
+        store(y, rows_of_sixteen(packed, LINES))
+
+    def stepper(lanes):
+        ONE, V = Vec(U8, lanes), Vec(F32, lanes)
+        numbers, bytes_of = converters(lanes)
+
+        def step(a, b, y, left, right, ends):
+            x = convert(V, numbers(load(ONE, a), left[0])) - left[1]
+            z = convert(V, numbers(load(ONE, b), right[0])) - right[1]
+            y_flip, y_zero, lo, hi = ends
+            store(y, bytes_of(combine(x, z, left, right), y_flip, y_zero, lo, hi))
+
+        return step
+
+    some, one = stepper(4), stepper(1)
+
+    def run(a, b, p, q, y, table, n, left, right, ends, part, parts):
         p_buffer, q_buffer = stack(U8, BLOCK), stack(U8, BLOCK)
         dims = table + 2
         count = (n + BLOCK - 1) // BLOCK
         for block in range(count * part // parts, count * (part + 1) // parts):
             start = block * BLOCK
             size = min(BLOCK, n - start)
-            left, right, out = a + start, b + start, y + start
+            from_a, from_b, out = a + start, b + start, y + start
             if table[0] != 0:
                 read(p_buffer, p, dims, dims + MAX_DIMS, start, size)
-                left = p_buffer
+                from_a = p_buffer
             if table[1] != 0:
                 read(q_buffer, q, dims, dims + 2 * MAX_DIMS, start, size)
-                right = q_buffer
-            whole = size // LANES * LANES
-            for i in range(0, whole, LANES):
-                many(left + i, right + i, out + i, factors)
-            for i in range(whole, size):
-                one(left + i, right + i, out + i, factors)
+                from_b = q_buffer
+            i = 0
+            while i + BATCH <= size:
+                batch(from_a + i, from_b + i, out + i, left, right, ends)
+                i += BATCH
+            while i + 4 <= size:
+                some(from_a + i, from_b + i, out + i, left, right, ends)
+                i += 4
+            while i < size:
+                one(from_a + i, from_b + i, out + i, left, right, ends)
+                i += 1
 
     return run
 
 
 @kernel(ADD_Q)
 def quantized_add(target):
-    def stepper(lanes):
-        BYTES, V = Vec(U8, lanes), Vec(F32, lanes)
-        numbers, bytes_of = converters(lanes)
-
-        def step(a, b, y, factors):
-            a_flip, a_zero, a_scale, b_flip, b_zero, b_scale, y_flip, y_zero, lo, hi = factors
-            left = (convert(V, numbers(load(BYTES, a), a_flip)) - a_zero) * a_scale
-            right = (convert(V, numbers(load(BYTES, b), b_flip)) - b_zero) * b_scale
-            store(y, bytes_of(left + right, y_flip, y_zero, lo, hi))
-
-        return step
-
-    run = blocks(target, stepper)
+    run = blocks(target, lambda x, z, left, right: x * left[2] + z * right[2])
 
     def body(
         a, b, p, q, y, table, n, a_flip, a_zero, a_scale, b_flip, b_zero, b_scale, y_flip, y_zero, lo, hi, part, parts
     ):  # fmt: skip
-        factors = (a_flip, a_zero, a_scale, b_flip, b_zero, b_scale, y_flip, y_zero, lo, hi)
-        run(a, b, p, q, y, table, n, factors, part, parts)
+        left, right, ends = (a_flip, a_zero, a_scale), (b_flip, b_zero, b_scale), (y_flip, y_zero, lo, hi)
+        run(a, b, p, q, y, table, n, left, right, ends, part, parts)
 
     return body
 
 
 @kernel(MUL_Q)
 def quantized_mul(target):
-    def stepper(lanes):
-        BYTES, V = Vec(U8, lanes), Vec(F32, lanes)
-        numbers, bytes_of = converters(lanes)
-
-        def step(a, b, y, factors):
-            a_flip, a_zero, scale, b_flip, b_zero, y_flip, y_zero, lo, hi = factors
-            left = convert(V, numbers(load(BYTES, a), a_flip)) - a_zero
-            right = convert(V, numbers(load(BYTES, b), b_flip)) - b_zero
-            store(y, bytes_of(left * right * scale, y_flip, y_zero, lo, hi))
-
-        return step
-
-    run = blocks(target, stepper)
+    run = blocks(target, lambda x, z, left, right: x * z * left[2])
 
     def body(a, b, p, q, y, table, n, a_flip, a_zero, scale, b_flip, b_zero, y_flip, y_zero, lo, hi, part, parts):
-        run(a, b, p, q, y, table, n, (a_flip, a_zero, scale, b_flip, b_zero, y_flip, y_zero, lo, hi), part, parts)
+        left, right, ends = (a_flip, a_zero, scale), (b_flip, b_zero, scale), (y_flip, y_zero, lo, hi)
+        run(a, b, p, q, y, table, n, left, right, ends, part, parts)
 
     return body
 

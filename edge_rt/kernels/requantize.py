@@ -15,6 +15,7 @@ from edge_rt.kernels.simd import (
     machine,
     maximum,
     minimum,
+    new,
     pack,
     pointer,
     primitive,
@@ -136,6 +137,16 @@ def in_fours(context, builder, sig, args):
 def shaped(context, builder, sig, args):
     """shaped(x, *shape): the same vectors in another shape."""
     return args[0]
+
+
+@primitive(new)
+def widened_bytes(context, builder, sig, args):
+    """widened_bytes(V, x): uint8 x, sixteen in a vector, as int32 V, which has as many numbers."""
+    vec, made = sig.return_type, []
+    for v in unpack(builder, sig.args[1], args[1]).flat:
+        wide = builder.zext(v, ir.VectorType(ir.IntType(32), WIDTH))
+        made += [shuffle(builder, wide, list(range(i, i + vec.lanes))) for i in range(0, WIDTH, vec.lanes)]
+    return pack(builder, vec, made)
 
 
 def to_whole(target):
