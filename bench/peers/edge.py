@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 import edge_rt
+from edge_rt.native.cache import source_fingerprint
 
 Array = np.ndarray[Any, Any]
 FORMAT = "edge"
 
 
 def version() -> str:
-    return f"{edge_rt.__version__} ({edge_rt.native.library().target})"
+    """With the sources of the kernels: figures of other ones are not put beside these."""
+    return f"{edge_rt.__version__} ({edge_rt.native.library().target}, kernels {source_fingerprint()[:8]})"
 
 
 class Engine:
