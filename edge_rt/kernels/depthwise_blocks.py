@@ -1,80 +1,14 @@
-"""Blocks of a depthwise convolution: a few neighbouring outputs, whose windows overlap, for all channels."""
+"""Rows of a depthwise convolution with any kernel, stride, dilation, padding and number of channels."""
 
 from __future__ import annotations
 
 from edge_rt.kernels.memory import F32
-from edge_rt.kernels.registers import between_zeros, pick
 from edge_rt.kernels.simd import Vec, fma, load, load_first, store, store_first
 from edge_rt.kernels.tiles import clamp
 
 
-def unrolled_taps(kernel_w, stride, outputs, lanes, left, right):
-    """row(acc, x, c, w): adds one kernel row, from the first tap on, to `outputs` neighbours, whose loads overlap."""
-    seen = (outputs - 1) * stride + kernel_w
-    SEEN, TAP = Vec(F32, lanes, (seen - left - right,)), Vec(F32, lanes, (1,))
-
-    def make(tap):
-        def last(acc, seen, w, c):
-            return fma(pick(seen, tap, stride, outputs), load(TAP, w + tap * c), acc)
-
-        if tap == 0:
-            return last
-        before = make(tap - 1)
-
-        def steps(acc, seen, w, c):
-            return last(before(acc, seen, w, c), seen, w, c)
-
-        return steps
-
-    steps = make(kernel_w - 1)
-
-    def row(acc, x, c, w):
-        return steps(acc, between_zeros(load(SEEN, x + left * c, c), left, right), w, c)
-
-    return row
-
-
-def block_of(kernel_w, stride, outputs, lanes, kernel_h=0, left=0, right=0):
-    """block(...): `outputs` neighbours, for all channels.
-
-    kernel_h: rows of the kernel, if none may be missing; else `taps` of them are there. left, right: how many of the
-    pixels that they see are padding, at the left of the first window and at the right of the last.
-    """
-    ACC = Vec(F32, lanes, (outputs,))
-    row = unrolled_taps(kernel_w, stride, outputs, lanes, left, right)
-
-    def rows_of(rows):
-        if rows == 0:
-            return lambda acc, x, x_row, c, w, w_row: acc
-        before = rows_of(rows - 1)
-        tap = rows - 1
-        return lambda acc, x, x_row, c, w, w_row: row(
-            before(acc, x, x_row, c, w, w_row), x + tap * x_row, c, w + tap * w_row
-        )
-
-    fixed = rows_of(kernel_h)
-
-    def block(x, x_row, c, w, w_row, taps, start, start_step, y, residual, has_residual, lo, hi, channels):
-        q = 0
-        while q < channels:
-            # The last vector reaches back over channels that are done, and computes them again.
-            at = min(q, channels - lanes)
-            acc = load(ACC, start + at * start_step, 0)
-            if kernel_h:
-                acc = fixed(acc, x + at, x_row, c, w + at, w_row)
-            else:
-                for tap in range(taps):
-                    acc = row(acc, x + (tap * x_row + at), c, w + (tap * w_row + at))
-            if has_residual:
-                acc = acc + load(ACC, residual + at, c)
-            store(y + at, clamp(acc, lo, hi), c)
-            q += lanes
-
-    return block
-
-
 def loop_of(outputs, lanes):
-    """loop(...): as block, for any kernel and any stride, over its columns `first` to `last`."""
+    """loop(...): `outputs` neighbours, over the kernel's columns `first` to `last`."""
     ACC, ONE = Vec(F32, lanes, (outputs,)), Vec(F32, lanes, (1,))
 
     def loop(
@@ -98,7 +32,7 @@ def loop_of(outputs, lanes):
 
 
 def pixel_of(lanes):
-    """pixel(...): one output, for any kernel, over its columns `first` to `last`."""
+    """pixel(...): one output, over the kernel's columns `first` to `last`."""
     FOUR, ONE = Vec(F32, lanes, (4,)), Vec(F32, lanes, (1,))
 
     def pixel(
@@ -145,3 +79,51 @@ def few_channels(lanes):
         store_first(y, clamp(acc, lo, hi), channels)
 
     return few
+
+
+def row_of(outputs, lanes):
+    """row(...): a row of outputs, in blocks of `outputs` where no window sees padding at its sides."""
+    several, pixel, few = loop_of(outputs, lanes), pixel_of(lanes), few_channels(lanes)
+
+    def row(x, top, geometry, w, start, start_step, y, residual, has_residual, lo, hi, channels):
+        """x: the first pixel of the first window, whose first row is row `top` of the image. geometry: the kernel's."""
+        h, width, c, kernel_h, kernel_w = geometry[1], geometry[2], geometry[3], geometry[4], geometry[5]
+        stride_w, pad_left, dilation_h, dilation_w = geometry[7], geometry[9], geometry[10], geometry[11]
+        out_w = geometry[13]
+        # Columns inner_first..inner_last see no padding at the sides.
+        inner_first = min(out_w, (pad_left + stride_w - 1) // stride_w)
+        reach = width - 1 - (kernel_w - 1) * dilation_w + pad_left
+        inner_last = max(inner_first, min(out_w, reach // stride_w + 1 if reach >= 0 else 0))
+        first_tap = max(0, (-top + dilation_h - 1) // dilation_h)
+        last_tap = max(first_tap, min(kernel_h, (h - 1 - top) // dilation_h + 1 if top < h else 0))
+        taps = last_tap - first_tap
+        x_row, x_step, w_row, stride = dilation_h * width * c, dilation_w * c, kernel_w * c, stride_w * c
+        x += first_tap * x_row
+        w += first_tap * w_row
+        i = 0
+        while i < out_w:
+            step = 1
+            if channels >= lanes and i >= inner_first and i < inner_last and inner_last - outputs >= inner_first:
+                # What a block computes once more has the same bits.
+                step, i = outputs, min(i, inner_last - outputs)
+            here, there, add = x + i * stride, y + i * c, residual + i * c
+            left = i * stride_w - pad_left
+            first = max(0, (-left + dilation_w - 1) // dilation_w)
+            last = min(kernel_w, (width - 1 - left) // dilation_w + 1 if left < width else 0)
+            if step > 1:
+                several(
+                    here, x_row, x_step, stride, c, w, w_row, taps, 0, kernel_w, start, start_step, there, add,
+                    has_residual, lo, hi, channels,
+                )  # fmt: skip
+            elif channels >= lanes:
+                pixel(
+                    here, x_row, x_step, c, w, w_row, taps, first, last, start, start_step, there, add, has_residual, lo,
+                    hi, channels,
+                )  # fmt: skip
+            else:
+                few(
+                    here, x_row, x_step, c, w, w_row, taps, first, last, start, there, add, has_residual, lo, hi, channels
+                )
+            i += step
+
+    return row

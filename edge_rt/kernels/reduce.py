@@ -6,6 +6,8 @@ from numba.core import types
 
 from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.memory import stack
+from edge_rt.kernels.reduce_columns import ROOM, columns_folder, plus
 from edge_rt.kernels.simd import (
     Vec,
     extract,
@@ -32,11 +34,6 @@ F32, I32, I64 = types.float32, types.int32, types.int64
 INF = float("inf")
 CHUNK = 128
 """Additions in a row into one lane, before the sum goes into another one: keeps rounding errors of long sums small."""
-
-
-def plus(a, b):
-    return a + b
-
 
 def times(a, b):
     return a * b
@@ -162,53 +159,63 @@ def rows_reducer(target, convert, combine, neutral, finish):
     return rows
 
 
-def columns_reducer(target, convert, combine, neutral, finish):
-    LANES, V, WIDE = target.lanes, Vec(F32, target.lanes), Vec(F32, target.lanes, (4,))
-    shifts = convert is shifted_exp
+def no_shift(read, tile, x, size, inner, n):
+    return 0.0
 
-    def wide(x, size, inner, out):
-        """The columns of WIDE."""
-        shift = splat(WIDE, 0.0)
-        if shifts:
-            top = splat(WIDE, -INF)
-            for i in range(size):
-                top = vmath.larger(top, load(WIDE, x + i * inner))
-            shift = finite_or_zero(top)
-        sums = splat(WIDE, neutral)
-        for first in range(0, size, CHUNK):
-            partial = splat(WIDE, neutral)
-            for i in range(first, min(size, first + CHUNK)):
-                partial = combine(partial, convert(load(WIDE, x + i * inner), shift))
-            sums = combine(sums, partial)
-        store(out, finish(sums, F32(size), shift))
 
-    def narrow(x, size, inner, out, n):
-        """n <= LANES columns."""
-        shift = splat(V, 0.0)
-        if shifts:
-            top = splat(V, -INF)
-            for i in range(size):
-                top = vmath.larger(top, load_first(V, x + i * inner, n))
-            shift = finite_or_zero(top)
-        sums = splat(V, neutral)
-        for first in range(0, size, CHUNK):
-            partial = splat(V, neutral)
-            for i in range(first, min(size, first + CHUNK)):
-                partial = combine(partial, convert(load_first(V, x + i * inner, n), shift))
-            sums = combine(sums, partial)
-        store_first(out, finish(sums, F32(size), shift), n)
+def largest_of_columns(read, tile, x, size, inner, n):
+    top = splat(tile, -INF)
+    for i in range(size):
+        top = vmath.larger(top, read(tile, x + i * inner, n))
+    return finite_or_zero(top)
 
-    def columns(x, size, inner, out, count):
-        """out[j] = reduction of x[:size, j], for j < count."""
-        j = 0
-        while j + 4 * LANES <= count:
-            wide(x + j, size, inner, out + j)
-            j += 4 * LANES
-        while j < count:
-            narrow(x + j, size, inner, out + j, min(LANES, count - j))
-            j += LANES
 
-    return columns
+def columns_reducer(target):
+    """reduce(code, x, size, inner, out, (count, partial)): out[j] = reduction of x[:size, j], for j < count.
+
+    partial: ROOM numbers. Reductions that differ in what is done to the result share the code up to there.
+    """
+    LANES, V = target.lanes, Vec(F32, target.lanes)
+    rules = [RULES[name] for name in REDUCTIONS]
+    loops = list(dict.fromkeys(rule[:3] for rule in rules))
+    ends = list(dict.fromkeys(rule[3] for rule in rules))
+
+    def folder(convert, combine, neutral):
+        if convert is shifted_exp:
+            prepare, finish = largest_of_columns, lambda v, shift: vmath.log(v) + shift
+        else:
+            prepare, finish = no_shift, lambda v, shift: v
+        return columns_folder(target, convert, combine, neutral, prepare, finish)
+
+    def ender(end):
+        def run(size, b, c, out, count):
+            for j in range(0, count, LANES):
+                n = min(LANES, count - j)
+                store_first(out + j, end(load_first(V, out + j, n), F32(size), 0.0), n)
+
+        return run
+
+    def nothing(size, b, c, out, count):
+        pass
+
+    fold = choose([folder(*loop) for loop in loops])
+    end = choose([nothing if e in (plain, shifted_logarithm) else ender(e) for e in ends])
+    loop_of, end_of = numbers_of([loops.index(r[:3]) for r in rules]), numbers_of([ends.index(r[3]) for r in rules])
+
+    def reduce(code, x, size, inner, out, rest):
+        fold(loop_of(code), x, size, inner, out, rest)
+        end(end_of(code), size, 0, 0, out, rest[0])
+
+    return reduce
+
+
+def numbers_of(table):
+    """number(code): table[code]."""
+    first = table[0]
+    if len(table) == 1:
+        return lambda code: first
+    others = numbers_of(table[1:])
+    return lambda code: first if code == 0 else others(code - 1)
 
 
 def column_units(inner):
@@ -219,9 +226,10 @@ def column_units(inner):
 @kernel(REDUCE_F32)
 def reduce_f32(target):
     rows = choose([rows_reducer(target, *RULES[name]) for name in REDUCTIONS])
-    columns = choose([columns_reducer(target, *RULES[name]) for name in REDUCTIONS])
+    columns = columns_reducer(target)
 
     def body(x, out, outer, size, inner, code, part, parts):
+        partial = stack(F32, ROOM)
         if inner == 1:
             first, last = outer * part // parts, outer * (part + 1) // parts
             rows(code, x + first * size, size, inner, out + first, last - first)
@@ -231,7 +239,8 @@ def reduce_f32(target):
             for unit in range(units * part // parts, units * (part + 1) // parts):
                 row, at = unit // blocks, unit % blocks * COLUMNS
                 count = min(COLUMNS, inner - at)
-                columns(code, x + (row * size * inner + at), size, inner, out + (row * inner + at), count)
+                source, made = x + (row * size * inner + at), out + (row * inner + at)
+                columns(code, source, size, inner, made, (count, partial))
 
     return body
 

@@ -9,31 +9,6 @@ from numba import types
 from edge_rt.kernels.simd import Vec, call, machine, new, number, pack, primitive, repeat, shuffle, suffix, unpack
 
 
-@primitive(
-    lambda x, start, step, count: x.to(shape=(count.literal_value,))
-    if all(isinstance(i, types.IntegerLiteral) for i in (start, step, count)) and len(x.shape) == 1
-    else None
-)
-def pick(context, builder, sig, args):
-    """pick(x, start, step, count): vectors start, start + step, ... of a tile of one axis, by constants."""
-    start, step, count = (i.literal_value for i in sig.args[1:])
-    vectors = unpack(builder, sig.args[0], args[0])
-    return pack(builder, sig.return_type, vectors[start : start + step * count : step])
-
-
-@primitive(
-    lambda x, left, right: x.to(shape=(left.literal_value + x.shape[0] + right.literal_value,))
-    if all(isinstance(i, types.IntegerLiteral) for i in (left, right)) and len(x.shape) == 1
-    else None
-)
-def between_zeros(context, builder, sig, args):
-    """between_zeros(x, left, right): a tile of one axis with vectors of zeros before and behind it, by constants."""
-    left, right = (i.literal_value for i in sig.args[1:])
-    vectors = list(unpack(builder, sig.args[0], args[0]))
-    zero = ir.Constant(vectors[0].type, None)
-    return pack(builder, sig.return_type, [zero] * left + vectors + [zero] * right)
-
-
 @primitive(lambda x: x if isinstance(x, Vec) and x.shape == (4,) and x.lanes == 4 else None)
 def turn(context, builder, sig, args):
     """turn(x): the transpose of a tile of 4 vectors of 4 lanes."""

@@ -19,18 +19,26 @@ from edge_rt.ops.edge_gemm import EpilogueAttrs
 
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
-    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* channel_block:i64 lo:f32 hi:f32 "
+    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* band:i64 channel_block:i64 lo:f32 hi:f32 "
     "activation:i64 alpha:f32",
 )
 """y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
 
 geometry: int64[14], n, h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w.
-zeros: 16 of them. Work is shared by output rows and by blocks of `channel_block` channels (16 or more; the last block
-takes the rest too). bias and residual may be null.
+zeros: 16 of them. Work is shared by bands of `band` output rows and by blocks of `channel_block` channels (16 or more;
+the last block takes the rest too). bias and residual may be null.
 """
 
-_CHANNEL_BLOCK = 128
-"""Channels that a depthwise convolution takes through all rows before the next ones: three rows of them fit caches."""
+_NEAR = 1 << 20
+"""Bytes of an image and its result that stay in a core's caches."""
+_FAR_ROWS = 8
+"""Rows of pixels that a band of 3x3 windows begins in, in an image beyond those: pages of all its rows are read and written
+in turn, and CPUs foresee only so many. Larger windows cost too much at the ends of bands."""
+_NEAR_ROWS = 12
+"""Rows of outputs of other bands, at least; twice as many of larger windows."""
+_BLOCK, _UNITS = 32, 6
+"""Channels of a block at least; units that work is shared in, if there is enough of it."""
+
 
 def conv_call(
     x: Arg, panels: Arg, y: Arg, shape: tuple[int, ...], g: Geometry, n: int, group: int, bias: Arg, residual: Arg,
@@ -69,16 +77,30 @@ def depthwise(node: BoundNode) -> Lowered:
     attrs: Any = node.attrs
     shape = node.type(0).static_shape
     g = window_geometry(attrs, shape[1:3])
-    lines = shape[0] * g.out[0]
     work = 2 * node.outputs[0].size * math.prod(g.kernel)
-    parts = parts_for(work // 4, lines * max(1, shape[3] // 16))
-    channel_block = min(_CHANNEL_BLOCK, max(16, shape[3] // ceil_div(parts, lines) // 16 * 16))
+    band, channel_block, parts = _shares(shape, node.outputs[0].size, g, work)
     geometry = [*shape, *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out]
     return [
         DEPTHWISE_F32(
             x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0),
-            zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), channel_block=channel_block,
-            lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation], alpha=attrs.alpha, parts=parts,
-            flops=work,
+            zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), band=band,
+            channel_block=channel_block, lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation],
+            alpha=attrs.alpha, parts=parts, flops=work,
         )
     ]  # fmt: skip
+
+
+def _shares(shape: tuple[int, ...], size: int, g: Geometry, work: int) -> tuple[int, int, int]:
+    """Rows of a band, channels of a block, and parts of the work.
+
+    Strips are best over all rows and all channels, so that there are no more units than a few cores share out well.
+    """
+    images, out_h, channels = shape[0], g.out[0], shape[3]
+    is_small = g.kernel[0] <= 3
+    is_far = 4 * (math.prod(shape) + size) > _NEAR
+    bands = ceil_div(out_h * g.strides[0], _FAR_ROWS) if is_far and is_small else 1
+    wanted = ceil_div(parts_for(work // 4, _UNITS), images)
+    blocks = max(1, min(channels // _BLOCK, wanted // bands))
+    bands = max(bands, min(out_h // (_NEAR_ROWS if is_small else 2 * _NEAR_ROWS), wanted // blocks))
+    channel_block = max(16, channels // blocks // 16 * 16)
+    return ceil_div(out_h, bands), channel_block, parts_for(work // 4, images * bands * max(1, channels // channel_block))
