@@ -47,6 +47,8 @@ PLAIN, HALF, INT8, INT4 = range(4)
 FORMATS = {DType.FLOAT32: PLAIN, DType.FLOAT16: HALF, DType.INT8: INT8, DType.UINT8: INT4}
 K_BLOCK, _ROW_BLOCK = K_TOGETHER, BLOCK_PIXELS
 # A k block of a panel pair stays in the nearest caches.
+_ROWS, _FEW_ROWS = 5, 30
+# Row blocks are multiples of the first, and no smaller than the second (twice that where rows are many).
 
 
 def balanced(size: int, most: int, multiple: int) -> int:
@@ -80,13 +82,14 @@ def gemm_call(
     compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
-    row_block = balanced(m, _ROW_BLOCK, 60)
+    row_block = balanced(m, _ROW_BLOCK, _ROWS)
     k_block = windows.k_block if windows is not None else balanced(k, K_BLOCK, 16)
     most_parts = 64 if windows is None else windows.most_parts
     parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
     units = batch * (ceil_div(m, row_block) if windows is None else windows.blocks)
-    if windows is None and parts > units and m > 2 * panels * WIDTH:
-        row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), 30), 30))
+    if windows is None and parts > units and m >= panels * WIDTH:  # a and y outweigh b, and lie near who made them
+        least = _FEW_ROWS if m <= 2 * _ROW_BLOCK else 2 * _FEW_ROWS
+        row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), least), _ROWS))
         units = batch * ceil_div(m, row_block)
     col_block = panels
     if parts > units:
