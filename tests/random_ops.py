@@ -23,7 +23,7 @@ from edge_rt.errors import EdgeError
 from edge_rt.graph import Graph
 from edge_rt.ops._attrs import Field
 from edge_rt.ops._spec import OpSpec
-from edge_rt.types import DType, TensorType
+from edge_rt.types import ELEMENT_TYPES, DType, TensorType
 
 SECONDS = 5
 """For one call."""
@@ -33,7 +33,7 @@ LARGEST = 1 << 16
 NUMBERS = (0, 1, 2, 3, 4, 5, -1, -2, -3, 7, 16, 63, 64, 2**31, -(2**31), 2**40, 2**62, -(2**63), 2**63 - 1)
 REALS = (0.0, 1.0, 0.5, -1.0, -0.0, 2.0, 1e30, -1e30, float("inf"), float("-inf"), float("nan"))
 WORDS = ("", "x", "NOTSET", "SAME_UPPER", "VALID", "linear", "ij,jk->ik", "...i->i", "ii", "->", "Tanh", "Relu", "Add 0 1")
-DTYPES = list(DType)
+DTYPES = list(ELEMENT_TYPES)
 
 
 class Late(Exception):
