@@ -32,7 +32,7 @@ INF = np.float32(np.inf)
 ALIGNED = 16
 """Decoding begins at a multiple of so many k."""
 DECODED_PANELS = 2
-"""Panels that are decoded at once."""
+"""Panels that are decoded at once; twice as many where blocks of k are those of wide products."""
 LINE = 64
 WIDE_PANELS = 4
 """Panels from which on a product is a wide one."""
@@ -48,7 +48,7 @@ def gemm_f32(target):
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
     can_slide, slides, wide_k = sliding is not None, sliding or tiles, tiles.wide_k
     sliding_rows_for, run_sliding, sliding_panels_for = slides.rows_for, slides.run, slides.panels_for
-    deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK) + ALIGNED
+    deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k) + 2 * ALIGNED
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
@@ -65,7 +65,7 @@ def gemm_f32(target):
         row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
         has_windows, has_bias, has_residual = address(geometry) != 0, address(bias) != 0, address(residual) != 0
         offsets, segments, segment_k, segments_together, overlaps = nowhere, 1, k, 1, False
-        taps, tap, apart, block_k = 1, 0, 1, k_block
+        taps, tap, apart, block_k, decodes = 1, 0, 1, k_block, DECODED_PANELS
         if has_windows:
             row_blocks = geometry[IMAGES] * geometry[BLOCKS_DOWN] * geometry[BLOCKS_WIDE]
             offsets, segments = geometry + OFFSETS, geometry[SEGMENTS]
@@ -79,6 +79,7 @@ def gemm_f32(target):
         elif wide_k and panels >= WIDE_PANELS and m > DIRECT_ROWS and k > wide_k:
             pieces = (k + wide_k - 1) // wide_k
             block_k = ((k + pieces - 1) // pieces + ALIGNED - 1) // ALIGNED * ALIGNED
+            decodes = 2 * DECODED_PANELS
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
@@ -117,7 +118,7 @@ def gemm_f32(target):
                     left = last_panel - j
                     wide = direct_panels_for(width, left)
                     if format != PLAIN and not direct:
-                        left = min(left, DECODED_PANELS)
+                        left = min(left, decodes)
                     if taps > 1:
                         wide = sliding_panels_for(width, left, overlaps)
                     elif not direct:
