@@ -23,7 +23,7 @@ def test_sizes_are_those_of_1x1_convolutions() -> None:
 
 def test_shares_are_of_the_peak() -> None:
     for found in measure([Size(20, 32, 48), Size(7, 40, 16)], rounds=2, turns=3):
-        assert 0 < found.share <= found.best < 1.5
+        assert 0 < found.share <= found.best
         assert found.gflops > 0
 
 
