@@ -42,12 +42,17 @@ AHEAD_FROM = 1 << 16
 """Numbers of b that do not stay in a core's caches: they are asked for ahead of time."""
 
 
+def unused(height, wide, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
+    """In place of sliding tiles where there are none."""
+
+
 @kernel(GEMM_F32)
 def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
-    can_slide, slides, wide_k = sliding is not None, sliding or tiles, tiles.wide_k
-    sliding_rows_for, run_sliding, sliding_panels_for = slides.rows_for, slides.run, slides.panels_for
+    can_slide, wide_k = sliding is not None, tiles.wide_k
+    slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
+    sliding_rows_for, sliding_panels_for = slides.rows_for, slides.panels_for
     deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k) + 2 * ALIGNED
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
