@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_rt.codegen import build_image
-from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
+from edge_rt.lowering.executor import HELP_TEAM, MEMBERS, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import read_header
 from tests.boards.emulator import ROOT
@@ -33,7 +33,7 @@ def test_a_team_runs_under_musl(compiler: str, tmp_path: Path) -> None:
     subprocess.run([compiler, "-O1", "-o", str(program), str(Path(__file__).with_name("musl.c"))], check=True)
     path.write_bytes(build_image(choose_target(cpu_features())[0], SPECS))
     header = read_header(path.read_bytes(), "image")
-    places = [header.code_offset, header.code_size, *(header.symbols[spec.symbol] for spec in SPECS)]
+    places = [header.code_offset, header.code_size, *(header.symbols[spec.symbol] for spec in SPECS), MEMBERS]
     done = subprocess.run([str(program), str(path), *map(str, places)], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, "done\n")
 
