@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     objects = commands.add_parser("objects", help="fill the cache of objects (what `build` does in further processes)")
     objects.add_argument("--target", choices=sorted(TARGETS), required=True)
     objects.add_argument("--claims", type=Path, required=True, help="folder in which processes claim kernels")
-    objects.add_argument("kernels", nargs="+", help="symbols")
+    objects.add_argument("--kernels", required=True, nargs="+", help="symbols")
     objects.set_defaults(function=_objects)
     cases = commands.add_parser("cases", help="fill the cache of specialised objects (what jit=True does, likewise)")
     cases.add_argument("--target", choices=sorted(TARGETS), required=True)

@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import subprocess
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgpack
 import numpy as np
 
-from edge_rt.codegen.link import Object, link
+from edge_rt.codegen.link import link
 from edge_rt.codegen.objects import PRODUCER, object_key
 from edge_rt.codegen.pieces import pieces_of
 from edge_rt.codegen.specialise import specialise
-from edge_rt.errors import CodegenError
+from edge_rt.codegen.together import claim, compile_together, read_object, write_object
 from edge_rt.jit.case import Case
 from edge_rt.kernels import load_all
 from edge_rt.kernels._registry import Factory
 from edge_rt.kernels.programs import Program, program_factory
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.lowering.elementwise import ELEMENTWISE_F32
-from edge_rt.native.cache import PACKAGE, cache_folder, write_atomic
-from edge_rt.native.cores import default_threads
+from edge_rt.native.cache import PACKAGE, cache_folder
 from edge_rt.native.image import write_image
 from edge_rt.targets import Target
 
@@ -39,7 +34,7 @@ def build_cases(target: Target, cases: Sequence[Case], sources: str) -> bytes:
 
     Raises CodegenError that names the kernel.
     """
-    _compile_together(cases, target)
+    _compile_missing(cases, target)
     code, symbols = link({case.name: case_object(case, target) for case in cases})
     return write_image(target.name, target.requires, symbols, code, sources, PRODUCER)
 
@@ -47,11 +42,11 @@ def build_cases(target: Target, cases: Sequence[Case], sources: str) -> bytes:
 def case_object(case: Case, target: Target) -> bytes:
     """The relocatable object of a specialised kernel, from the cache if it has it."""
     path = _object_path(case, target)
-    found = _read(path, case)
+    found = read_object(path, case.name)
     if found is None:
         spec, factory, variant = _kernel_of(case)
         found = specialise(spec, case, pieces_of(spec, factory, target, variant), target)
-        write_atomic(path, hashlib.sha256(found).digest() + found)
+        write_object(path, found)
     return found
 
 
@@ -59,33 +54,23 @@ def compile_unclaimed_cases(cases: Sequence[Case], target: Target, claims: Path)
     """Compiles what no other process does: first what Numba lowers, then the cases. See `compile_unclaimed`."""
     kernels = {(spec.symbol, variant): (spec, factory) for spec, factory, variant in map(_kernel_of, cases)}
     for (symbol, variant), (spec, factory) in kernels.items():
-        if _claim(claims / f"{symbol}-{hashlib.sha256(variant.encode()).hexdigest()[:16]}"):
+        if claim(claims / f"{symbol}-{hashlib.sha256(variant.encode()).hexdigest()[:16]}"):
             pieces_of(spec, factory, target, variant)
     for case in cases:
-        if _claim(claims / case.name):
+        if claim(claims / case.name):
             case_object(case, target)
 
 
-def _compile_together(cases: Sequence[Case], target: Target) -> None:
+def _compile_missing(cases: Sequence[Case], target: Target) -> None:
     """Compiles the objects that the cache lacks; errors are left to `case_object`, which meets them again."""
     missing = [case for case in cases if not _object_path(case, target).exists()]
-    helpers = min(default_threads(), len(missing) // WORTH_A_PROCESS) - 1 if sys.executable else 0
-    if helpers < 1:
-        return
-    paths = [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    with tempfile.TemporaryDirectory() as claims:
-        (Path(claims) / "cases").write_bytes(msgpack.packb([case.fields for case in missing]))
-        command = [sys.executable, "-m", "edge_rt.codegen", "cases", "--target", target.name, "--claims", claims]
-        nothing = subprocess.DEVNULL
-        processes = [
-            subprocess.Popen(command, env=environment, stdin=nothing, stdout=nothing, stderr=nothing) for _ in range(helpers)
-        ]
-        try:
-            compile_unclaimed_cases(missing, target, Path(claims))
-        finally:
-            for process in processes:
-                process.wait()
+
+    def arguments(claims: Path) -> list[str]:
+        (claims / "cases").write_bytes(msgpack.packb([case.fields for case in missing]))
+        return ["cases", "--target", target.name]
+
+    together = len(missing) // WORTH_A_PROCESS
+    compile_together(together, arguments, lambda claims: compile_unclaimed_cases(missing, target, claims))
 
 
 def _kernel_of(case: Case) -> tuple[KernelSpec, Factory, str]:
@@ -99,34 +84,9 @@ def _kernel_of(case: Case) -> tuple[KernelSpec, Factory, str]:
     return spec, factory, ""
 
 
-def _claim(path: Path) -> bool:
-    """Whether this process is the first to ask."""
-    try:
-        path.mkdir()
-    except FileExistsError:
-        return False
-    return True
-
-
 def _object_path(case: Case, target: Target) -> Path:
     spec, factory, variant = _kernel_of(case)
     digest = hashlib.sha256(f"{case.name} {object_key(spec, factory, target)} {variant}".encode())
     for relative in _SOURCES:
         digest.update((PACKAGE / relative).read_bytes())
     return cache_folder() / "objects" / f"{case.name}-{digest.hexdigest()[:32]}.o"
-
-
-def _read(path: Path, case: Case) -> bytes | None:
-    """The cached object; None if there is none, or a damaged or foreign one."""
-    try:
-        stored = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    digest, data = stored[:32], stored[32:]
-    if hashlib.sha256(data).digest() != digest:
-        return None
-    try:
-        Object(case.name, data)
-    except CodegenError:
-        return None
-    return data

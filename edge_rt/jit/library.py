@@ -8,8 +8,6 @@ import time
 import weakref
 from _thread import allocate_lock
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 
 import msgpack
 
@@ -17,7 +15,7 @@ from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.hashing import sha256
 from edge_rt.jit.case import Case, case_of
 from edge_rt.lowering._spec import Call
-from edge_rt.native.cache import cache_folder, locked, write_atomic
+from edge_rt.native.cache import cache_folder, cached_image, locked, producer, write_atomic
 from edge_rt.native.host import AnyLibrary, can_compile
 from edge_rt.native.library import Library
 from edge_rt.native.package import FOLDER
@@ -63,8 +61,7 @@ class JitLibrary:
 
     def __init__(self, base: AnyLibrary) -> None:
         self._base, self._target = base, TARGETS[base.target]
-        producer = f"numba-{version('numba')}-llvmlite-{version('llvmlite')}"
-        self._folder = cache_folder() / f"jit-{base.target}-{base.sources}-{producer}"
+        self._folder = cache_folder() / f"jit-{base.target}-{base.sources}-{producer()}"
         self._entries: dict[str, int] = {}
         """Addresses of specialised kernels by the names of their cases."""
         self._images: list[Library] = []
@@ -123,29 +120,20 @@ class JitLibrary:
     def _add(self, cases: Sequence[Case]) -> None:
         names = [case.name for case in cases]
         path = self._folder / f"{sha256(msgpack.packb(names)).hexdigest()[:32]}.image"
-        found = self._open(path, names)
+        found = cached_image(path, self._target, self.sources, names)
         if found is None:
             with locked(path.with_suffix(".lock")):
-                found = self._open(path, names)  # another process may have compiled them meanwhile
+                # Another process may have compiled them meanwhile.
+                found = cached_image(path, self._target, self.sources, names)
                 if found is None:
                     build: Build = importlib.import_module("edge_rt.codegen.cases").build_cases
                     write_atomic(path, build(self._target, cases, self.sources))
                     self.report.compiled += len(cases)
-                    found = self._open(path, names)
+                    found = cached_image(path, self._target, self.sources, names)
         if found is None:
             raise CodeImageError(f"{path}: is not what was written there just now")
         self._images.append(found)
         self._entries.update((name, found.address(name)) for name in names)
-
-    def _open(self, path: Path, names: Sequence[str]) -> Library | None:
-        """The image in the cache; None if there is none, or one that is damaged or is not what its name says."""
-        try:
-            found = Library.open(path)
-        except (FileNotFoundError, CodeImageError):
-            return None
-        header = found.header
-        fits = header.target == self._target.name and header.requires == self._target.requires
-        return found if fits and header.sources == self.sources and set(names) == set(header.symbols) else None
 
     def check(self) -> None:
         """Raises CodeImageError if mapped code is damaged."""

@@ -1,13 +1,17 @@
-"""The cache folder of this host, and writing to it while other processes do the same."""
+"""The cache folder of this host, its images, and writing to it while other processes do the same."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from importlib.metadata import version
 from pathlib import Path
 
+from edge_rt.errors import CodeImageError
+from edge_rt.native.library import Library
 from edge_rt.native.package import FOLDER
+from edge_rt.targets import Target
 
 PACKAGE = Path(FOLDER)
 
@@ -16,6 +20,23 @@ def cache_folder() -> Path:
     """$EDGE_RT_CACHE, or edge-rt in the user's cache folder."""
     given = os.environ.get("EDGE_RT_CACHE")
     return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-rt"
+
+
+def producer() -> str:
+    """The compilers' versions, as part of a folder's name."""
+    return f"numba-{version('numba')}-llvmlite-{version('llvmlite')}"
+
+
+def cached_image(path: Path, target: Target, sources: str, symbols: Collection[str]) -> Library | None:
+    """The image in the cache; None if there is none, or one that is damaged, or is not of this target, of these sources and
+    with these kernels."""
+    try:
+        found = Library.open(path)
+    except (FileNotFoundError, CodeImageError):
+        return None
+    header = found.header
+    fits = header.target == target.name and header.requires == target.requires and header.sources == sources
+    return found if fits and header.symbols.keys() >= set(symbols) else None
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -7,12 +7,10 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
-from importlib.metadata import version
-from pathlib import Path
 
 from edge_rt.errors import CodeImageError
 from edge_rt.lowering._spec import Call
-from edge_rt.native.cache import cache_folder, locked, write_atomic
+from edge_rt.native.cache import cache_folder, cached_image, locked, producer, write_atomic
 from edge_rt.native.library import Library
 from edge_rt.targets import Target
 
@@ -27,9 +25,8 @@ class HostLibrary:
     """
 
     def __init__(self, target: Target, features: frozenset[str], sources: str) -> None:
-        producer = f"numba-{version('numba')}-llvmlite-{version('llvmlite')}"
         self._target, self._features, self._sources = target, features, sources
-        self._folder = cache_folder() / f"{target.name}-{sources}-{producer}"
+        self._folder = cache_folder() / f"{target.name}-{sources}-{producer()}"
         self._images: dict[str, Library] = {}
         self._lock = threading.Lock()
         _made.add(self)
@@ -90,22 +87,12 @@ class HostLibrary:
         """Maps the images that the cache has; the symbols it lacks."""
         missing = []
         for symbol in symbols:
-            found = self._open(self._folder / f"{symbol}.image", symbol)
+            found = cached_image(self._folder / f"{symbol}.image", self._target, self._sources, [symbol])
             if found is None:
                 missing.append(symbol)
             else:
                 self._images[symbol] = found
         return missing
-
-    def _open(self, path: Path, symbol: str) -> Library | None:
-        """The image in the cache; None if there is none, or one that is damaged or is not what its name says."""
-        try:
-            found = Library.open(path)
-        except (FileNotFoundError, CodeImageError):
-            return None
-        header = found.header
-        fits = header.target == self._target.name and header.requires == self._target.requires
-        return found if fits and header.sources == self._sources and symbol in header.symbols else None
 
     def _compile(self, symbols: list[str]) -> None:
         build: Build = importlib.import_module("edge_rt.codegen").build_kernels
