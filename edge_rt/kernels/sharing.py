@@ -1,63 +1,76 @@
 """Whether sharing a program with helpers pays, from the times it takes.
 
 A helper that has to share its core with another process, or that has to be woken for a short program, makes the program
-slower than it is on one thread. So the owner compares: a program that took longer than alone goes into debt, and runs
-alone for a multiple of the time lost, twice as much with each loss that follows soon.
+slower than it is on one thread. So the owner keeps savings: a small part of the time of what runs alone, and of what
+sharing gains. Losses are paid from these; once nothing is left all runs alone, until there is enough for a new try. So
+sharing costs at most that small part, whatever the machine does, and one try's losses.
+
+Programs are compared span by span, about a millisecond each: of a long program a try costs little, and a core that is
+free again is soon used.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from edge_rt.lowering.executor import ALONE, AWAKE, COLD, DEBT, FACTOR, GAINS, SLEEPS, TURNS, WAKES
+from edge_rt.lowering.executor import ALONE, AWAKE, LONGEST, LOSS, SAVINGS, SHARES, TURNS
 
 MOST_TURNS = 64
-"""Shared runs before the program runs alone once, to see how long that takes now."""
-SETTLE = 4
-"""Shared runs after one alone in which small losses do not count: the helper's caches are cold yet."""
-MOST_FACTOR = 128
-STREAK = 8
-"""So many gains in a row, and earlier losses are forgotten."""
-MOST_LOSS = 16
-"""A loss counts as at most so many times what the program takes alone."""
+"""Shared runs of a span before it runs alone once, to see how long that takes now."""
+SETTLE = 2
+"""Shared runs after one alone in which small losses count as what they are: the helper's caches are cold yet."""
+SAVED = 32
+"""One part in so many of the time that a span takes alone is saved."""
+KEPT = 4
+"""One part in so many of a gain is saved: losses shall be rare, too."""
+PURSE, MOST_SAVINGS = 3, 16
+"""Savings for a try, and those after which no more is saved, in times that the longest span takes alone."""
+MOST_LOSS, STALL_US = 8, 4000
+"""A loss counts as at most so many times what the longest span takes alone, or so many microseconds, whichever is more."""
 
 
-def is_worth_sharing(record: Any) -> bool:
-    """record: int64[RECORD_WORDS], as in the other functions; zeros at first. See lowering/executor.py."""
-    worth: bool = record[FACTOR] > 0 and record[DEBT] <= 0 and record[TURNS] < MOST_TURNS
+def is_worth_sharing(record: Any, span: int) -> bool:
+    """record: int64[record_words(...)], span: place of a span's words in it, as in the other functions. See
+    lowering/executor.py."""
+    worth: bool = record[SHARES] > 0 and record[span + TURNS] < MOST_TURNS
     return worth
 
 
-def note_alone(record: Any, took: int) -> None:
-    """The program ran on one thread."""
-    alone = record[ALONE]
-    if record[FACTOR] == 0:
-        # The first run brings the program into the caches; the second one counts.
-        record[FACTOR] = alone > 0
-        record[ALONE] = took
-    else:
-        record[ALONE] = alone + (min(took, 2 * alone) - alone) // 4
-    record[DEBT] = max(record[DEBT] - took, 0)
-    record[TURNS] = record[COLD] = 0
+def save(record: Any, ticks: int) -> None:
+    record[SAVINGS] = min(record[SAVINGS] + ticks, MOST_SAVINGS * record[LONGEST])
 
 
-def note_shared(record: Any, took: int, helper: int) -> None:
-    """The program was shared. helper: how it was before (AWAKE, SLEEPS, WAKES).
+def note_alone(record: Any, span: int, took: int) -> None:
+    """The span ran on one thread."""
+    alone = record[span + ALONE]
+    likely = min(took, 2 * alone)
+    record[span + ALONE] = alone + (likely - alone) // 4
+    record[span + TURNS] = 0
+    save(record, likely // SAVED)
+    if record[SAVINGS] >= PURSE * record[LONGEST]:
+        record[SHARES] = 1
 
-    What waking it costs counts only if it sleeps the next time as well: where runs follow each other closely, it does
-    not. While it is on its way, the owner does all by itself, which says nothing.
+
+def note_shared(record: Any, span: int, took: int, helper: int) -> None:
+    """The span was shared. helper: how it was before (AWAKE, SLEEPS, WAKES).
+
+    What does not gain counts as a loss of a whole run, but for small losses that have a reason: a helper that slept, or is
+    on its way, or whose caches are cold.
     """
-    alone, was_cold = record[ALONE], record[COLD]
-    record[TURNS] += 1
-    if helper != WAKES:
-        record[COLD] = helper == SLEEPS
+    alone = record[span + ALONE]
+    record[span + TURNS] += 1
     if took <= alone - alone // 16:
-        record[GAINS] += 1
-        if record[GAINS] >= STREAK:
-            record[FACTOR] = 1
-    elif (helper == AWAKE or (helper == SLEEPS and was_cold)) and (
-        record[TURNS] > SETTLE or took > alone + alone // 2
-    ):
-        factor = record[FACTOR]
-        record[DEBT] = factor * min(max(took - alone, alone), MOST_LOSS * alone)
-        record[GAINS], record[FACTOR] = 0, min(2 * factor, MOST_FACTOR)
+        save(record, (alone - took) // KEPT)
+        return
+    loss = max(took - alone, 0)
+    if loss > alone // 4 or (helper == AWAKE and record[span + TURNS] > SETTLE):
+        loss = max(loss, alone)
+    record[SAVINGS] -= min(loss, record[LOSS])
+    if record[SAVINGS] < 0:
+        record[SHARES] = 0
+
+
+def begin_record(record: Any, longest: int, microsecond: int) -> None:
+    """All spans were measured, the longest took so long: a first try. microsecond: ticks in one."""
+    record[LONGEST], record[LOSS] = longest, max(MOST_LOSS * longest, STALL_US * microsecond)
+    record[SAVINGS], record[SHARES] = PURSE * longest, 1

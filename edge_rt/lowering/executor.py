@@ -9,7 +9,7 @@ from edge_rt.lowering._spec import KernelSpec
 
 RUN_PROGRAM = KernelSpec("run_program", "steps:i64* start:i64 stop:i64 team:i64* record:i64*")
 """Runs steps start..stop. team: null, or a team's memory, whose helpers may then do parts. record: what is known of how
-long these steps take (see RECORD_WORDS), by which the owner decides whether to share them; null to share always."""
+long these steps take (zeros at first), by which the owner decides whether to share them; null to share always."""
 
 HELP_TEAM = KernelSpec("help_team", "team:i64* member:i64")
 """What a helper does until the team stops. member: its number, from 1."""
@@ -45,12 +45,18 @@ not come yet; or sleeps and must not be woken by this program, since it would ha
 AWAKE, SLEEPS, WAKES, AWAY = range(4)
 MEMBER_WORDS = 16
 
-ALONE, DEBT, FACTOR, GAINS, COLD, TURNS = range(6)
-"""A record. ALONE: ticks that the program takes on one thread. DEBT: ticks for which it must not be shared. FACTOR: by
-how much a loss is multiplied to give a debt; 0 before ALONE is known. GAINS: how often sharing has paid since it last did
-not. COLD: whether it was last found that the helpers slept. TURNS: how often the program was shared since it last ran
-alone."""
-RECORD_WORDS = 6
+RUNS, SHARES, SAVINGS, LONGEST, LOSS, SPANS = range(6)
+"""A record. RUNS: how often the program ran before its spans were known. SHARES: whether it is to be shared. SAVINGS: ticks
+that sharing may lose. LONGEST: ticks of the longest span. LOSS: the most ticks that a loss counts as. From SPANS on there
+are SPAN_WORDS for each span."""
+STOP, ALONE, TURNS = range(3)
+"""A span: the step behind its last, ticks that it takes on one thread, how often it was shared since it last ran alone."""
+SPAN_WORDS = 3
+
+
+def record_words(steps: int) -> int:
+    """The size of the record of so many steps, each of which may be a span."""
+    return SPANS + SPAN_WORDS * steps
 
 
 def team_words(threads: int) -> int:

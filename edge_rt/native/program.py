@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._errors import NO_ERROR, describe_error
-from edge_rt.lowering.executor import MAX_PARTS, RECORD_WORDS, RUN_PROGRAM
+from edge_rt.lowering.executor import MAX_PARTS, RUN_PROGRAM, record_words
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.team import Team
 
@@ -65,9 +65,10 @@ class Program:
             raise ValueError(f"steps {start}..{end} are not among the program's {len(self.steps)}")
         shares = any(parts > 1 for _, _, parts in self.steps[start:end])
         memory = team.memory if team is not None and team.threads > 1 and shares else 0
-        words = np.zeros(5 + RECORD_WORDS, np.int64)
-        address = words.ctypes.data
-        words[:5] = self._table.ctypes.data, start, end, memory, address + 8 * 5 if compares else 0
+        compares = compares and memory != 0
+        words = np.zeros(5 + (record_words(end - start) if compares else 0), np.int64)
+        record = words.ctypes.data + 8 * 5 if compares else 0
+        words[:5] = self._table.ctypes.data, start, end, memory, record
         first: Any = ctypes.c_int64.from_buffer(words.data)
         first.keeps = self._table, team
         entry = (_HOLDING if brief else _RELEASING)((self._library or library()).address(RUN_PROGRAM.symbol))
