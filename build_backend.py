@@ -58,7 +58,7 @@ class BuildPy(build_py):  # type: ignore[misc]
     def _join_modules(self, package: Path) -> None:
         from edge_rt import joining
 
-        (package / joining.NAME).write_text(joining.joined(package), "utf-8")
+        joining.write(package, package)
 
     def _build_packs(self, folder: Path) -> None:
         from edge_rt.codegen import build_image

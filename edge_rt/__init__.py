@@ -13,15 +13,13 @@ _collects = gc.isenabled()
 gc.disable()  # what is made here stays: looking through it for garbage takes longer than making it
 try:
     try:
-        _joined: Any = import_module("edge_rt._joined")  # a wheel has it: see joining.py
+        _start: Any = import_module("edge_rt._start")  # a wheel has it: see joining.py
     except ModuleNotFoundError:
         pass
     else:
-        _joined.begin()
-    from edge_rt import errors
+        _start.begin()
     from edge_rt.model import Model, load
     from edge_rt.session import Session
-    from edge_rt.signature import Signature, TensorInfo
 finally:
     if _collects:
         if not gc.get_freeze_count():
@@ -30,20 +28,26 @@ finally:
         gc.enable()
 
 if TYPE_CHECKING:
+    from edge_rt import errors
     from edge_rt.memory import Memory
     from edge_rt.resources import resource
+    from edge_rt.signature import Signature, TensorInfo
 
 __version__ = "0.1.0"
 
 __all__ = ["Memory", "Model", "Session", "Signature", "TensorInfo", "errors", "load", "resource"]
 
 
-_LATER = {"Memory": "edge_rt.memory", "resource": "edge_rt.resources"}
-"""What is loaded when a program first asks for it, since most do not."""
+_LATER = {
+    "Memory": "edge_rt.memory", "Signature": "edge_rt.signature", "TensorInfo": "edge_rt.signature", "errors": "",
+    "resource": "edge_rt.resources",
+}  # fmt: skip
+"""What is loaded when a program first asks for it: names by module, or a module itself."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    found = globals()[name] = getattr(import_module(_LATER[name]), name)
+    module = _LATER[name]
+    found = globals()[name] = getattr(import_module(module), name) if module else import_module(f"edge_rt.{name}")
     return found

@@ -16,9 +16,9 @@ import numpy as np
 
 from edge_rt.binding import CONTROL, Binding, Stage, Step, resolve
 from edge_rt.layout import lay_out
-from edge_rt.lowering import lower
 from edge_rt.lowering._spec import Alias, BoundNode
-from edge_rt.native.features import cpu_architecture
+from edge_rt.lowering.rules import lower
+from edge_rt.native.cpu import cpu_architecture
 from edge_rt.ops._spec import MAX_KNOWN
 from edge_rt.plan import Item, Slots, decisive_positions, items_of
 from edge_rt.types import TensorType
@@ -150,7 +150,7 @@ class Walk:
             if k is not None and k.dtype != object:
                 self.known[slot] = k
         used = [self.uses.get(s, 0) > 0 for s in outputs]
-        data = [None if s is None else self.content_of(s) for s in inputs]
+        data = [None if s is None else self._small(s) for s in inputs]
         lowered = None
         if item.op.name not in CONTROL:
             lowered = lower(BoundNode(item.op, item.attrs, types, out_types, data, used, self.arch))
@@ -172,6 +172,7 @@ class Walk:
         return item.op.infer(item.attrs, types, [None if s is None else self._small(s) for s in inputs], item.where)
 
     def _small(self, slot: int) -> Array | None:
+        """The contents, if they may decide what a plan is: stored plans rely on no others having been looked at."""
         found = self.content_of(slot)
         return found if found is not None and found.size <= MAX_KNOWN else None
 

@@ -44,9 +44,7 @@ class BoundCall:
                 "use run()"
             )
         self._lock, self._execute = lock, self._instance.executor
-        self.inputs: dict[str, Array] = {
-            i.name: self._instance.input_view(s) for i, s in zip(entry.inputs, plan.inputs)
-        }
+        self.inputs: dict[str, Array] = dict(zip(entry.input_names, self._instance.copies))  # type: ignore[arg-type]
         self.outputs: dict[str, Array] = dict(zip(entry.graph.output_names, self._instance.run(live)))
 
     def run(self) -> None:

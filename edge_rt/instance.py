@@ -1,25 +1,22 @@
-"""A binding made runnable: addresses and views over one session's arena and state."""
+"""What was linked, made runnable: addresses and views over one session's arena and state."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_rt.binding import CONTROL, Binding, Place, Step
-from edge_rt.errors import DataError
-from edge_rt.lowering._spec import Arg, ErrorWord, In, Out, Scratch, StepNumber, Table
-from edge_rt.native.host import AnyLibrary
-from edge_rt.native.program import NO_ERROR, Program, describe_error
-from edge_rt.native.team import Team
+from edge_rt.linked import ARENA, CONSTANT, LIVE, MADE, STATE, Linked, Place
+from edge_rt.native.program import NO_ERROR, Program
+
+if TYPE_CHECKING:
+    from edge_rt.native.program import Addresses
+    from edge_rt.native.team import Team
 
 Array = np.ndarray[Any, Any]
-_BITS, _FLOAT = struct.Struct("<I"), struct.Struct("<f")
-Control = Callable[[Step, Sequence["Array | None"]], Sequence[Array]]
-BRIEF_STEPS, BRIEF_BYTES, BRIEF_FLOPS = 8, 1 << 14, 1 << 17
-"""Up to so many steps, bytes of arena and operations a program is brief: see Program.call."""
+Run = Callable[[Sequence[Array]], Sequence[Array]]
+"""What runs a step in Python: from the arrays of the live slots to those that it makes, if they are its own."""
 
 
 def aligned_bytes(nbytes: int, alignment: int = 64) -> Array:
@@ -33,44 +30,19 @@ def address_of(array: Array) -> int:
     return int(array.__array_interface__["data"][0])
 
 
-class LiveInput:
-    """A live slot's array, as the caller passes it, in the shape that a slot which shares its bytes has."""
-
-    __slots__ = ("number", "shape")
-
-    def __init__(self, number: int, shape: tuple[int, ...]) -> None:
-        self.number, self.shape = number, shape
-
-    def of(self, live: Sequence[Array]) -> Array:
-        return live[self.number].reshape(self.shape)
+def is_dense(array: Array) -> bool:
+    """Whether kernels may read the array where it is."""
+    flags = array.flags
+    return flags.c_contiguous and flags.aligned
 
 
-class PythonStep:
-    """A step that runs in Python: an operator's reference, or a loop. Reads and writes views over the arena."""
-
-    __slots__ = ("inputs", "outputs", "run", "slots", "step")
-
-    def __init__(
-        self, step: Step, inputs: Sequence[Array | LiveInput | None], outputs: Sequence[Array] | None, run: Control
-    ) -> None:
-        self.step, self.run = step, run
-        self.inputs = tuple(inputs)
-        self.outputs = outputs
-        """Views to fill; None where sizes are not known before the step runs."""
-
-    def __call__(self, live: Sequence[Array]) -> Sequence[Array]:
-        given = [x.of(live) if isinstance(x, LiveInput) else x for x in self.inputs]
-        made = self.run(self.step, given)
-        if self.outputs is None:
-            return made
-        for view, array in zip(self.outputs, made):
-            if view.shape != array.shape or view.dtype != array.dtype:
-                raise DataError(
-                    f"{self.step.item.where}: computed {array.dtype}{list(array.shape)}, "
-                    f"but its inputs promised {view.dtype}{list(view.shape)}"
-                )
-            view[...] = array
-        return ()
+def conclude(results: Sequence[Array], updated: Sequence[Array]) -> list[Array]:
+    """Outputs as fresh arrays, once all went well. results: these, and then the new contents of the variables `updated`."""
+    made = [r.copy() for r in results]  # a variable's new contents may be another's old ones
+    count = len(made) - len(updated)
+    for variable, new in zip(updated, made[count:]):
+        variable[...] = new
+    return made[:count]
 
 
 class Instance:
@@ -82,36 +54,38 @@ class Instance:
 
     def __init__(
         self,
-        binding: Binding,
+        linked: Linked,
         arena: Array,
         state: Sequence[Array],
-        library: AnyLibrary | None,
+        library: Addresses | None,
         team: Team | None,
-        control: Control,
-        wanted: Sequence[int],
+        python: Callable[[Instance, int], Any] | None = None,
     ) -> None:
-        self.binding = binding
+        """library: of the executor; None if no step has machine code. python: gives the PythonStep of each other step."""
+        self.linked = linked
         self._arena, self._state, self._team = arena, state, team
-        self._live = {slot: number for number, slot in enumerate(binding.stage.live)}
-        self._keep: list[Any] = [arena, state]
-        self._error = self._view(0, (1,), np.dtype(np.int64)).data
+        self._error = np.ndarray(1, np.int64, arena.data).data
         self._error[0] = NO_ERROR
-        blocks = [binding.places[slot].block for slot in binding.stage.live]
-        self.copies = [None if b is None else self._slot_view(s) for b, s in zip(blocks, binding.stage.live)]
+        self.copies = [None if place is None else self.view(place, linked.keeps) for place in linked.copies]
         """For each live slot the view that its array is copied to; None where the steps read the array itself."""
-        self._patches: dict[int, list[int]] = {}
-        self._steps: list[tuple[int, int] | PythonStep] = []
-        """For each step its range in the program, or what runs it in Python."""
-        self._reports = False
-        """Whether a step may find contents out of range."""
-        self._program = self._build(library, control)
-        brief = self._is_brief()
+        self._words = _relocated(linked, address_of(arena), state)
+        table = linked.table.copy()
+        table[:, 1] = table[:, 1] * 8 + address_of(self._words)
+        self._program = Program(table, library)
+        self._python: Mapping[int, Any] = {
+            index: python(self, index) for index, step in enumerate(linked.steps) if step is None and python is not None
+        }
         self._segments: list[tuple[Callable[..., Any], bool]] = [
-            (s, False) if isinstance(s, PythonStep) else (self._program.call(*s, team, brief=brief), True)
-            for s in _merge(self._steps)
+            (self._python[s], False) if isinstance(s, int) else (self._program.call(*s, team, brief=linked.brief), True)
+            for s in _merged(linked.steps)
         ]
         """What runs, and whether that is machine code."""
-        self._results = [self._result(s) for s in wanted]
+        self._results = [p if p[0] in (LIVE, MADE) else self.view(p, linked.keeps) for p in linked.results]
+
+    @property
+    def binding(self) -> Any:
+        """What was linked, in full; None for a stored plan."""
+        return self.linked.binding
 
     def run(self, live: Sequence[Array]) -> list[Array]:
         """Runs all steps on these inputs. Raises DataError where an operator finds contents out of range."""
@@ -120,7 +94,10 @@ class Instance:
 
     def results(self, live: Sequence[Array], made: Sequence[Array]) -> list[Array]:
         """The arrays of the wanted slots after the last step. made: what that step gave."""
-        return [r.of(live) if isinstance(r, LiveInput) else made[r] if isinstance(r, int) else r for r in self._results]
+        return [
+            r if not isinstance(r, tuple) else live[r[1]].reshape(r[2]) if r[0] == LIVE else made[r[1]]
+            for r in self._results
+        ]
 
     def load(self, live: Sequence[Array]) -> None:
         """Brings the inputs where the steps read them."""
@@ -132,16 +109,15 @@ class Instance:
 
     def refer(self, number: int, array: Array) -> None:
         """Lets the steps read a live slot in this array, which is C-contiguous and must stay alive while they run."""
-        positions = self._patches.get(number)
-        if positions:
+        positions = self.linked.live.get(number)
+        if positions is not None:
             self._words[positions] = address_of(array)
 
     @property
     def fixed_results(self) -> list[Array] | None:
         """What `run` gives, if that is always the same views and only `load` looks at the live slots' arrays."""
-        views = [r for r in self._results if isinstance(r, np.ndarray)]
-        steps = [s for s in self._steps if isinstance(s, PythonStep)]
-        looks = any(isinstance(x, LiveInput) for s in steps for x in s.inputs)
+        views = [r for r in self._results if not isinstance(r, tuple)]
+        looks = any(step.looks_at_live for step in self._python.values())
         return None if looks or len(views) < len(self._results) else views
 
     def execute(self, live: Sequence[Array]) -> Sequence[Array]:
@@ -162,7 +138,7 @@ class Instance:
         if len(self._segments) != 1 or not self._segments[0][1]:
             return lambda: self.execute(())
         (native, _), error, fail = self._segments[0], self._error, self._raise
-        if not self._reports:
+        if not self.linked.names:
             return native
 
         def execute() -> None:
@@ -174,153 +150,50 @@ class Instance:
 
     def execute_step(self, index: int, live: Sequence[Array]) -> Sequence[Array]:
         """Runs one step alone; gives the outputs of one that makes its own arrays."""
-        step = self._steps[index]
-        if isinstance(step, PythonStep):
-            return step(live)
-        self._program.run(*step, self._team)
+        calls = self.linked.steps[index]
+        if calls is None:
+            made: Sequence[Array] = self._python[index](live)
+            return made
+        self._program.run(*calls, self._team)
         if self._error[0] != NO_ERROR:
             self._raise()
         return ()
 
-    def input_view(self, slot: int) -> Array:
-        """The live slot's place in the arena."""
-        return self._slot_view(slot)
-
-    # ---- building ---------------------------------------------------------------------------------------------------
-
-    def _build(self, library: AnyLibrary | None, control: Control) -> Program:
-        steps = self.binding.steps
-        words: list[int] = []
-        table: list[tuple[int, int, int]] = []
-        arena = address_of(self._arena)
-        calls = [call for step in steps for call in step.calls or ()]
-        assert library is not None or not calls
-        entries = iter(() if library is None else library.entries(calls))
-        for index, step in enumerate(steps):
-            if step.calls is None:
-                self._steps.append(self._python_step(step, index, control))
-                continue
-            first = len(table)
-            for call in step.calls:
-                table.append((next(entries), len(words), call.parts))
-                for arg in call.args:
-                    words.append(self._word(arg, step, index, arena, len(words)))
-            self._steps.append((first, len(table)))
-        self._words = np.array(words, np.int64) if words else np.zeros(1, np.int64)
-        base = address_of(self._words)
-        return Program([(a, base + 8 * w, parts) for a, w, parts in table])
-
-    def _is_brief(self) -> bool:
-        """Whether the machine code takes a few microseconds: few steps on few numbers, none of them worth sharing out."""
-        steps = self.binding.steps
-        if len(steps) > BRIEF_STEPS or self.binding.arena > BRIEF_BYTES or any(c is None for c in self.copies):
-            return False
-        calls = [call for step in steps for call in step.calls or ()]
-        return all(call.parts == 1 for call in calls) and sum(call.flops for call in calls) <= BRIEF_FLOPS
-
-    def _word(self, arg: Arg, step: Step, index: int, arena: int, position: int) -> int:
-        slot: int | None
-        if type(arg) is int:
-            return arg
-        if type(arg) is In:
-            slot = step.inputs[arg.index]
-        elif type(arg) is Out:
-            slot = step.outputs[arg.index]
-        else:
-            return self._other_word(arg, step, index, arena)
-        assert slot is not None
-        place = self.binding.places[slot]
-        if place.block is not None:
-            return arena + place.block.offset
-        if place.data is not None:
-            return address_of(self._constant(place))
-        if place.variable >= 0:
-            return address_of(self._state[place.variable])
-        self._patches.setdefault(self._live[self.binding.roots.get(slot, slot)], []).append(position)
-        return 0
-
-    def _other_word(self, arg: Arg, step: Step, index: int, arena: int) -> int:
-        """The word of an argument that is neither an int nor a tensor of the node."""
-        if isinstance(arg, float):
-            return int(_BITS.unpack(_FLOAT.pack(arg))[0])
-        if isinstance(arg, (int, np.integer)):
-            return int(arg)
-        if isinstance(arg, Scratch):
-            return arena + step.scratch[arg.index].offset
-        if isinstance(arg, Table):
-            self._keep.append(arg.data)
-            return address_of(arg.data)
-        if isinstance(arg, ErrorWord):
-            self._reports = True
-            return arena
-        assert isinstance(arg, StepNumber)
-        return index
-
-    def _constant(self, place: Place) -> Array:
-        """The constant, contiguous; a copy that must be made is made once per binding."""
-        assert place.data is not None
-        if not place.data.flags.c_contiguous:
-            place.data = np.asarray(place.data, order="C")
-        self._keep.append(place.data)
-        return place.data
-
-    def _python_step(self, step: Step, index: int, control: Control) -> PythonStep:
-        inputs = [None if s is None else self._source(s) for s in step.inputs]
-        dynamic = self.binding.dynamic and index == len(self.binding.steps) - 1
-        outputs = None if dynamic else [self._slot_view(s) for s in step.outputs]
-        return PythonStep(step, inputs, outputs, control if step.item.op.name in CONTROL else _reference)
-
-    def _source(self, slot: int) -> Array | LiveInput:
-        if self.binding.places[slot].is_external:
-            return self._live_input(slot)
-        view = self._slot_view(slot)
-        view.flags.writeable = False
-        return view
-
-    def _result(self, slot: int) -> Array | LiveInput | int:
-        """A view; or a live input; or the number of an output of the last step, which makes its own arrays."""
-        if not self.binding.places[slot].is_external:
-            return self._slot_view(slot)
-        if self.binding.roots.get(slot, slot) in self._live:
-            return self._live_input(slot)
-        return self.binding.steps[-1].outputs.index(slot)
-
-    def _live_input(self, slot: int) -> LiveInput:
-        number = self._live[self.binding.roots.get(slot, slot)]
-        return LiveInput(number, self.binding.types[slot].static_shape)
-
-    def _slot_view(self, slot: int) -> Array:
-        place, type_ = self.binding.places[slot], self.binding.types[slot]
-        if place.block is not None:
-            return self._view(place.block.offset, type_.static_shape, type_.dtype.numpy)
-        data = self._state[place.variable] if place.data is None else place.data
-        return data.reshape(type_.static_shape)
-
-    def _view(self, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-        return np.ndarray(shape, dtype, self._arena.data, offset)
+    def view(self, place: Place, constants: Sequence[Array]) -> Array:
+        """The array at a place that is neither a live slot's nor made by the last step."""
+        kind, number, shape, dtype = place
+        if kind == ARENA:
+            return np.ndarray(shape, dtype, self._arena.data, number)
+        assert kind in (STATE, CONSTANT)
+        return (self._state if kind == STATE else constants)[number].reshape(shape)
 
     def _raise(self) -> None:
+        from edge_rt.errors import DataError
+        from edge_rt.lowering._errors import describe_error
+
         step, reason = describe_error(int(self._error[0]))
         self._error[0] = NO_ERROR
-        raise DataError(f"{self.binding.steps[step].item.where}: {reason}")
+        raise DataError(f"{self.linked.names[step]}: {reason}")
 
 
-def _merge(steps: Sequence[tuple[int, int] | PythonStep]) -> list[tuple[int, int] | PythonStep]:
-    """Neighbouring native steps as one segment: one call into machine code."""
-    merged: list[tuple[int, int] | PythonStep] = []
-    for step in steps:
+def _relocated(linked: Linked, arena: int, state: Sequence[Array]) -> Array:
+    """The words for an arena at this address and these variables."""
+    words = linked.words.copy()
+    words[linked.in_arena] += arena
+    for number, positions in linked.states.items():
+        words[positions] = address_of(state[number])
+    return words
+
+
+def _merged(steps: Sequence[tuple[int, int] | None]) -> list[tuple[int, int] | int]:
+    """Numbers of steps in Python, and between them the calls of neighbouring native steps: one call into machine code."""
+    merged: list[tuple[int, int] | int] = []
+    for index, step in enumerate(steps):
         last = merged[-1] if merged else None
-        if isinstance(step, tuple) and isinstance(last, tuple):
+        if step is None:
+            merged.append(index)
+        elif isinstance(last, tuple):
             merged[-1] = (last[0], step[1])
         else:
             merged.append(step)
     return merged
-
-
-def _reference(step: Step, inputs: Sequence[Array | None]) -> Sequence[Array]:
-    try:
-        with np.errstate(all="ignore"):
-            made = step.item.op.evaluate(step.item.attrs, *inputs)
-    except DataError as error:
-        raise DataError(f"{step.item.where}: {error}") from None
-    return made  # type: ignore[return-value]

@@ -1,8 +1,10 @@
-"""Makes `edge_rt/_joined.py`: the modules that every start needs, in one file.
+"""Makes the wheel's `_start.py` and `_joined.py`: the modules that starts need, in two files.
 
-Python takes a third of a millisecond to find and read a module, and a start needs sixty. The wheel carries the joined file
-beside the modules themselves, which tools read and tracebacks of a checkout name. In it each module is a function without
-arguments, all of whose names are global; its code is run as the module's.
+Python takes a third of a millisecond to find and read a module. `_start.py` has the modules that a start from a stored plan
+needs, which `import edge_rt` loads; `_joined.py` those that load and run a convolutional network otherwise, read when the
+first of them is asked for. The wheel carries both beside the modules themselves, which tools read and tracebacks of a
+checkout name. In them each module is a function without arguments, all of whose names are global; its code is run as the
+module's.
 """
 
 from __future__ import annotations
@@ -10,21 +12,27 @@ from __future__ import annotations
 import ast
 import symtable
 from collections.abc import Container, Iterable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-NAME = "_joined.py"
+START_NAME, NAME = "_start.py", "_joined.py"
+
+START = (
+    "hashing mapped linked lowering lowering._errors lowering._executor native native.team native.program native.cpu "
+    "native.package instance prepared stored session model"
+)
+"""What a start from a stored plan needs."""
 
 MODULES = (
-    "errors hashing dims types names graph mapped targets plan arena binding layout binder instance runner signature "
-    "prepared session model bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
+    "errors dims types names graph targets plan arena binding layout binder linking runner signature loaded storing "
+    "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
     "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec ops._rules "
-    "ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape ops.softmax native native.features "
-    "native.image native.mapping native.package native.library native.host native.team native.program lowering "
-    "lowering._families lowering._spec lowering._errors lowering._layout lowering.executor lowering.copy lowering.windows "
-    "lowering.gemm lowering.conv lowering.reduce lowering.softmax"
+    "ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape ops.softmax native.features "
+    "native.image native.mapping native.packs native.host lowering._families lowering._spec lowering.rules "
+    "lowering._layout lowering.copy lowering.windows lowering.gemm lowering.conv lowering.reduce lowering.softmax"
 )
-"""Those that load and run a convolutional network; other operators' families are read from their own files."""
+"""What loads and runs a convolutional network; other operators' families are read from their own files."""
 
 DOCUMENTED = frozenset({"errors", "model", "session", "signature"})
 """Where public names are defined: these keep docstrings and annotations, which nobody asks others for."""
@@ -37,24 +45,34 @@ from importlib.machinery import ModuleSpec
 
 
 class Joined:
-    """Finds and loads the modules in this file, for the path entry that is this file's name."""
+    """Finds and loads the modules in one file, for the path entry that is this file's name. modules: what there are; None
+    until the first is asked for."""
 
-    __slots__ = ()
+    __slots__ = ("file", "modules")
+
+    def __init__(self, file, modules):
+        self.file, self.modules = file, modules
 
     def find_spec(self, name, target=None):
-        found = MODULES.get(name)
+        if self.modules is None:
+            if name == LATER:
+                return None
+            from edge_rt import _joined
+
+            self.modules = _joined.MODULES
+        found = self.modules.get(name)
         if found is None:
             return None
         spec = ModuleSpec(name, self)
         if found[1]:
-            spec.submodule_search_locations = [__file__, PACKAGE + name[7:].replace(".", "/")]
+            spec.submodule_search_locations = [*ENTRIES, PACKAGE + name[7:].replace(".", "/")]
         return spec
 
     def create_module(self, spec):
         return None
 
     def exec_module(self, module):
-        run, is_package = MODULES[module.__name__]
+        run, is_package = self.modules[module.__name__]
         file = PACKAGE + module.__name__[7:].replace(".", "/")
         module.__file__ = f"{file}/__init__.py" if is_package else f"{file}.py"
         exec(run.__code__, module.__dict__)
@@ -63,8 +81,9 @@ class Joined:
 def begin():
     """Loads what `import edge_rt` needs, each module behind those that it imports; others come when they are asked for."""
     modules = sys.modules
-    finder = sys.path_importer_cache[__file__] = Joined()
-    modules["edge_rt"].__path__.insert(0, __file__)
+    finder = sys.path_importer_cache[ENTRIES[0]] = Joined(ENTRIES[0], MODULES)
+    sys.path_importer_cache[ENTRIES[1]] = Joined(ENTRIES[1], None)
+    modules["edge_rt"].__path__[:0] = ENTRIES
     made = []
     for name in FIRST:
         spec = finder.find_spec(name)
@@ -86,23 +105,54 @@ def begin():
 
 
 Module = type(sys)
-PACKAGE = __file__[: -len("/_joined.py")]
+PACKAGE = __file__[: -len("/_start.py")]
+ENTRIES = [__file__, PACKAGE + "/_joined.py"]
+LATER = "edge_rt._joined"
 '''
 
 
-def joined(package: Path, modules: Iterable[str] = tuple(MODULES.split())) -> str:
-    """The source of `_joined.py`. package: the folder of edge_rt.
+def write(package: Path, folder: Path) -> None:
+    """Writes both files of the package's modules to a folder. Raises SyntaxError for a module that does not compile."""
+    for name, text in joined(package).items():
+        (folder / name).write_text(text, "utf-8")
+
+
+def joined(
+    package: Path, start: Iterable[str] = tuple(START.split()), modules: Iterable[str] = tuple(MODULES.split())
+) -> dict[str, str]:
+    """The sources of both files, by name. package: the folder of edge_rt.
 
     Raises SyntaxError for a module that does not compile.
     """
-    sources = {name: (_file(package, name)).read_text("utf-8") for name in ("", *modules)}
-    texts, table = [HEAD], []
+    sources = {name: (_file(package, name)).read_text("utf-8") for name in ("", *start)}
+    first = ["FIRST = (", *[f'    "edge_rt.{module}",' for module in _in_order(sources)], ")"]
+    build = f'BUILD = "{build_of(package)}"'
+    others = '"""Made by edge_rt/joining.py from the modules of this package: do not change it."""\n'
+    return {
+        START_NAME: _text(package, start, HEAD, "\n".join([build, *first])),
+        NAME: _text(package, modules, others, ""),
+    }
+
+
+def build_of(package: Path) -> str:
+    """Hash of the modules of the package, but for those that compile kernels, which packs have a hash of."""
+    digest = sha256()
+    left_out = {package / START_NAME, package / NAME}
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] not in ("kernels", "codegen") and path not in left_out:
+            digest.update(f"{path.relative_to(package)}\0".encode())
+            digest.update(sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+def _text(package: Path, modules: Iterable[str], head: str, tail: str) -> str:
+    texts, table = [head], []
     for module in modules:
         name = module.replace(".", "_")
-        texts.append(ast.unparse(_function(name, sources[module], module in DOCUMENTED)))
+        source = _file(package, module).read_text("utf-8")
+        texts.append(ast.unparse(_function(name, source, module in DOCUMENTED)))
         table.append(f'    "edge_rt.{module}": ({name}, {(package / module.replace(".", "/")).is_dir()}),')
-    first = [f'    "edge_rt.{module}",' for module in _in_order(sources)]
-    return "\n\n\n".join([*texts, "\n".join(["FIRST = (", *first, ")", "MODULES = {", *table, "}"])]) + "\n"
+    return "\n\n\n".join([*texts, "\n".join([*tail.splitlines(), "MODULES = {", *table, "}"])]) + "\n"
 
 
 def _file(package: Path, module: str) -> Path:
@@ -134,8 +184,8 @@ def _imported(statements: Iterable[ast.stmt], modules: Container[str]) -> Iterat
             for alias in s.names:
                 inner = f"{package}.{alias.name}".lstrip(".")
                 found = inner if inner in modules else package
-                if found and found in modules:
-                    yield found
+                above = found.partition(".")[0]
+                yield from (name for name in dict.fromkeys((above, found)) if name and name in modules)
         elif isinstance(s, ast.Try):
             yield from _imported(s.body, modules)
 

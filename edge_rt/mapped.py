@@ -11,6 +11,11 @@ import numpy as np
 PROT_READ, PROT_EXEC = 1, 4
 MAP_SHARED, MAP_PRIVATE = 1, 2
 
+FRONT = 48
+"""Bytes of a code image with the SHA-256 of its header, which has the checksum of its code."""
+ALIGNMENT = 64
+"""Of the bytes of a bundle: the widest vector, and a cache line."""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _mmap, _munmap = _libc.mmap, _libc.munmap
 _mmap.restype = ctypes.c_void_p
@@ -33,6 +38,28 @@ def unmap(address: int, size: int) -> None:
     _munmap(address, size)
 
 
+_code: dict[tuple[int, ...], int] = {}
+
+
+def map_code(descriptor: int, size: int, offset: int) -> int:
+    """The address of the code in a file, for reading and running; the same each time in one process. Raises OSError."""
+    file = _identity(descriptor)
+    found = _code.get(file)
+    if found is None:
+        found = _code[file] = map_descriptor(descriptor, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, offset)
+    return found
+
+
+def code_address(descriptor: int) -> int | None:
+    """What `map_code` gave for this file, if it was asked."""
+    return _code.get(_identity(descriptor))
+
+
+def _identity(descriptor: int) -> tuple[int, ...]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size
+
+
 class MappedFile:
     """The bytes of an open file, read-only, for as long as an array or a view of `data` lasts."""
 
@@ -52,3 +79,29 @@ class MappedFile:
         if hasattr(self, "_unmap"):  # it lacks where mapping failed
             unmap_, address, size = self._unmap
             unmap_(address, size)
+
+
+def content_of(source: str | os.PathLike[str] | bytes | bytearray | memoryview, mmap: bool = True) -> memoryview:
+    """The bytes of a file, or those given, read-only and with a 64-byte aligned address: where they are, or a copy.
+
+    mmap: map a file rather than read it. Raises OSError.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        with open(source, "rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if mmap and size:
+                return MappedFile(file.fileno(), size).data
+            copy = _aligned_empty(size)
+            return copy[: file.readinto(copy)].toreadonly()
+    view = memoryview(source).toreadonly().cast("B")
+    if not len(view) or np.frombuffer(view, np.uint8).ctypes.data % ALIGNMENT == 0:
+        return view
+    copy = _aligned_empty(len(view))
+    copy[:] = view
+    return copy.toreadonly()
+
+
+def _aligned_empty(size: int) -> memoryview:
+    block = np.empty(size + ALIGNMENT, np.uint8)
+    shift = -block.ctypes.data % ALIGNMENT
+    return block.data[shift : shift + size]

@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_rt import bundle as bundles
-from edge_rt import native
-from edge_rt.errors import ClosedError, InputError, MemoryLimitError, ModelError, SignatureError
-from edge_rt.plan import Plan
-from edge_rt.runner import Runner
+from edge_rt import stored
+from edge_rt.mapped import content_of
 from edge_rt.session import Session
-from edge_rt.signature import Signature, TensorInfo
 
 if TYPE_CHECKING:
     from edge_rt.bound import BoundCall
-    from edge_rt.jit import JitLibrary, JitReport
+    from edge_rt.bundle import TestVector
+    from edge_rt.jit import JitReport
+    from edge_rt.loaded import Loaded
     from edge_rt.memory import Memory
+    from edge_rt.prepared import Prepared
     from edge_rt.printing import PlanTable
+    from edge_rt.runner import Runner
+    from edge_rt.signature import Signature, TensorInfo
 
 Array = np.ndarray[Any, Any]
 BACKENDS = ("auto", "cpu", "reference")
@@ -37,6 +38,7 @@ def load(
     mmap: bool = True,
     verify: str = "header",
     jit: bool = False,
+    stored_plan: bool = True,
 ) -> Model:
     """Loads a .edge bundle.
 
@@ -45,20 +47,23 @@ def load(
     together beyond which MemoryLimitError is raised. mmap: map the file rather than read it. verify: "header", or "all"
     to check the SHA-256 of every tensor as well. jit: compile kernels for just the sizes of this model, which takes seconds
     before the first run unless a cache has them, and needs numba; results have the same bits. See `Model.jit`.
+    stored_plan: whether to use, or else leave for processes that start later, what the first call found out about this
+    bundle: see stored.py.
 
     Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU or no compiler for
     `jit`, OSError if the file cannot be read.
     """
     options = {
         "threads": threads, "backend": backend, "max_memory": max_memory, "mmap": mmap, "verify": verify, "jit": jit,
+        "stored_plan": stored_plan,
     }  # fmt: skip
     if backend not in BACKENDS:
-        raise ModelError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+        raise _wrong(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
     if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise ModelError(f"threads must be a positive integer or None, got {threads!r}")
+        raise _wrong(f"threads must be a positive integer or None, got {threads!r}")
     if jit and backend == "reference":
-        raise ModelError("jit=True compiles machine code, which backend 'reference' does not run")
-    return Model(bundles.read(path_or_bytes, mmap=mmap, verify=verify), path_or_bytes, options)
+        raise _wrong("jit=True compiles machine code, which backend 'reference' does not run")
+    return Model(content_of(path_or_bytes, mmap), path_or_bytes, options)
 
 
 class Model:
@@ -67,32 +72,41 @@ class Model:
     Pickles as what it was loaded from, with the options; state is not carried.
     """
 
-    def __init__(self, bundle: bundles.Bundle, source: Any, options: Mapping[str, Any]) -> None:
-        self._bundle, self._source, self._options = bundle, source, dict(options)
+    def __init__(self, content: memoryview, source: Any, options: Mapping[str, Any]) -> None:
+        self._content, self._source, self._options = content, source, dict(options)
         self.backend: str = options["backend"]
-        self.metadata: Mapping[str, Any] = bundle.metadata
-        self.assets: Mapping[str, bytes] = bundle.assets
-        self.test_vectors = tuple(bundle.test_vectors)
-        self.signatures = {name: Signature(name, graph) for name, graph in bundle.signatures.items()}
-        self._by_count: dict[int, list[Signature]] = {}
-        """Signatures by their number of inputs."""
-        for entry in self.signatures.values():
-            self._by_count.setdefault(len(entry.inputs), []).append(entry)
-        self.initial_state = {
-            s.name: np.asarray(s.initial, order="C") for graph in bundle.signatures.values() for s in graph.variables
-        }
         self.is_closed = False
-        self._lock = allocate_lock()
-        """Guards the making of the default session."""
-        self._plans: dict[str, Plan] = {}
-        base = None if self.backend == "reference" else native.library()
-        self._team = None if base is None else native.team(base, options["threads"])
-        self._jit = _jit_library(base) if base is not None and options["jit"] else None
-        self._library = self._jit or base
-        self._check_memory()
+        self._lock, self._reading = allocate_lock(), allocate_lock()
+        """They guard the making of the default session, and the reading of the bundle."""
         self._session: Session | None = None
+        self._shelf = stored.shelf(content) if _is_plain(options) else None
+        self._stored = None if self._shelf is None else self._shelf.find()
+        """What an earlier process found out. With it, the bundle is read when somebody asks for what it does not tell."""
+        self._loaded: Loaded | None = None
+        if self._stored is None:
+            self._whole()
 
     # ---- what it is -------------------------------------------------------------------------------------------------
+
+    @property
+    def metadata(self) -> Mapping[str, Any]:
+        """What the exporter, or whoever wrote the bundle, says of the model."""
+        return self._whole().bundle.metadata
+
+    @property
+    def assets(self) -> Mapping[str, bytes]:
+        """Named blobs that travel with the model."""
+        return self._whole().bundle.assets
+
+    @property
+    def test_vectors(self) -> tuple[TestVector, ...]:
+        """Inputs and the outputs they must give."""
+        return self._whole().test_vectors
+
+    @property
+    def signatures(self) -> dict[str, Signature]:
+        """Entry points by name."""
+        return self._whole().signatures
 
     @property
     def inputs(self) -> tuple[TensorInfo, ...]:
@@ -107,31 +121,35 @@ class Model:
     @property
     def threads(self) -> int:
         """At most so many threads run one call."""
-        return 1 if self._team is None else self._team.threads
+        if self.backend == "reference":
+            return 1
+        given: int | None = self._options["threads"]
+        if given is not None:
+            return given
+        from edge_rt.native.cores import default_threads
+
+        return default_threads()
 
     @property
     def jit(self) -> JitReport | None:
         """What `jit=True` compiled for this model so far, and how long it took; None without it."""
-        return None if self._jit is None else self._jit.report
+        library = self._whole().jit
+        return None if library is None else library.report
 
     @property
     def variables(self) -> dict[str, Array]:
         """Initial contents of the variables by name: the state, and those of the source section if the bundle has one."""
-        source = self._bundle.source
+        source = self._whole().bundle.source
         return {name: np.array(a) for name, a in {**(source.variables if source else {}), **self.initial_state}.items()}
 
     @property
     def memory(self) -> Memory:
         """Bytes of arena (largest over the signatures), weights and state."""
-        arenas = [self._static_arena(s) for s in self.signatures.values()]
-        known = [a for a in arenas if a is not None]
-        arena = max(known, default=0) if len(known) == len(arenas) else None
-        return self._memory(arena)
+        return self._whole().memory
 
     def memory_for(self, shapes: Mapping[str, Sequence[int]], signature: str | None = None) -> Memory:
         """Memory when the inputs have these shapes."""
-        table = self.plan(shapes, signature)
-        return self._memory(table.arena)
+        return self._whole().memory_with(self.plan(shapes, signature).arena)
 
     def plan(
         self,
@@ -143,10 +161,7 @@ class Model:
 
         shapes: of inputs with symbolic sizes. values: contents of inputs that decide shapes (zeros where not given).
         """
-        entry = self.entry(signature)
-        from edge_rt.printing import PlanTable
-
-        return PlanTable.of(self._new_runner(entry), entry, shapes or {}, values or {})
+        return self._whole().plan(shapes or {}, signature, values or {})
 
     # ---- running it -------------------------------------------------------------------------------------------------
 
@@ -211,104 +226,65 @@ class Model:
 
     # ---- for sessions -----------------------------------------------------------------------------------------------
 
+    @property
+    def initial_state(self) -> Mapping[str, Array]:
+        """What the variables hold at first, by name."""
+        return self._whole().initial_state if self._stored is None else self._stored.initial_state
+
     def entry(self, name: str | None) -> Signature:
         """The signature of this name (None: the first). Raises SignatureError for an unknown one."""
-        if name is None:
-            return next(iter(self.signatures.values()))
-        found = self.signatures.get(name)
-        if found is None:
-            raise SignatureError(f"no signature is named '{name}', there are {', '.join(self.signatures)}")
-        return found
+        return self._whole().entry(name)
 
     def select(self, inputs: Mapping[str, Any], name: str | None) -> tuple[Signature, list[Array]]:
         """The signature for these inputs, and the inputs checked."""
         self._require_open()
-        if name is not None or len(self.signatures) == 1:
-            entry = self.entry(name)
-            return entry, entry.check(inputs)
-        fitting = [s for s in self.signatures.values() if s.accepts(inputs)]
-        if len(fitting) != 1:
-            raise self._no_unique(fitting, ", ".join(f"{k}: {_describe(v)}" for k, v in inputs.items()))
-        return fitting[0], fitting[0].check(inputs)
+        return self._whole().select(inputs, name)
 
     def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Positional and named arguments of a call, by input name."""
-        if not args:
-            return dict(kwargs)
-        alike = self._by_count.get(len(args) + len(kwargs))
-        if alike is None:
-            expected = " or ".join(str(n) for n in sorted(self._by_count))
-            if len(self.signatures) == 1:
-                raise InputError(f"expected {expected} inputs, got {len(args) + len(kwargs)}")
-            raise self._no_unique([], f"{len(args) + len(kwargs)}, not {expected}")
-        entry = alike[0]
-        if any(s.input_names != entry.input_names for s in alike[1:]):
-            # Which names the arguments in order have depends on the signature that accepts them.
-            fitting = [s for s in alike if s.accepts({**dict(zip(s.input_names, args)), **kwargs})]
-            if len(fitting) != 1:
-                got = [*map(_describe, args), *(f"{k}: {_describe(v)}" for k, v in kwargs.items())]
-                raise self._no_unique(fitting, ", ".join(got))
-            entry = fitting[0]
-        named = dict(zip(entry.input_names, args))
-        if not kwargs:
-            return named
-        twice = set(named) & set(kwargs)
-        if twice:
-            raise InputError(f"input '{min(twice)}' is given twice")
-        return {**named, **kwargs}
+        if not kwargs and self._stored is not None and len(args) == len(self._stored.names):
+            return dict(zip(self._stored.names, args))
+        return self._whole().named(args, kwargs)
 
     def runner(self, entry: Signature, state: Mapping[str, Array], pinned: bool = False) -> Runner:
         """A runner for one session."""
         self._require_open()
-        return self._new_runner(entry, [state[s.name] for s in entry.graph.variables], pinned)
+        return self._whole().runner(entry, state, pinned)
+
+    def stored_call(self, state: Mapping[str, Array]) -> Prepared | None:
+        """The call that an earlier process stored, over these variables."""
+        if self._stored is None:
+            return None
+        call = self._stored.prepared(state, self._options["threads"])
+        call.before_first(self._settle)
+        return call
+
+    def _settle(self) -> None:
+        """The stored plan is what the first call needs."""
+        self._shelf = None
+
+    def note_call(self, call: Prepared, runner: Runner) -> None:
+        """Leaves what the first call found out for later processes, unless it was made from what an earlier one left."""
+        shelf, self._shelf = self._shelf, None
+        if shelf is not None:
+            from edge_rt.storing import store
+
+            store(shelf, self._whole(), runner, call)
 
     # ---- parts ------------------------------------------------------------------------------------------------------
 
-    def _no_unique(self, fitting: Sequence[Signature], got: str) -> SignatureError:
-        """The error of inputs that not exactly one signature accepts. fitting: those that do."""
-        which = "no signature accepts" if not fitting else f"{len(fitting)} signatures accept"
-        listed = "\n".join(f"  {s!r}" for s in fitting or self.signatures.values())
-        return SignatureError(f"{which} the inputs ({got}):\n{listed}")
+    def _whole(self) -> Loaded:
+        """All that the bundle tells."""
+        found = self._loaded
+        if found is None:
+            from edge_rt.loaded import Loaded
 
-    def _new_runner(self, entry: Signature, state: Sequence[Array] | None = None, pinned: bool = False) -> Runner:
-        plan = self._plans.get(entry.name)
-        if plan is None:
-            plan = self._plans[entry.name] = Plan(entry.graph)
-        if state is None:
-            state = [self.initial_state[s.name] for s in entry.graph.variables]
-        return Runner(plan, self._library, self._team, state, self._arena_limit(), pinned)
-
-    def _arena_limit(self) -> float:
-        limit = self._options["max_memory"]
-        if limit is None:
-            return float("inf")
-        return float(limit - self._weights() - sum(a.nbytes for a in self.initial_state.values()))
-
-    def _memory(self, arena: int | None) -> Memory:
-        from edge_rt.memory import Memory
-
-        return Memory(arena, self._weights(), sum(a.nbytes for a in self.initial_state.values()))
-
-    def _weights(self) -> int:
-        unique = {
-            a.__array_interface__["data"][0]: a.nbytes for g in self._bundle.signatures.values() for a in _constants(g)
-        }
-        return sum(unique.values())
-
-    def _static_arena(self, entry: Signature) -> int | None:
-        if self.backend == "reference" or not all(i.type.is_static for i in entry.inputs):
-            return None
-        table = self.plan(signature=entry.name)
-        return table.arena if table.is_whole else None
-
-    def _check_memory(self) -> None:
-        limit = self._options["max_memory"]
-        if limit is None:
-            return
-        memory = self.memory
-        needed = (memory.arena or 0) + memory.weights + memory.state
-        if needed > limit:
-            raise MemoryLimitError(f"max_memory is {limit} bytes, the model needs {needed}: {memory}")
+            with self._reading:
+                found = self._loaded
+                if found is None:
+                    name = os.fspath(self._source) if isinstance(self._source, (str, os.PathLike)) else None
+                    found = self._loaded = Loaded(self._content, name, self._options)
+        return found
 
     def _default(self) -> Session:
         with self._lock:
@@ -319,24 +295,26 @@ class Model:
 
     def _require_open(self) -> None:
         if self.is_closed:
+            from edge_rt.errors import ClosedError
+
             raise ClosedError("the model was closed")
 
 
-def _jit_library(base: native.AnyLibrary) -> JitLibrary:
-    from edge_rt.jit import jit_library
-
-    return jit_library(base)
-
-
-def _constants(graph: Any) -> list[Array]:
-    found = [v.data for v in graph.constants()]
-    for _, _, inner in graph.subgraphs():
-        found.extend(_constants(inner))
-    return found
+def _is_plain(options: Mapping[str, Any]) -> bool:
+    """Whether stored plans are of models that are loaded with these options."""
+    return bool(
+        options["stored_plan"]
+        and options["backend"] != "reference"
+        and options["max_memory"] is None
+        and options["verify"] == "header"
+        and not options["jit"]
+    )
 
 
-def _describe(value: Any) -> str:
-    return f"{value.dtype}{list(value.shape)}" if isinstance(value, np.ndarray) else repr(value)
+def _wrong(message: str) -> Exception:
+    from edge_rt.errors import ModelError
+
+    return ModelError(message)
 
 
 def _reload(source: Any, options: Mapping[str, Any]) -> Model:

@@ -20,11 +20,11 @@ from edge_rt.errors import ModelError, TargetError
 from edge_rt.native.cache import PACKAGE, source_fingerprint
 from edge_rt.native.host import can_compile
 from edge_rt.native.image import read_header
-from edge_rt.native.library import pack_path
 from edge_rt.native.package import is_checkout
+from edge_rt.native.packs import pack_path
 from edge_rt.targets import TARGETS, Target
 
-LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining.py", "_joined.py"})
+LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining.py", "_joined.py", "_start.py"})
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ALIGNMENT = 64

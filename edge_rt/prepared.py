@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy import ndarray
 
-from edge_rt.instance import Instance
-from edge_rt.runner import Runner
-from edge_rt.signature import Signature, is_dense
+from edge_rt.instance import Instance, conclude, is_dense
+
+if TYPE_CHECKING:
+    from edge_rt.linked import Linked
 
 Array = np.ndarray[Any, Any]
+
+InputForm = tuple[str, tuple[int, ...], "np.dtype[Any]", "bytes | None"]
+"""Of an input: name, shape, dtype; its contents, where these decide shapes."""
 
 
 class Prepared:
@@ -23,35 +27,50 @@ class Prepared:
     """
 
     __slots__ = (
-        "_count", "_execute", "_inputs", "_instance", "_names", "_outputs", "_results", "_runner", "_single", "signature",
+        "_count", "_execute", "_inputs", "_instance", "_names", "_outputs", "_results", "_single", "_updated", "forms",
+        "signature",
     )  # fmt: skip
 
     def __init__(
         self,
         signature: str | None,
-        entry: Signature,
-        arrays: Sequence[Array],
-        runner: Runner,
+        forms: Sequence[InputForm],
+        names: Sequence[str],
         instance: Instance,
         results: Sequence[Array],
+        updated: Sequence[Array],
     ) -> None:
-        """signature: as the caller named it. arrays: checked inputs. instance: the runner's only one for them. results:
-        the instance's fixed ones."""
-        self.signature = signature
-        self._runner, self._instance, self._results = runner, instance, results
+        """signature: as the caller named it. forms: of the inputs, in order. names: of the outputs. instance: what does all
+        of such a call. results: its fixed ones. updated: the variables that the last of these are the new contents of."""
+        self.signature, self.forms = signature, forms
+        self._instance, self._results, self._updated = instance, results, updated
         self._execute = instance.executor
-        self._names = entry.graph.output_names
-        self._outputs = tuple(zip(self._names, results)) if len(results) == len(self._names) else ()
+        self._names = names
+        self._outputs = () if updated else tuple(zip(names, results))
         """Where no state changes, names and views of the outputs."""
-        self._single = (self._names[0], results[0].copy) if len(self._outputs) == 1 else ("", None)
+        self._single = (names[0], results[0].copy) if len(self._outputs) == 1 else ("", None)
         """Where there is but one output and no state changes, its name and what copies it."""
-        stage = instance.binding.stage
-        contents = [a.tobytes() if s in stage.decisive else None for a, s in zip(arrays, stage.live)]
         self._inputs = tuple(
-            (info.name, a.shape, a.dtype, view if c is None else None, number, c)
-            for number, (info, a, view, c) in enumerate(zip(entry.inputs, arrays, instance.copies, contents))
+            (name, shape, dtype, view if contents is None else None, number, contents)
+            for number, ((name, shape, dtype, contents), view) in enumerate(zip(forms, instance.copies))
         )
         self._count = len(self._inputs)
+
+    def before_first(self, tell: Callable[[], object]) -> None:
+        """Calls `tell` once, when this is first run."""
+        execute = self._execute
+
+        def first() -> None:
+            self._execute = execute
+            tell()
+            execute()
+
+        self._execute = first
+
+    @property
+    def linked(self) -> Linked:
+        """What the instance is made of."""
+        return self._instance.linked
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array] | None:
         """Outputs by name, as fresh arrays; None, and nothing is done, for inputs that it is not for.
@@ -81,7 +100,7 @@ class Prepared:
         if copy is not None:
             return {name: copy()}
         if not self._outputs:
-            return dict(zip(self._names, self._runner.conclude(self._results)))
+            return dict(zip(self._names, conclude(self._results, self._updated)))
         return {name: view.copy() for name, view in self._outputs}
 
     def _load(self, number: int, array: Array, contents: bytes | None) -> bool:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_rt.binder import bind
 from edge_rt.binding import Binding, Stage, Step
 from edge_rt.errors import MemoryLimitError
-from edge_rt.instance import Instance, aligned_bytes
+from edge_rt.instance import Instance, aligned_bytes, conclude
+from edge_rt.linking import link
 from edge_rt.native.host import AnyLibrary
 from edge_rt.native.team import Team
 from edge_rt.ops._spec import MAX_KNOWN
 from edge_rt.plan import Plan
 from edge_rt.types import TensorType
+
+if TYPE_CHECKING:
+    from edge_rt.python_steps import PythonStep
 
 Array = np.ndarray[Any, Any]
 
@@ -73,7 +77,8 @@ class Runner:
         """The instance that did all of the last `run`, if one did."""
         self._state_types = {s: TensorType.of(a) for s, a in zip(plan.variables, self._state)}
         self._kept = [*plan.outputs, *(u for u in plan.updates if u is not None)]
-        self._updated = [a for a, u in zip(self._state, plan.updates) if u is not None]
+        self.updated = [a for a, u in zip(self._state, plan.updates) if u is not None]
+        """The variables that a run gives new contents, in order."""
 
     def run(self, inputs: Sequence[Array], execute: Execute = Instance.run) -> list[Array]:
         """Outputs, as fresh arrays. inputs: C-contiguous, of the graph's dtypes, in order.
@@ -90,15 +95,7 @@ class Runner:
             arrays = dict(zip(instance.binding.alive, carried))
             live = [arrays[s] for s in following.stage.live]
             instance, following = self._instance(following, live)
-        return self.conclude(execute(instance, live))
-
-    def conclude(self, results: Sequence[Array]) -> list[Array]:
-        """Commits the state, and gives the outputs as fresh arrays. results: of the last stage."""
-        made = [r.copy() for r in results]  # a variable's new contents may be another's old ones
-        count = len(self.plan.outputs)
-        for state, new in zip(self._updated, made[count:]):
-            state[...] = new
-        return made[:count]
+        return conclude(execute(instance, live), self.updated)
 
     def binding_for(self, types: Sequence[TensorType], contents: Mapping[int, Array]) -> Binding:
         """The binding of the first stage for these input types. contents: of decisive inputs, by slot."""
@@ -126,7 +123,8 @@ class Runner:
         self._reserve(binding.arena)
         following = None if binding.rest is None else Cache(binding.rest)
         wanted = binding.alive if following is not None else [binding.resolve(s) for s in self._kept]
-        instance = Instance(binding, self._arena, self._state, self._library, self._team, self._control, wanted)
+        linked = link(binding, self._library, wanted)
+        instance = Instance(linked, self._arena, self._state, self._library, self._team, self._python_step)
         cache.add(key, instance, following)
         return instance, following
 
@@ -149,6 +147,11 @@ class Runner:
         for cache in found:
             found.extend(c for _, c in cache.entries.values() if c is not None)
         return found
+
+    def _python_step(self, instance: Instance, index: int) -> PythonStep:
+        from edge_rt.python_steps import python_step
+
+        return python_step(instance, index, self._control)
 
     def _control(self, step: Step, inputs: Sequence[Array | None]) -> Sequence[Array]:
         """A loop, whose body is a plan of its own."""

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_rt.errors import InputError
 from edge_rt.prepared import Prepared
-from edge_rt.runner import Runner
-from edge_rt.signature import Signature
 
 if TYPE_CHECKING:
     from edge_rt.bound import BoundCall
     from edge_rt.model import Model
+    from edge_rt.runner import Runner
+    from edge_rt.signature import Signature
 
 Array = np.ndarray[Any, Any]
 
@@ -28,7 +27,7 @@ class Session:
         self._lock = allocate_lock()
         self._state = {name: initial.copy() for name, initial in model.initial_state.items()}
         self._runners: dict[str, Runner] = {}
-        self._recent: Prepared | None = None
+        self._recent = model.stored_call(self._state)
 
     def run(
         self,
@@ -84,9 +83,9 @@ class Session:
                 held = self._state.get(name)
                 if held is None:
                     known = ", ".join(self._state) or "none"
-                    raise InputError(f"state: no variable is named '{name}', there are {known}")
+                    raise _wrong(f"state: no variable is named '{name}', there are {known}")
                 if held.dtype != value.dtype or held.shape != value.shape:
-                    raise InputError(
+                    raise _wrong(
                         f"state '{name}': expected {held.dtype}{list(held.shape)}, got {value.dtype}{list(value.shape)}"
                     )
             for name, value in values.items():
@@ -110,7 +109,14 @@ class Session:
         instance = runner.whole
         results = None if instance is None else instance.fixed_results
         if instance is not None and results is not None:
-            self._recent = Prepared(signature, entry, arrays, runner, instance, results)
+            decisive = instance.binding.stage.decisive
+            forms = [
+                (info.name, a.shape, a.dtype, a.tobytes() if slot in decisive else None)
+                for info, a, slot in zip(entry.inputs, arrays, runner.plan.inputs)
+            ]
+            names = entry.graph.output_names
+            self._recent = Prepared(signature, forms, names, instance, results, runner.updated)
+            self._model.note_call(self._recent, runner)
         return made
 
     def _runner(self, entry: Signature) -> Runner:
@@ -120,22 +126,28 @@ class Session:
         return runner
 
 
+def _wrong(message: str) -> Exception:
+    from edge_rt.errors import InputError
+
+    return InputError(message)
+
+
 def _check_out(entry: Signature, out: Mapping[str, Array]) -> None:
     """Raises InputError for an array that cannot receive its output, as far as the declared types tell."""
     declared = {info.name: info for info in entry.outputs}
     for name, target in out.items():
         info = declared.get(name)
         if info is None:
-            raise InputError(f"out: no output is named '{name}', there are {', '.join(declared)}")
+            raise _wrong(f"out: no output is named '{name}', there are {', '.join(declared)}")
         if target.dtype != info.dtype or (info.type.is_static and target.shape != info.shape):
-            raise InputError(f"out '{name}': expected {info.type}, got {target.dtype}{list(target.shape)}")
+            raise _wrong(f"out '{name}': expected {info.type}, got {target.dtype}{list(target.shape)}")
 
 
 def _fill(out: Mapping[str, Array], made: dict[str, Array]) -> dict[str, Array]:
     for name, target in out.items():
         if target.shape != made[name].shape:
             dtype, shape = target.dtype, list(made[name].shape)
-            raise InputError(f"out '{name}': expected {dtype}{shape}, got {dtype}{list(target.shape)}")
+            raise _wrong(f"out '{name}': expected {dtype}{shape}, got {dtype}{list(target.shape)}")
     for name, target in out.items():
         target[...] = made[name]
         made[name] = target

@@ -10,6 +10,7 @@ import numpy as np
 from edge_rt.dims import Sym
 from edge_rt.errors import InputError
 from edge_rt.graph import Graph
+from edge_rt.instance import is_dense
 from edge_rt.types import Dim, TensorType
 
 Array = np.ndarray[Any, Any]
@@ -86,12 +87,6 @@ class Signature:
     def __repr__(self) -> str:
         inputs, outputs = ", ".join(map(repr, self.inputs)), ", ".join(map(repr, self.outputs))
         return f"{self.name}({inputs}) -> ({outputs})"
-
-
-def is_dense(array: Array) -> bool:
-    """Whether kernels may read the array where it is."""
-    flags = array.flags
-    return flags.c_contiguous and flags.aligned
 
 
 def _as_array(info: TensorInfo, given: Any) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,12 @@ import pytest
 from edge_rt import native
 from edge_rt.cli import main
 from edge_rt.errors import TargetError
-from edge_rt.native import features
+from edge_rt.native import cpu
+from edge_rt.native import host as host_module
 from edge_rt.targets import TARGETS
 
-pytestmark = pytest.mark.skipif(features.cpu_architecture() != "x86_64", reason="fakes the features of an x86-64 CPU")
-host_module = sys.modules["edge_rt.native.host"]
+pytestmark = pytest.mark.skipif(cpu.cpu_architecture() != "x86_64", reason="fakes the features of an x86-64 CPU")
+
 V3 = TARGETS["x86-64-v3"].requires
 
 
@@ -27,7 +27,7 @@ def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def examine(flags: frozenset[str], named: str = "") -> tuple[int, dict[str, Any], str]:
         cpuinfo = tmp_path / "cpuinfo"
         cpuinfo.write_text(f"processor\t: 0\nflags\t\t: {' '.join(flags)}\n\nprocessor\t: 1\n")
-        monkeypatch.setattr(features, "CPUINFO", str(cpuinfo))
+        monkeypatch.setattr(cpu, "CPUINFO", str(cpuinfo))
         monkeypatch.setattr(host_module, "_process", [])
         monkeypatch.setenv("EDGE_RT_TARGET", named)
         status = main(["doctor", "--json"])
@@ -72,6 +72,6 @@ def test_a_higher_target_that_was_named(report: Any) -> None:
 
 
 def test_features_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(features, "CPUINFO", "/nowhere")
+    monkeypatch.setattr(cpu, "CPUINFO", "/nowhere")
     assert main(["doctor"]) == 1
     assert "cannot read the CPU's features: [Errno 2]" in capsys.readouterr().err

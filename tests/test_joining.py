@@ -1,4 +1,4 @@
-"""The joined file of the wheel is the modules it was made of."""
+"""The joined files of the wheel are the modules they were made of."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ from tests.boards.emulator import device_package
 
 ROOT = Path(__file__).parent.parent
 TARGET, _ = choose_target(cpu_features())
+FILES = (joining.START_NAME, joining.NAME)
+MODULES = [*joining.START.split(), *joining.MODULES.split()]
 
 CONTENTS = """
 import importlib, inspect, json, sys
@@ -44,7 +46,7 @@ for name in sys.argv[1].split():
                 of[key] += shown(value)
                 if inspect.isclass(value):
                     of[key] += [shown(v) for k, v in inspect.getmembers(value, inspect.isfunction) if not k.startswith("_")]
-found["first"] = [name for name in first if name != "edge_rt._joined"]
+found["first"] = [name for name in first if name not in ("edge_rt._start", "edge_rt._joined")]
 found["joined"] = sorted(n for n, m in sys.modules.items() if type(getattr(m, "__loader__", 0)).__name__ == "Joined")
 print(json.dumps(found))
 """
@@ -71,21 +73,22 @@ def run(package: Path, script: str, *arguments: object) -> str:
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("EDGE_RT_", "PYTHON"))}
     command = [sys.executable, "-W", "error", "-c", script, *map(str, arguments)]
     done = subprocess.run(
-        command, cwd=package, env={**environment, "PYTHONPATH": str(package)}, capture_output=True, text=True, check=False
-    )
+        command, cwd=package, capture_output=True, text=True, check=False,
+        env={**environment, "PYTHONPATH": str(package), "EDGE_RT_STORED_PLANS": "0"},
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 def test_joined_modules_define_what_their_files_define(package: Path, tmp_path: Path) -> None:
     apart = tmp_path / "apart"
-    shutil.copytree(package, apart, ignore=shutil.ignore_patterns(joining.NAME, "__pycache__"))
+    shutil.copytree(package, apart, ignore=shutil.ignore_patterns(*FILES, "__pycache__"))
     found: list[dict[str, Any]] = []
     for folder in (package, apart):
-        printed = run(folder, CONTENTS, joining.MODULES, " ".join(joining.DOCUMENTED))
+        printed = run(folder, CONTENTS, " ".join(MODULES), " ".join(joining.DOCUMENTED))
         found.append(json.loads(printed.replace(str(folder), "FOLDER")))
     joined, separate = found
-    assert joined.pop("joined") == sorted(f"edge_rt.{name}" for name in joining.MODULES.split())
+    assert joined.pop("joined") == sorted(f"edge_rt.{name}" for name in MODULES)
     assert separate.pop("joined") == []
     assert joined == separate
 
@@ -99,23 +102,23 @@ def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: 
     expected = edge_rt.load(bundle)(x)
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6)
     families = {"edge_rt.ops.edge_pool", "edge_rt.lowering.pool"}
-    assert set(others) - families == {"edge_rt._joined"}
+    assert set(others) - families == {"edge_rt._start", "edge_rt._joined"}
 
 
 def test_an_import_that_fails_leaves_no_modules(package: Path) -> None:
     script = """
 import sys
-sys.modules["msgpack"] = None
+sys.modules["ctypes"] = None
 try:
     import edge_rt
 except ModuleNotFoundError as error:
-    print(error.name, [name for name in sys.modules if name.startswith("edge_rt") and name != "edge_rt._joined"])
-del sys.modules["msgpack"]
+    print(error.name, [name for name in sys.modules if name.startswith("edge_rt") and name != "edge_rt._start"])
+del sys.modules["ctypes"]
 import edge_rt
 print(edge_rt.load)
 """
     first, second = run(package, script).splitlines()
-    assert first == "msgpack []"
+    assert first == "ctypes []"
     assert second.startswith("<function load at")
 
 
@@ -124,12 +127,13 @@ def test_tracebacks_show_the_line(package: Path) -> None:
     command = [sys.executable, "-c", script]
     environment = {**os.environ, "PYTHONPATH": str(package)}
     done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=True)
-    assert f'{package}/edge_rt/{joining.NAME}", line ' in done.stderr
-    assert "return Model(bundles.read(path_or_bytes" in done.stderr
+    for name, line in zip(FILES, ("return Model(content_of(path_or_bytes", "raise BundleTruncatedError(f'the file must")):
+        assert f'{package}/edge_rt/{name}", line ' in done.stderr
+        assert line in done.stderr
 
 
 def test_a_module_that_does_not_compile(tmp_path: Path) -> None:
     (tmp_path / "__init__.py").write_text("from edge_rt import errors")
     (tmp_path / "errors.py").write_text("class Error(\n")
     with pytest.raises(SyntaxError):
-        joining.joined(tmp_path, ["errors"])
+        joining.joined(tmp_path, ["errors"], [])

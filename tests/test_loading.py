@@ -12,9 +12,11 @@ import pytest
 
 import edge_rt
 from bench import loading
+from edge_rt import joining
 from edge_rt.codegen import build_image
 from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
+from tests.boards.emulator import device_package
 
 SMALL = Path(__file__).parent / "data" / "small.edge"
 SLOW = {
@@ -48,6 +50,43 @@ print(sorted(set(sys.modules) - before))
     loaded = set(ast.literal_eval(out))
     assert not SLOW & loaded
     assert not {f"edge_rt.{name}" for name in LATER} & loaded
+
+
+def test_a_start_from_a_stored_plan_needs_one_file_of_edge_rt(tmp_path: Path) -> None:
+    target, _ = choose_target(cpu_features())
+    package = device_package(tmp_path, {target.name: build_image(target)})
+    script = f"""
+import sys, numpy
+before = set(sys.modules)
+import edge_rt
+model = edge_rt.load({str(SMALL)!r}, threads=int(sys.argv[1]))
+x = {{i: numpy.zeros(shape, dtype) for i, shape, dtype in {inputs_of(SMALL)!r}}}
+print({{name: y.tobytes() for name, y in model.run(x).items()}})
+print(sorted(set(sys.modules) - before))
+"""
+    runs = []
+    for threads in ("1", "1", "2"):
+        environment = {**os.environ, "PYTHONPATH": str(package), "EDGE_RT_CACHE": str(tmp_path / "cache")}
+        environment.pop("EDGE_RT_STORED_PLANS", None)
+        command = [sys.executable, "-c", script, threads]
+        done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=True)
+        outputs, loaded = done.stdout.splitlines()
+        runs.append((outputs, set(ast.literal_eval(loaded))))
+    (first, everything), *later = runs
+    assert {"edge_rt.bundle.reader", "msgpack"} <= everything
+    for outputs, loaded in later:
+        assert outputs == first
+        ours = {"edge_rt", "edge_rt._start", *(f"edge_rt.{name}" for name in joining.START.split())}
+        assert {name for name in loaded if name.startswith("edge_rt")} == ours
+        assert len(loaded - ours) <= 2, "of the standard library: a hash, and what numpy 1 has not loaded"
+
+
+def inputs_of(path: Path) -> list[tuple[str, tuple[int, ...], str]]:
+    """Name, shape with some number for each symbol, and dtype."""
+    return [
+        (i.name, tuple(d if isinstance(d, int) else 3 for d in i.shape or ()), i.dtype.str)
+        for i in edge_rt.load(path).inputs
+    ]
 
 
 def test_what_is_loaded_later_is_there(tmp_path: Path) -> None:

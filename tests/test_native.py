@@ -22,11 +22,12 @@ from edge_rt.native.cache import source_fingerprint
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.host import AnyLibrary, library
 from edge_rt.native.image import CODE_OFFSET
-from edge_rt.native.library import Library, find_pack
+from edge_rt.native.package import FOLDER
+from edge_rt.native.packs import Library, find_pack
 from edge_rt.targets import TARGETS
 
 host_module = sys.modules["edge_rt.native.host"]
-library_module = sys.modules["edge_rt.native.library"]
+library_module = sys.modules["edge_rt.native.packs"]
 HOST = choose_target(cpu_features())[0]
 
 
@@ -272,7 +273,7 @@ assert native.library().address("run_program")
 
 
 def test_a_pack_in_a_zip_is_run_from_memory(image: bytes, tmp_path: Path) -> None:
-    package = Path(library_module.FOLDER)
+    package = Path(FOLDER)
     archive = tmp_path / "site.zip"
     with zipfile.ZipFile(archive, "w") as z:
         for path in package.rglob("*.py"):

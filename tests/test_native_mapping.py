@@ -15,20 +15,20 @@ from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.lowering.executor import RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import CODE_OFFSET, read_header, write_image
-from edge_rt.native.library import Library, find_pack
+from edge_rt.native.packs import Library, find_pack
 from edge_rt.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
 HOST = choose_target(cpu_features())[0]
 host_module = sys.modules["edge_rt.native.host"]
-library_module = sys.modules["edge_rt.native.library"]
+library_module = sys.modules["edge_rt.native.packs"]
 
 SCRIPT = """
 import os, sys
 from pathlib import Path
 from edge_rt.errors import TargetError
 from edge_rt.lowering.executor import RUN_PROGRAM
-from edge_rt.native.library import Library
+from edge_rt.native.packs import Library
 from edge_rt.native.program import Program
 from tests._refusals import MEMFD_CREATE, MMAP, PROT_EXEC, refuse, refuse_new_code
 

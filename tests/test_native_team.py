@@ -24,7 +24,7 @@ from edge_rt.lowering._errors import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, NO_ER
 from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import write_image
-from edge_rt.native.library import Library
+from edge_rt.native.packs import Library
 from edge_rt.native.program import Program
 from edge_rt.native.team import Team
 from tests._kernels import run, unlisted

@@ -62,7 +62,7 @@ def test_what_it_contains(folder: Path) -> None:
         assert {n.split("/")[0] for n in names} == {
             "__main__.py", "_app.py", "_app.pyc", "edge_rt", "digits.edge", "labels.txt"
         }  # fmt: skip
-        assert [n for n in names if "packs" in n] == [f"edge_rt/packs/{HOST}.image"]
+        assert [n for n in names if "/packs/" in n] == [f"edge_rt/packs/{HOST}.image"]
         assert not [n for n in names if n.startswith(("edge_rt/kernels/", "edge_rt/codegen/"))]
         assert {n for n in names if n.endswith(".pyc")} == {f"{n}c" for n in names if n.endswith(".py")} - {"__main__.pyc"}
     assert (folder / "app.pyz").stat().st_mode & 0o111

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_rt import ops
-from edge_rt.lowering import lower
 from edge_rt.lowering._spec import BoundNode
+from edge_rt.lowering.rules import lower
 from edge_rt.types import TensorType
 from tests._kernel_runs import run_calls
 

@@ -11,7 +11,8 @@ from numba.core import types
 
 from edge_rt.codegen.lower import compiler_for
 from edge_rt.kernels import simd as s
-from edge_rt.native.features import cpu_architecture, cpu_features
+from edge_rt.native.cpu import cpu_architecture
+from edge_rt.native.features import cpu_features
 from edge_rt.targets import TARGETS
 from tests._kernels import run, unlisted
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
         def __getitem__(self, index: int) -> Array: ...
 
+        def attribute(self, index: int) -> Array: ...
+
 
 class Builder:
     """Makes graphs from a header that `validate` accepted. prefix: what error paths start with."""
@@ -55,7 +57,7 @@ class Builder:
             }
 
     def tensor(self, index: int) -> Array:
-        return self._tensors[index]
+        return self._tensors.attribute(index)
 
     def subgraph(self, raw: dict[str, Any], path: str) -> Graph:
         return self._graph(raw, path)

@@ -14,7 +14,7 @@ import numpy as np
 from edge_rt.bundle import _msgpack
 from edge_rt.bundle._build import Builder
 from edge_rt.bundle._encodings import Encoded
-from edge_rt.bundle._format import ALIGNMENT, HASHED, MAGIC, MAX_HEADER, PREAMBLE, VERSION, aligned, check_limit, digest
+from edge_rt.bundle._format import HASHED, MAGIC, MAX_HEADER, PREAMBLE, VERSION, aligned, check_limit, digest
 from edge_rt.bundle._types import DTYPES
 from edge_rt.bundle.model import Blobs, Bundle, TestVector
 from edge_rt.bundle.validate import validate_header, validate_source
@@ -27,29 +27,30 @@ from edge_rt.errors import (
     BundleTruncatedError,
     BundleVersionError,
 )
-from edge_rt.mapped import MappedFile
+from edge_rt.mapped import content_of
+from edge_rt.ops._spec import MAX_KNOWN
 
 Array = np.ndarray[Any, Any]
 Path = str | os.PathLike[str]
 Bytes = bytes | bytearray | memoryview
 
 
-def read(source: Path | Bytes, *, mmap: bool = True, verify: str = "header") -> Bundle:
-    """The bundle in a file or in a buffer.
+def read(source: Path | Bytes, *, mmap: bool = True, verify: str = "header", name: str | None = None) -> Bundle:
+    """The bundle in a file or in a buffer. name: of the file that a buffer is from, for errors.
 
     Constants, variables and test vectors are read-only views, 64-byte aligned, on the file's map (mmap=True), on the
     buffer if that is aligned, or on one aligned copy. The file must be replaced by rename only, never written to.
     verify: "header" checks everything but the contents of tensors; "all" also these, against their SHA-256.
     Raises a BundleError that says what is wrong and where; OSError if the file cannot be read.
     """
-    with _named(source):
-        return _read(_buffer(source, mmap), verify)
+    with _named(source if name is None else name):
+        return _read(content_of(source, mmap), verify)
 
 
 def read_header(source: Path | Bytes) -> tuple[dict[str, Any], int]:
     """The validated header as data, and the length of the file. Raises like `read`, but builds no graph."""
     with _named(source):
-        data = _buffer(source, True)
+        data = content_of(source)
         header, _ = _header(data)
     return header, len(data)
 
@@ -86,6 +87,7 @@ def _read(data: memoryview, verify: str) -> Bundle:
         encodings=tensors.encodings,
         requires=header["requires"]["ops"],
         variables={name: tensors[index] for name, index in header["variables"]},
+        seen=tensors.seen,
     )
 
 
@@ -108,11 +110,12 @@ def _arrays(indices: Mapping[str, int], tensors: Tensors) -> dict[str, Array]:
 class Tensors:
     """The tensors of a file as read-only arrays, each made once, when it is asked for: views of raw ones, others decoded."""
 
-    __slots__ = ("_arrays", "_data", "_start", "encodings", "table")
+    __slots__ = ("_arrays", "_attributes", "_data", "_start", "encodings", "table")
 
     def __init__(self, data: memoryview, start: int, table: list[Any]) -> None:
         self._data, self._start, self.table = data, start, table
         self._arrays: dict[int, Array] = {}
+        self._attributes: set[int] = set()
         self.encodings: list[tuple[Array, Encoded]] = []
         """Arrays that were decoded, and what from."""
 
@@ -124,6 +127,26 @@ class Tensors:
             array = self._view(index, DTYPES[dtype].numpy, shape) if raw else self._decoded(index, encoding)
             self._arrays[index] = array
         return array
+
+    def attribute(self, index: int) -> Array:
+        """The tensor as an attribute of an operator: rules look at all of it."""
+        self._attributes.add(index)
+        return self[index]
+
+    def seen(self) -> list[tuple[int, int]]:
+        """What bytes of the file behind the header (first, end) may decide how graphs are planned: all but the contents of
+        tensors of more than MAX_KNOWN elements that are no attributes."""
+        spans = []
+        first = PREAMBLE.size + PREAMBLE.unpack_from(self._data)[3]
+        for index, (_, shape, offset, nbytes, _, _) in enumerate(self.table):
+            if prod(shape) > MAX_KNOWN and index not in self._attributes:
+                start = self._start + offset
+                if start > first:
+                    spans.append((first, start))
+                first = start + nbytes
+        if first < len(self._data):
+            spans.append((first, len(self._data)))
+        return spans
 
     def _view(self, index: int, dtype: Any, shape: Any) -> Array:
         start = self._start + self.table[index][2]
@@ -208,26 +231,3 @@ def _check_padding(data: memoryview, header_end: int, start: int, table: list[An
         end = begin + nbytes
     if not table and any(data[end:start]):
         raise BundleLayoutError(f"bytes {end} to {start}, padding, must be zero")
-
-
-def _buffer(source: Path | Bytes, mmap: bool) -> memoryview:
-    """The bytes, read-only and with a 64-byte aligned address."""
-    if isinstance(source, (str, os.PathLike)):
-        with open(source, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if mmap and size:
-                return MappedFile(file.fileno(), size).data
-            copy = _aligned_empty(size)
-            return copy[: file.readinto(copy)].toreadonly()
-    view = memoryview(source).toreadonly().cast("B")
-    if not len(view) or np.frombuffer(view, np.uint8).ctypes.data % ALIGNMENT == 0:
-        return view
-    copy = _aligned_empty(len(view))
-    copy[:] = view
-    return copy.toreadonly()
-
-
-def _aligned_empty(size: int) -> memoryview:
-    block = np.empty(size + ALIGNMENT, np.uint8)
-    shift = -block.ctypes.data % ALIGNMENT
-    return block.data[shift : shift + size]

@@ -13,9 +13,11 @@ from typing import Any
 from edge_rt import __version__, native
 from edge_rt.cli._common import print_json
 from edge_rt.errors import TargetError
-from edge_rt.native.cache import cache_folder
 from edge_rt.native.cores import default_threads, usable_cores
-from edge_rt.native.features import choose_target, cpu_architecture, cpu_features, lacking
+from edge_rt.native.cpu import cpu_architecture
+from edge_rt.native.features import choose_target, cpu_features, lacking
+from edge_rt.native.package import cache_path
+from edge_rt.stored import build_of_this, plans_folder
 from edge_rt.targets import TARGETS
 
 
@@ -47,7 +49,8 @@ def doctor(options: argparse.Namespace) -> int:
         "cpus": os.cpu_count(),
         "threads": default_threads(),
         "cores": str(usable_cores()),
-        "cache": str(cache_folder()),
+        "cache": cache_path() or "none: this user has no home",
+        "stored_plans": _stored_plans(),
         "page_size": os.sysconf("SC_PAGE_SIZE"),
         "targets": {t.name: lacking(t, features) or "usable" for t in TARGETS.values()},
     }
@@ -68,6 +71,20 @@ def doctor(options: argparse.Namespace) -> int:
     if problem:
         print(f"models cannot run here: {problem}", file=sys.stderr)
     return 1 if problem else 0
+
+
+def _stored_plans() -> str:
+    folder = plans_folder()
+    if folder is None:
+        return "none: forbidden, or without a cache"
+    if not build_of_this():
+        return "none: only an installed edge-rt has them"
+    try:
+        return f"{len(os.listdir(folder))} in {folder}"
+    except FileNotFoundError:
+        return f"none yet in {folder}"
+    except OSError as error:
+        return f"none: {error}"
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from edge_rt.kernels import load_all
 from edge_rt.native.cache import write_atomic
 from edge_rt.native.host import library
 from edge_rt.native.image import read_header
-from edge_rt.native.library import PACKS
+from edge_rt.native.package import PACKS
 from edge_rt.targets import TARGETS
 
 

@@ -22,7 +22,7 @@ from edge_rt.kernels._registry import Factory
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import write_image
-from edge_rt.native.library import Library
+from edge_rt.native.packs import Library
 from edge_rt.targets import Target
 
 ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)

@@ -17,8 +17,8 @@ from edge_rt.jit.case import Case, case_of
 from edge_rt.lowering._spec import Call
 from edge_rt.native.cache import cache_folder, cached_image, locked, producer, write_atomic
 from edge_rt.native.host import AnyLibrary, can_compile
-from edge_rt.native.library import Library
 from edge_rt.native.package import FOLDER
+from edge_rt.native.packs import Library
 from edge_rt.targets import TARGETS, Target
 
 Build = Callable[[Target, "Sequence[Case]", str], bytes]

@@ -8,18 +8,20 @@ from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from edge_rt.errors import CodeImageError
-from edge_rt.native.library import Library
-from edge_rt.native.package import FOLDER
+from edge_rt.errors import CodeImageError, TargetError
+from edge_rt.native.package import FOLDER, cache_path
+from edge_rt.native.packs import Library
 from edge_rt.targets import Target
 
 PACKAGE = Path(FOLDER)
 
 
 def cache_folder() -> Path:
-    """$EDGE_RT_CACHE, or edge-rt in the user's cache folder."""
-    given = os.environ.get("EDGE_RT_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-rt"
+    """Where it is. Raises TargetError for a user without a home, unless $EDGE_RT_CACHE names a folder."""
+    found = cache_path()
+    if found is None:
+        raise TargetError("no folder for compiled kernels: this user has no home; EDGE_RT_CACHE may name one")
+    return Path(found)
 
 
 def producer() -> str:

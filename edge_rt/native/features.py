@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 
 from edge_rt.errors import TargetError
+from edge_rt.native.cpu import cpu_architecture, cpu_text
 from edge_rt.targets import TARGETS, Target
 
-CPUINFO = "/proc/cpuinfo"
-_AT_HWCAP = 16
 _HWCAP = {"fp": 0, "asimd": 1, "fphp": 9, "asimdhp": 10, "asimddp": 20}
 """Bits of AT_HWCAP on aarch64, for the features that targets require."""
 
 
-def cpu_architecture() -> str:
-    """The machine's architecture as targets spell it: x86_64 or aarch64 (or another, which no target has)."""
-    machine = os.uname().machine.lower()
-    return {"amd64": "x86_64", "arm64": "aarch64"}.get(machine, machine)
-
-
 def cpu_features() -> frozenset[str]:
     """What this CPU and its system support: the flags of /proc/cpuinfo (x86-64), or the names of AT_HWCAP (aarch64)."""
-    if cpu_architecture() == "aarch64":
-        getauxval = ctypes.CDLL(None).getauxval
-        getauxval.restype, getauxval.argtypes = ctypes.c_ulong, [ctypes.c_ulong]
-        bits = getauxval(_AT_HWCAP)
-        return frozenset(name for name, bit in _HWCAP.items() if bits >> bit & 1)
     try:
-        with open(CPUINFO) as lines:  # read as far as needed: the kernel asks each core for its part of the text
-            for line in lines:
-                if line.startswith("flags"):
-                    return frozenset(line.partition(":")[2].split())
+        text = cpu_text()
     except OSError as error:
         raise TargetError(f"cannot read the CPU's features: {error}") from None
-    return frozenset()
+    if cpu_architecture() != "aarch64":
+        return frozenset(text.split())
+    return frozenset(name for name, bit in _HWCAP.items() if int(text) >> bit & 1)
 
 
 def lacking(target: Target, features: frozenset[str], arch: str | None = None) -> str:

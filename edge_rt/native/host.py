@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from edge_rt.errors import TargetError
 from edge_rt.native.features import choose_target, cpu_features
-from edge_rt.native.library import Library, find_pack, pack_path
 from edge_rt.native.package import FOLDER, is_checkout
+from edge_rt.native.packs import Library, find_pack, pack_path
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edge_rt.errors import CodeImageError, TargetError
-from edge_rt.mapped import MAP_PRIVATE, PROT_EXEC, PROT_READ, map_descriptor, unmap
+from edge_rt.mapped import MAP_PRIVATE, PROT_EXEC, PROT_READ, map_code, map_descriptor, unmap
 from edge_rt.native.image import CODE_OFFSET, Header, check_code, read_header
 
 VARIABLE = "EDGE_RT_CODE"
@@ -105,8 +105,12 @@ def _map(
     present = os.fstat(descriptor).st_size - header.code_offset
     if present != header.code_size:
         raise CodeImageError(f"{where}: has {max(present, 0)} bytes of code, its header says {header.code_size}")
+    size, offset = header.code_size, header.code_offset
     try:
-        address = map_descriptor(descriptor, header.code_size, PROT_READ | PROT_EXEC, MAP_PRIVATE, header.code_offset)
+        if is_trusted:
+            address = map_code(descriptor, size, offset)
+        else:
+            address = map_descriptor(descriptor, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, offset)
     except OSError as error:
         raise TargetError(f"{where}: the system refuses to map it as code ({error.strerror}); {ways_out()}") from None
     if not is_trusted:

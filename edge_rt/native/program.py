@@ -5,37 +5,48 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_rt.lowering._errors import NO_ERROR, describe_error
-from edge_rt.lowering.executor import MAX_PARTS, RUN_PROGRAM, record_words
-from edge_rt.native.host import AnyLibrary, library
-from edge_rt.native.team import Team
+from edge_rt.lowering._errors import NO_ERROR
+from edge_rt.lowering._executor import MAX_PARTS, RUN_SYMBOL, record_words
 
-__all__ = ["NO_ERROR", "Program", "describe_error"]
+if TYPE_CHECKING:
+    from typing import Protocol
+
+    from edge_rt.native.team import Team
+
+    class Addresses(Protocol):
+        """Addresses of machine code by symbol."""
+
+        def address(self, symbol: str) -> int: ...
+
+
+__all__ = ["NO_ERROR", "Program"]
 
 _RELEASING, _HOLDING = ctypes.CFUNCTYPE(None), ctypes.PYFUNCTYPE(None)
 """How the entry is called: without the interpreter's lock, or with it. Without argument types ctypes converts nothing."""
 
 
 class Program:
-    """Steps: (address of the kernel's entry, address of its argument words, parts).
+    """Steps: (address of the kernel's entry, address of its argument words, parts), also as int64[steps, 3].
 
     Programs are immutable, apart from the words and the memory they point to, which their owner keeps alive. Several
     threads may run programs at the same time, also with one team; two may not run the same one, since it is one arena.
     """
 
-    __slots__ = ("_calls", "_library", "_table", "steps")
+    __slots__ = ("_calls", "_library", "_table")
 
-    def __init__(self, steps: Sequence[tuple[int, int, int]], library: AnyLibrary | None = None) -> None:
+    def __init__(
+        self, steps: Sequence[tuple[int, int, int]] | np.ndarray[Any, Any], library: Addresses | None = None
+    ) -> None:
         """library: whose executor to run with; by default that of the process. Raises ValueError for parts < 1."""
-        for address, _, parts in steps:
-            if not 1 <= parts <= MAX_PARTS or not address:
-                raise ValueError(f"a step needs an address and 1 to {MAX_PARTS} parts, got {address} and {parts}")
-        self.steps = tuple(steps)
-        self._table = np.array(steps, np.int64).reshape(-1, 3)
+        table = np.array(steps, np.int64).reshape(-1, 3)
+        parts = table[:, 2]
+        if parts.min(initial=1) < 1 or parts.max(initial=1) > MAX_PARTS or not table[:, 0].all():
+            raise ValueError(f"a step needs an address and 1 to {MAX_PARTS} parts, got {table.tolist()}")
+        self._table = table
         self._library = library
         self._calls: dict[tuple[int, int | None, Team | None], Callable[[], None]] = {}
 
@@ -60,22 +71,28 @@ class Program:
     def _prepare(
         self, start: int, stop: int | None, team: Team | None, brief: bool, compares: bool
     ) -> Callable[[], None]:
-        end = len(self.steps) if stop is None else stop
-        if not 0 <= start <= end <= len(self.steps):
-            raise ValueError(f"steps {start}..{end} are not among the program's {len(self.steps)}")
-        shares = any(parts > 1 for _, _, parts in self.steps[start:end])
-        memory = team.memory if team is not None and team.threads > 1 and shares else 0
+        end = len(self) if stop is None else stop
+        if not 0 <= start <= end <= len(self):
+            raise ValueError(f"steps {start}..{end} are not among the program's {len(self)}")
+        shares = team is not None and team.threads > 1 and bool((self._table[start:end, 2] > 1).any())
+        memory = team.memory if team is not None and shares else 0
         compares = compares and memory != 0
         words = np.zeros(5 + (record_words(end - start) if compares else 0), np.int64)
         record = words.ctypes.data + 8 * 5 if compares else 0
         words[:5] = self._table.ctypes.data, start, end, memory, record
         first: Any = ctypes.c_int64.from_buffer(words.data)
         first.keeps = self._table, team
-        entry = (_HOLDING if brief else _RELEASING)((self._library or library()).address(RUN_PROGRAM.symbol))
+        entry = (_HOLDING if brief else _RELEASING)((self._library or _library()).address(RUN_SYMBOL))
         return functools.partial(entry, ctypes.byref(first))
 
     def __len__(self) -> int:
-        return len(self.steps)
+        return len(self._table)
 
     def __repr__(self) -> str:
-        return f"Program({len(self.steps)} steps)"
+        return f"Program({len(self)} steps)"
+
+
+def _library() -> Addresses:
+    from edge_rt.native.host import library
+
+    return library()

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_rt.lowering.executor import HELP_TEAM, MEMBERS, STOP_TEAM, team_words
-from edge_rt.native.host import AnyLibrary
+from edge_rt.lowering._executor import HELP_SYMBOL, MEMBERS, STOP_SYMBOL, team_words
 
 if TYPE_CHECKING:
     from threading import Thread
+
+    from edge_rt.native.program import Addresses
 
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
@@ -29,12 +30,12 @@ class Team:
 
     __slots__ = ("__weakref__", "_crew", "_finalizer", "_help", "_stop", "threads")
 
-    def __init__(self, library: AnyLibrary, threads: int) -> None:
+    def __init__(self, library: Addresses, threads: int) -> None:
         if threads < 1:
             raise ValueError(f"a team needs at least 1 thread, got {threads}")
         self.threads = threads
-        self._help = _ENTRY(library.address(HELP_TEAM.symbol))
-        self._stop = _ENTRY(library.address(STOP_TEAM.symbol))
+        self._help = _ENTRY(library.address(HELP_SYMBOL))
+        self._stop = _ENTRY(library.address(STOP_SYMBOL))
         self._recruit()
         _teams.add(self)
 

@@ -43,7 +43,7 @@ def device_package(folder: Path, images: Mapping[str, bytes]) -> Path:
     """What a device gets: edge_rt as the wheel has it, with a pack for each target, but without what compiles them."""
     compilers = shutil.ignore_patterns("kernels", "codegen", "__pycache__", "packs")
     shutil.copytree(ROOT / "edge_rt", folder / "edge_rt", ignore=compilers)
-    (folder / "edge_rt" / joining.NAME).write_text(joining.joined(ROOT / "edge_rt"), "utf-8")
+    joining.write(ROOT / "edge_rt", folder / "edge_rt")
     packs = folder / "edge_rt" / "packs"
     packs.mkdir()
     for target, image in images.items():

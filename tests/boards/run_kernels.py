@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_rt.native.library import Library
+from edge_rt.native.packs import Library
 from edge_rt.native.program import Program
 from edge_rt.native.team import Team
 

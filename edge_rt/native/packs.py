@@ -8,18 +8,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_rt.errors import CodeImageError
-from edge_rt.native.features import cpu_architecture, cpu_features, require
+from edge_rt.mapped import code_address
+from edge_rt.native.cpu import cpu_architecture
+from edge_rt.native.features import cpu_features, require
 from edge_rt.native.image import Header, check_code
 from edge_rt.native.mapping import code_at, map_bytes, map_file
-from edge_rt.native.package import FOLDER
+from edge_rt.native.package import PACKS
 from edge_rt.targets import TARGETS, Target
 
 if TYPE_CHECKING:
     from edge_rt.lowering._spec import Call
-
-PACKS = os.path.join(FOLDER, "packs")
-"""Images that ship with the package, one per target."""
-
 
 class Library:
     """A mapped code image. It stays mapped until the process ends, since programs hold addresses of its kernels."""
@@ -59,6 +57,10 @@ class Library:
         if offset is None:
             raise CodeImageError(f"{self.origin}: has no kernel {symbol}; it was built from other sources")
         return self.base + offset
+
+    def is_mapped_from(self, descriptor: int) -> bool:
+        """Whether this is the code of this file, mapped from it."""
+        return code_address(descriptor) == self.base
 
     def check(self) -> None:
         """Raises CodeImageError if the code is damaged."""

@@ -1,0 +1,218 @@
+"""Stored plans: what one process found out about a bundle, for those that start later.
+
+The first call of a process makes a plan of an installed edge-rt; storing.py writes it to a file. A later process that loads
+the same bundle then reads that file, and neither builds the graph nor binds it: its first call, if it has the same types,
+is made of the file, the bundle and the pack of machine code. All else is loaded when it is asked for.
+
+    0    magic "EDGEPLAN"
+    8    SHA-256 of the key and of all that follows
+    40   marshal data: see StoredPlan
+
+A stored plan is trusted like code, and lies where only this user writes: `plans` in the user's cache folder (see README.md).
+The file's name is its key, the hash of all that decides what is in it: this build of edge-rt, the CPU's features, the
+bundle's header and size. The plan says which other bytes of the bundle it depends on, by their hash, and which pack.
+One that does not fit, or is damaged, is as good as none.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import stat
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from edge_rt import native
+from edge_rt.hashing import sha256
+from edge_rt.instance import Instance, address_of, aligned_bytes
+from edge_rt.linked import Linked, Place
+from edge_rt.mapped import FRONT, map_code
+from edge_rt.native.cpu import cpu_text
+from edge_rt.native.package import PACKS, cache_path
+from edge_rt.prepared import Prepared
+
+Array = np.ndarray[Any, Any]
+
+MAGIC = b"EDGEPLAN"
+START = len(MAGIC) + 32
+MAX_BYTES = 1 << 20
+"""Of a stored plan."""
+SWITCH = "EDGE_RT_STORED_PLANS"
+"""The environment variable that, set to 0, forbids reading and writing stored plans."""
+_PREAMBLE = 64
+
+
+class Shelf:
+    """Where the stored plan of a bundle lies, for this edge-rt on this CPU."""
+
+    __slots__ = ("content", "key", "path")
+
+    def __init__(self, content: memoryview, key: bytes, folder: str) -> None:
+        self.content, self.key = content, key
+        self.path = os.path.join(folder, key.hex()[:40])
+
+    def find(self) -> StoredPlan | None:
+        """The plan, if there is one that fits."""
+        try:
+            data = _trusted_bytes(self.path)
+            if data[: len(MAGIC)] != MAGIC or sha256(self.key + data[START:]).digest() != data[len(MAGIC) : START]:
+                return None
+            return StoredPlan.fitting(marshal.loads(data[START:]), self.content)
+        except OSError:
+            return None
+
+
+def shelf(content: memoryview) -> Shelf | None:
+    """The shelf for the bundle with these bytes; None for damaged ones, and where plans are not stored: for a checkout or an
+    app in one file, without a cache folder, or where $EDGE_RT_STORED_PLANS or $EDGE_RT_CODE is set."""
+    folder, build = plans_folder(), build_of_this()
+    if folder is None or not build or os.environ.get("EDGE_RT_CODE"):
+        return None
+    if len(content) < _PREAMBLE:
+        return None
+    header = content[_PREAMBLE : _PREAMBLE + int.from_bytes(content[16:24], "little")]
+    digest = sha256(content[:32])
+    digest.update(header)
+    declared = bytes(content[32:_PREAMBLE])
+    if digest.digest() != declared:
+        return None
+    try:
+        machine = f"{build} {os.environ.get('EDGE_RT_TARGET')} {cpu_text()} {len(content)} ".encode()
+    except OSError:
+        return None
+    return Shelf(content, sha256(machine + declared).digest(), folder)
+
+
+def plans_folder() -> str | None:
+    """Where stored plans are; None if they are forbidden, or this user has no folder for them."""
+    cache = cache_path()
+    return None if cache is None or os.environ.get(SWITCH) == "0" else os.path.join(cache, "plans")
+
+
+def build_of_this() -> str:
+    """What tells this build of edge-rt from all others; empty for a checkout, whose files may change."""
+    start = sys.modules.get("edge_rt._start")
+    return "" if start is None else str(start.BUILD)
+
+
+def hash_of(content: memoryview, spans: Iterable[tuple[int, int]]) -> bytes:
+    """The SHA-256 of these spans (first byte, end) of a bundle."""
+    digest = sha256()
+    for first, end in spans:
+        digest.update(content[first:end])
+    return digest.digest()
+
+
+class Code:
+    """The machine code that a stored plan is of: a mapped pack, and where in it the executor is."""
+
+    __slots__ = ("_symbols", "base")
+
+    def __init__(self, base: int, symbols: Mapping[str, int]) -> None:
+        self.base, self._symbols = base, symbols
+
+    def address(self, symbol: str) -> int:
+        return self.base + self._symbols[symbol]
+
+
+class StoredPlan:
+    """What is known of a bundle without reading it.
+
+    names: of the inputs, if the bundle has but one signature. initial_state: of all variables.
+    """
+
+    __slots__ = ("_call", "_code", "_linked", "initial_state", "names")
+
+    def __init__(self, fields: tuple[Any, ...], content: memoryview, code: Code) -> None:
+        self._code = code
+        self.names, variables, self._call, program = fields
+        self.initial_state = {
+            name: np.ndarray(shape, dtype, content, offset) for name, offset, shape, dtype in variables
+        }
+        self._linked = _linked(program, content, code.base)
+
+    @staticmethod
+    def fitting(fields: tuple[Any, ...], content: memoryview) -> StoredPlan | None:
+        """The plan of these fields, unless it is of other contents, or of another pack than is here. Raises OSError."""
+        pack, spans, digest, *rest = fields
+        if hash_of(content, spans) != digest:
+            return None
+        code = _code(*pack)
+        return None if code is None else StoredPlan(tuple(rest), content, code)
+
+    def prepared(self, state: Mapping[str, Array], threads: int | None) -> Prepared:
+        """The stored call, over a new arena and these variables. threads: as in `load`."""
+        signature, forms, names, variables, updated = self._call
+        arrays = [state[name] for name in variables]
+        linked = self._linked
+        shares = threads != 1 and bool((linked.table[:, 2] > 1).any())
+        team = native.team(self._code, threads) if shares else None
+        instance = Instance(linked, aligned_bytes(linked.arena), arrays, self._code, team)
+        results = instance.fixed_results
+        assert results is not None
+        typed = [(name, shape, np.dtype(dtype), contents) for name, shape, dtype, contents in forms]
+        return Prepared(signature, typed, names, instance, results, [arrays[i] for i in updated])
+
+
+def _linked(program: tuple[Any, ...], content: memoryview, code: int) -> Linked:
+    """What storing.py wrote, with the addresses of this process."""
+    arena, words, table, in_arena, in_file, in_data, data, states, live, copies, results, names, brief = program
+    held = aligned_bytes(len(data))
+    held[:] = np.frombuffer(data, np.uint8)
+    words, table = _numbers(words).copy(), _numbers(table).reshape(-1, 3).copy()
+    words[_numbers(in_file)] += address_of(np.frombuffer(content, np.uint8))
+    words[_numbers(in_data)] += address_of(held)
+    table[:, 0] += code
+    return Linked(
+        arena,
+        words,
+        table,
+        _numbers(in_arena),
+        _NONE,
+        {number: _numbers(at) for number, at in states},
+        {number: _numbers(at) for number, at in live},
+        [(0, len(table))],
+        [None if place is None else _arena_place(*place) for place in copies],
+        [_arena_place(*place) for place in results],
+        names,
+        [held, np.frombuffer(content, np.uint8)],
+        brief,
+    )
+
+
+def _arena_place(kind: int, number: int, shape: tuple[int, ...], dtype: str) -> Place:
+    return kind, number, shape, np.dtype(dtype)
+
+
+def _numbers(data: bytes) -> Array:
+    return np.frombuffer(data, np.int64)
+
+
+_NONE = np.empty(0, np.int64)
+
+
+def _trusted_bytes(path: str) -> bytes:
+    """The contents of a file that only this user can have written; nothing for another one. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+            return b""
+        return os.read(descriptor, MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
+    finally:
+        os.close(descriptor)
+
+
+def _code(name: str, front: bytes, file_size: int, offset: int, size: int, symbols: Mapping[str, int]) -> Code | None:
+    """The code of the pack with this file name, if it is the one with these first bytes. Raises OSError."""
+    path = os.path.join(PACKS, name)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if os.pread(descriptor, FRONT, 0) != front or os.fstat(descriptor).st_size != file_size:
+            return None
+        return Code(map_code(descriptor, size, offset), symbols)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,193 @@
+"""Writes stored plans: see stored.py, which reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import marshal
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from edge_rt.hashing import sha256
+from edge_rt.instance import address_of
+from edge_rt.linked import ARENA, STATE, Linked, Place
+from edge_rt.loaded import Loaded
+from edge_rt.lowering._executor import HELP_SYMBOL, RUN_SYMBOL, STOP_SYMBOL
+from edge_rt.mapped import FRONT
+from edge_rt.native.packs import Library, pack_path
+from edge_rt.ops._spec import MAX_KNOWN
+from edge_rt.prepared import Prepared
+from edge_rt.runner import Runner
+from edge_rt.stored import MAGIC, MAX_BYTES, Shelf, hash_of
+from edge_rt.targets import TARGETS
+
+Array = np.ndarray[Any, Any]
+_FORMAT = 4
+"""Of marshal: what all Pythons since 3.4 read."""
+MAX_PLANS = 64
+"""Plans in the folder, the oldest going first."""
+
+
+def store(shelf: Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> bool:
+    """Writes what a call is made of to its place on the shelf, unless it cannot be stored; whether it was written.
+
+    runner: the one that made the call. Where files cannot be written, none is, and nothing is wrong with that.
+    """
+    fields = _fields(shelf.content, loaded, runner, call)
+    if fields is None:
+        return False
+    data = marshal.dumps(fields, _FORMAT)
+    if len(data) > MAX_BYTES - FRONT:
+        return False
+    try:
+        _write(shelf.path, MAGIC + sha256(shelf.key + data).digest() + data)
+    except OSError:
+        return False
+    return True
+
+
+def _fields(content: memoryview, loaded: Loaded, runner: Runner, call: Prepared) -> tuple[Any, ...] | None:
+    """What `StoredPlan.fitting` takes; None where a plan is made of more than files."""
+    library, seen, linked = loaded.library, loaded.bundle.seen, call.linked
+    pack = _pack(library) if isinstance(library, Library) else None
+    if pack is None or seen is None or None in linked.steps or not len(linked.table):
+        return None
+    assert isinstance(library, Library)
+    file = _Span(content)
+    variables = _variables(loaded.initial_state, file)
+    program = _program(linked, library, file)
+    if variables is None or program is None:
+        return None
+    spans = tuple(seen())
+    only = [s for s in loaded.signatures.values() if len(loaded.signatures) == 1]
+    graph = runner.plan.graph
+    names = tuple(s.name for s in graph.variables)
+    updated = tuple(i for i, s in enumerate(graph.variables) if s.update is not None)
+    forms = tuple((name, shape, dtype.str, contents) for name, shape, dtype, contents in call.forms)
+    return (
+        pack,
+        spans,
+        hash_of(content, spans),
+        only[0].input_names if only else (),
+        variables,
+        (call.signature, forms, tuple(graph.output_names), names, updated),
+        program,
+    )
+
+
+class _Span:
+    """A range of addresses."""
+
+    __slots__ = ("first", "size")
+
+    def __init__(self, content: memoryview) -> None:
+        self.first, self.size = address_of(np.frombuffer(content, np.uint8)), len(content)
+
+    def offset(self, address: int) -> int | None:
+        """Of an address in the span."""
+        return address - self.first if 0 <= address - self.first < self.size else None
+
+
+def _variables(initial: Mapping[str, Array], file: _Span) -> tuple[Any, ...] | None:
+    """Name, offset in the file, shape and dtype of all variables; None if some are not in the file."""
+    found = []
+    for name, array in initial.items():
+        offset = file.offset(address_of(array)) if array.size else 0
+        if offset is None:
+            return None
+        found.append((name, offset, array.shape, array.dtype.str))
+    return tuple(found)
+
+
+def _program(linked: Linked, library: Library, file: _Span) -> tuple[Any, ...] | None:
+    """The linked words and table, relative to file, pack and constants of their own; None if some are nowhere in these."""
+    words, table = linked.words.copy(), linked.table.copy()
+    table[:, 0] -= library.base
+    assert ((table[:, 0] >= 0) & (table[:, 0] < library.header.code_size)).all()
+    kept = {address_of(array): array for array in linked.keeps}
+    assert linked.binding is not None
+    weights = {id(p.data) for p in linked.binding.places.values() if p.data is not None and p.data.size > MAX_KNOWN}
+    in_file, in_data, data = [], [], bytearray()
+    held: dict[int, int] = {}
+    for position in linked.constant.tolist():
+        address = int(words[position])
+        offset = file.offset(address)
+        if offset is not None:
+            in_file.append(position)
+        elif id(kept[address]) in weights:
+            return None  # decoded when the bundle was read: `seen` does not cover what it was made of
+        else:
+            in_data.append(position)
+            offset = held.get(address)
+            if offset is None:
+                offset = held[address] = len(data)
+                data += kept[address].tobytes()
+                data += bytes(-len(data) % 64)
+        words[position] = offset
+    results = [_named(place) for place in linked.results if place[0] in (ARENA, STATE)]
+    if len(results) < len(linked.results):
+        return None
+    return (
+        linked.arena,
+        words.tobytes(),
+        table.tobytes(),
+        linked.in_arena.tobytes(),
+        np.array(in_file, np.int64).tobytes(),
+        np.array(in_data, np.int64).tobytes(),
+        bytes(data),
+        tuple((number, at.tobytes()) for number, at in linked.states.items()),
+        tuple((number, at.tobytes()) for number, at in linked.live.items()),
+        tuple(None if place is None else _named(place) for place in linked.copies),
+        tuple(results),
+        tuple(linked.names),
+        linked.brief,
+    )
+
+
+def _named(place: Place) -> tuple[Any, ...]:
+    kind, number, shape, dtype = place
+    return kind, number, tuple(shape), dtype.str
+
+
+def _pack(library: Library) -> tuple[Any, ...] | None:
+    """What stored.py maps the code by; None if it is not mapped from a pack's file."""
+    path = pack_path(TARGETS[library.target])
+    try:
+        with open(path, "rb") as file:
+            if not library.is_mapped_from(file.fileno()):
+                return None
+            front, size = file.read(FRONT), os.fstat(file.fileno()).st_size
+    except OSError:
+        return None
+    header = library.header
+    symbols = {symbol: header.symbols[symbol] for symbol in (RUN_SYMBOL, HELP_SYMBOL, STOP_SYMBOL)}
+    return os.path.basename(path), front, size, header.code_offset, header.code_size, symbols
+
+
+def _write(path: str, data: bytes) -> None:
+    """Writes a file that others see whole or not at all, and removes what is too old. Raises OSError."""
+    folder = os.path.dirname(path)
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _prune(folder)
+
+
+def _prune(folder: str) -> None:
+    """Leaves the newest MAX_PLANS files; those that a process left half written are among the others some day."""
+    aged = []
+    for entry in os.scandir(folder):
+        with contextlib.suppress(FileNotFoundError):  # another process removed it
+            aged.append((entry.stat().st_mtime_ns, entry.path))
+    for _, path in sorted(aged)[:-MAX_PLANS]:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
