@@ -14,7 +14,7 @@ import msgpack
 from numba.core.errors import NumbaError
 
 from edge_rt.codegen.entry import argument_types
-from edge_rt.codegen.lower import compiler_for
+from edge_rt.codegen.lower import APART, INLINED, compiler_for
 from edge_rt.codegen.objects import object_key
 from edge_rt.errors import CodegenError
 from edge_rt.kernels._registry import Factory
@@ -55,7 +55,7 @@ def _lower(spec: KernelSpec, factory: Factory, target: Target) -> Pieces:
         raise CodegenError(f"kernel {spec.symbol} does not compile for {target.name}: {error}") from error
     functions: dict[str, bytes] = {}
     for text in compiled.library.texts():
-        module = llvm.parse_assembly(text)
+        module = llvm.parse_assembly(text.replace(APART, INLINED))  # how small a case leaves it, is seen there
         (name,) = (f.name for f in module.functions if not f.is_declaration)
         functions[name] = module.as_bitcode()
     return Pieces(compiled.fndesc.llvm_func_name, functions)

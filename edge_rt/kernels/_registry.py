@@ -23,6 +23,16 @@ Factory = Callable[[Target], Callable[..., None]]
 KERNELS: dict[str, tuple[KernelSpec, Factory]] = {}
 
 
+def apart(function: Any) -> Any:
+    """Marks a function that kernels call: in machine code it stays one, with registers of its own.
+
+    Everything else is inlined. But around a loop that needs all registers LLVM would keep what is constant in others, and
+    load it again at each turn.
+    """
+    function.is_apart = True
+    return function
+
+
 def kernel(spec: KernelSpec) -> Callable[[Any], Any]:
     """Decorator: the factory makes the body of `spec`'s kernel."""
 

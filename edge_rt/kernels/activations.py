@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32
 from edge_rt.kernels.simd import Vec, fma, load, load_first, select, store, store_first
 from edge_rt.kernels.vbits import absolute
@@ -56,6 +57,7 @@ def activator(target):
     BLOCK = Vec(F32, target.lanes, (16 // target.lanes,))
 
     def loop(function):
+        @apart
         def apply(alpha, y, y_row, rows, columns):
             for r in range(rows):
                 line = y + r * y_row

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from numba import types
 
+from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32
 from edge_rt.kernels.simd import Vec, convert, fma, is_null, load, load_half, pointer, splat, spread, store
 from edge_rt.kernels.tiles import WIDTH, TileSet, clamp
@@ -89,6 +90,7 @@ def decoder(target):
                     out += WIDTH
                 at = stop
 
+    @apart
     def decode(source, first, last, k_first, k_last, out):
         format, b, scale, zero, block, blocks, k = source
         if format == HALF:

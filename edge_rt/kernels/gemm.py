@@ -39,7 +39,9 @@ WIDE_PANELS = 4
 SLIDING_TAPS = 3
 """Pixels of a window that slides."""
 AHEAD_FROM = 1 << 16
-"""Numbers of b that do not stay in a core's caches: they are asked for ahead of time."""
+"""Numbers of b, or of a, that do not stay in a core's caches: they are asked for ahead of time."""
+SHORT_ROW = 192
+"""Rows of a up to which the CPU does not see by itself what is needed next."""
 
 
 def unused(height, wide, start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
@@ -89,6 +91,7 @@ def gemm_f32(target):
         b_panel = k * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
         is_far = format == PLAIN and panels * b_panel > AHEAD_FROM
+        is_long = not is_far and not has_windows and a_row == k and k <= min(block_k, SHORT_ROW) and m * k > AHEAD_FROM
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // col_blocks
             index = rest // row_blocks
@@ -164,6 +167,7 @@ def gemm_f32(target):
                         tiles_each = max(1, lines * count // (wide * taps))
                         ahead_step = (WIDTH + tiles_each - 1) // tiles_each
                     tiles_left, taps_left = tiles_each, taps
+                    asks_rows = is_long and j == first_panel
                     for line in range(lines):
                         y_block = y_first + line * y_line + j * WIDTH
                         a_line = rows + (line * line_step + inside)
@@ -176,6 +180,8 @@ def gemm_f32(target):
                                 addend, adds = y + at, True
                             if ends:
                                 low, high = lo, hi
+                            if asks_rows:  # each tile asks for the rows of the next one
+                                ahead, ahead_step = a_line + (i + height) * rows_step, height
                             # What is cut off on the right goes through a buffer.
                             if direct:
                                 run_direct(

@@ -27,9 +27,9 @@ def turn(context, builder, sig, args):
 
 @primitive(lambda x: x)
 def hide(context, builder, sig, args):
-    """hide(x): the integer x, about which LLVM then knows nothing."""
-    whole = ir.IntType(64)
-    return builder.asm(ir.FunctionType(whole, [whole]), "", "=r,0", [args[0]], False)
+    """hide(x): the integer or pointer x, about which LLVM then knows nothing."""
+    kind = args[0].type
+    return builder.asm(ir.FunctionType(kind, [kind]), "", "=r,0", [args[0]], False)
 
 
 @primitive(new)
@@ -37,7 +37,8 @@ def spread_rows(context, builder, sig, args):
     """spread_rows(V, p, stride, three): spread(V, p, stride), where `three` is hide(3 * stride).
 
     Every third row starts from an address of its own, and the next two are reached through the stride: x86 has
-    addressing modes for that, while LLVM would compute each address from the one before.
+    addressing modes for that, while LLVM would compute each address from the one before. In a loop p must be hidden at each
+    turn, or else LLVM moves an address on for each row.
     """
     vec, (_, p, stride, three) = sig.return_type, args
     element = number(vec.dtype)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from numba import types
 
+from edge_rt.kernels._registry import apart
 from edge_rt.kernels.registers import hide, slide, spread_rows
 from edge_rt.kernels.simd import Vec, fma, lane, load, load_first, prefetch, select, spread, store, store_first
 
@@ -20,6 +21,9 @@ WIDTH = 16
 """Columns of a panel."""
 AHEAD_SIZE = 20
 """Tiles of fewer vectors wait for memory anyway."""
+FULL = 28
+"""Tiles of so many vectors, and sliding ones of three panels, let LLVM see how their addresses move: else it orders loads so
+that they need more registers than there are."""
 KEY = 16
 """The key of a tile is KEY * rows + panels."""
 
@@ -34,6 +38,7 @@ def spread_tile(rows, panels, lanes):
     """A tile for machines whose loads repeat a number in all lanes (x86)."""
     shape = (rows, panels, WIDTH // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
+    hides = rows * panels < FULL
     looks_ahead = rows * panels >= AHEAD_SIZE
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
@@ -44,6 +49,8 @@ def spread_tile(rows, panels, lanes):
             at = a + offsets[segment]
             if looks_ahead and stride:
                 for _ in range(k):
+                    if hides:
+                        at = hide(at)
                     acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
                     prefetch(ahead)
                     ahead += stride
@@ -51,6 +58,8 @@ def spread_tile(rows, panels, lanes):
                     b += WIDTH
             else:
                 for _ in range(k):
+                    if hides:
+                        at = hide(at)
                     acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
                     at += 1
                     b += WIDTH
@@ -95,6 +104,7 @@ def finisher(lanes):
     the addend (if `adds`) lies like y."""
     VEC = Vec(F32, lanes)
 
+    @apart
     def finish(x, x_row, rows, columns, addend, adds, lo, hi, y, y_row):
         whole = columns // lanes * lanes
         for _ in range(rows):
@@ -125,6 +135,7 @@ def sliding_tile(rows, panels, lanes):
     shape = (rows, panels, WIDTH // lanes)
     TILE = Vec(F32, lanes, shape)
     looks_ahead = rows * panels >= AHEAD_SIZE
+    hides = panels < 3
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         acc = load(TILE, start, 0, WIDTH)
@@ -134,6 +145,8 @@ def sliding_tile(rows, panels, lanes):
             at, row = a + offsets[segment], b
             if looks_ahead and stride:
                 for _ in range(k):
+                    if hides:
+                        at = hide(at)
                     acc = slide(acc, at, a_row, three, row, tap, b_panel)
                     prefetch(ahead)
                     ahead += stride
@@ -141,6 +154,8 @@ def sliding_tile(rows, panels, lanes):
                     row += WIDTH
             else:
                 for _ in range(k):
+                    if hides:
+                        at = hide(at)
                     acc = slide(acc, at, a_row, three, row, tap, b_panel)
                     at += 1
                     row += WIDTH
@@ -168,7 +183,7 @@ class TileSet:
         wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
         self.most = max(r * p for r, p in shapes) * WIDTH
-        self.run = _run_of([(r * KEY + p, make(r, p, lanes)) for r, p in shapes])
+        self.run = _run_of([(r * KEY + p, apart(make(r, p, lanes))) for r, p in shapes])
         self.rows_for = _chain_rows(sorted(tallest.items()))
         self.panels_for, self.wide_k = panels_for, wide_k
 

@@ -7,6 +7,7 @@ offsets. Only where windows reach over the edge is a block of the image copied f
 
 from __future__ import annotations
 
+from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import copier, filler
 from edge_rt.lowering.windows import (
     BLOCK_COLUMNS,
@@ -41,6 +42,7 @@ def window_finder(lanes):
     """
     copy, fill = copier(lanes), filler(lanes)
 
+    @apart
     def copy_window(x, readable, geometry, image, top, left, rows, scratch):
         h, w, pixel, channels = geometry[HEIGHT], geometry[WIDTH], geometry[PIXEL], geometry[CHANNELS]
         columns, pitch = geometry[WINDOW_COLUMNS], geometry[PITCH]
