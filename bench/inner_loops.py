@@ -77,9 +77,26 @@ KERNELS = ("gemm_f32", "depthwise_f32", "gemm_int8", "depthwise_int8")
 """What nearly all the time of a model is spent in."""
 
 
+WINDOWS = {500: "5x5", 300: "5x5 stride 2", 108: "3x3", 72: "3x3 stride 2", 56: "7x7"}
+"""The loops of depthwise_f32 on Arm, by their multiplies: four outputs across, and as many rows of them as wait for others;
+of 7x7 windows a row of eight."""
+
+
 def main_loops(target: Target, most: int = 2) -> list[Loop]:
-    """The largest inner loops of each of KERNELS."""
-    return [loop for symbol in KERNELS for loop in inner_loops(symbol, target)[:most]]
+    """The largest inner loops of each of KERNELS; on Arm those of depthwise_f32 are one for each of WINDOWS."""
+    found = []
+    for symbol in KERNELS:
+        if symbol == "depthwise_f32" and target.arch == "aarch64":
+            found += window_loops(target)
+        else:
+            found += inner_loops(symbol, target)[:most]
+    return found
+
+
+def window_loops(target: Target) -> list[Loop]:
+    """Of depthwise_f32, for Arm: the loop of each of WINDOWS, the slowest where there are several."""
+    slowest = {loop.multiplies: loop for loop in inner_loops("depthwise_f32", target)}
+    return [slowest[n]._replace(kernel=f"depthwise_f32 {name}") for n, name in WINDOWS.items() if n in slowest]
 
 
 def table(loops: list[Loop]) -> str:

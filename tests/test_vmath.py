@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numba import types
 
+from edge_rt.kernels import vmath
+from edge_rt.kernels.simd import Vec, load, store
 from edge_rt.lowering._spec import In
 from edge_rt.lowering.elementwise import program_call
 from edge_rt.ops.edge_elementwise import INSTRUCTIONS
 from tests._kernel_runs import run_calls
+from tests._kernels import run as run_kernel
 
 Array = np.ndarray[Any, Any]
 SPECIAL = np.array(
@@ -117,6 +121,29 @@ def test_functions_with_a_vanishing_tail(name: str) -> None:
     tail = 1e-36 if name == "Mish" else 5e-8
     assert np.array_equal(np.isnan(got), nan)
     assert np.all(np.abs(got - exact)[~nan] <= tail + 2e-6 * np.abs(exact[~nan]))
+
+
+def test_swish_of_epilogues() -> None:
+    def factory(target: Any) -> Any:
+        lanes = target.lanes
+        vec = Vec(types.float32, lanes)
+
+        def body(x: Any, out: Any, n: int, part: int, parts: int) -> None:
+            for i in range(0, n, lanes):
+                store(out + i, vmath.swish(load(vec, x + i)))
+
+        return body
+
+    x = np.concatenate([magnitudes(40_000), np.linspace(-100, 100, 40_000, dtype=np.float32)])
+    x = x[: x.size // 16 * 16]
+    got = np.empty_like(x)
+    run_kernel("test_swish", "x:f32* out:f32* n:i64", factory, x=x, out=got, n=x.size)
+    with np.errstate(all="ignore"):
+        wide = x.astype(np.float64)
+        exact = np.where(np.isneginf(x), -0.0, wide / (1 + np.exp(-wide)))
+    near = ~(x < -87)
+    assert np.max(ulps(got, exact)[near]) <= 3.1
+    assert np.max(np.abs(got[~near] - exact[~near])) <= 2e-36
 
 
 def test_power() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from edge_rt.hashing import sha256
 from edge_rt.lowering._spec import Call, Table
-from edge_rt.lowering.elementwise import BROADCAST, ELEMENTWISE_F32, HEADER, INPUT_WORDS
+from edge_rt.lowering.elementwise import BROADCAST, ELEMENTWISE_F32, HEADER, INPUT_WORDS, PERIODIC
 from edge_rt.lowering.gemm import GEMM_F32
 from edge_rt.ops._panels import WIDTH as PANEL
 
@@ -74,7 +74,7 @@ def has_short_rows(call: Call) -> bool:
     """Whether a program broadcasts within rows too short for vectors: reading them in blocks is faster."""
     (table,) = (a.data for a in call.args if isinstance(a, Table))
     inputs = table[HEADER : HEADER + table[0] * INPUT_WORDS].reshape(-1, INPUT_WORDS)
-    return bool(table[HEADER - 1] < SHORTEST_ROW and (inputs[:, 0] == BROADCAST).any())
+    return bool(table[HEADER - 1] < SHORTEST_ROW and np.isin(inputs[:, 0], (BROADCAST, PERIODIC)).any())
 
 
 def even_blocks(call: Call) -> tuple[Known, ...] | None:

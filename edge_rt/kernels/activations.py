@@ -6,7 +6,7 @@ from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32
 from edge_rt.kernels.simd import Vec, fma, load, load_first, select, store, store_first
 from edge_rt.kernels.vbits import absolute
-from edge_rt.kernels.vmath import clamp, erf, exp, expm1, gelu, mish, sigmoid, softplus, tanh
+from edge_rt.kernels.vmath import clamp, erf, exp, expm1, gelu, mish, sigmoid, softplus, swish, tanh
 from edge_rt.lowering.gemm import ACTIVATIONS
 
 
@@ -16,10 +16,6 @@ def hard_sigmoid(x):
 
 def hard_swish(x):
     return x * clamp(fma(x, 1 / 6, 0.5), 0.0, 1.0)
-
-
-def swish(x):
-    return x * sigmoid(x)
 
 
 def leaky_relu(x, alpha):
@@ -54,7 +50,8 @@ def activator(target):
 
     alpha: the slope of LeakyRelu below 0.
     """
-    BLOCK = Vec(F32, target.lanes, (16 // target.lanes,))
+    LANES = target.lanes
+    BLOCK, ONE = Vec(F32, LANES, (16 // LANES,)), Vec(F32, LANES, (1,))
 
     def loop(function):
         @apart
@@ -65,8 +62,11 @@ def activator(target):
                 while at + 16 <= columns:
                     store(line + at, function(load(BLOCK, line + at), alpha))
                     at += 16
+                while LANES < 16 and at + LANES <= columns:
+                    store(line + at, function(load(ONE, line + at), alpha))
+                    at += LANES
                 if at < columns:
-                    store_first(line + at, function(load_first(BLOCK, line + at, columns - at), alpha), columns - at)
+                    store_first(line + at, function(load_first(ONE, line + at, columns - at), alpha), columns - at)
 
         return apply
 

@@ -22,9 +22,9 @@ HALF = 100
 def strip_chooser(target):
     """(run(windows, ...), sizes_of(windows): `most`, `inner` and `down`), see `strip_runner`."""
     half, registers = target.lanes // 2, 16 if target.lanes == 8 else 32
-    cases = [(10 * k + s, *strip_runner(k, s, target.lanes, registers)) for k, s in STRIPS]
+    cases = [(10 * k + s, *strip_runner(k, s, target.lanes, registers, target.arch)) for k, s in STRIPS]
     if half >= 4:
-        cases += [(HALF + 10 * k + s, *strip_runner(k, s, half, registers)) for k, s in STRIPS if k == 3]
+        cases += [(HALF + 10 * k + s, *strip_runner(k, s, half, registers, target.arch)) for k, s in STRIPS if k == 3]
 
     def chain(remaining):
         windows, run, *sizes = remaining[0]
@@ -34,13 +34,13 @@ def strip_chooser(target):
         other_run, other_sizes = chain(remaining[1:])
 
         def choose(
-            wanted, outputs, left, right, x, image, w, w_row, top, start, start_step, y, residual, output, channels
+            wanted, outputs, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels
         ):
             if wanted == windows:
-                run(outputs, left, right, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
+                run(outputs, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
             else:
                 other_run(
-                    wanted, outputs, left, right, x, image, w, w_row, top, start, start_step, y, residual, output, channels
+                    wanted, outputs, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels
                 )
 
         return choose, lambda wanted: (most, inner, down) if wanted == windows else other_sizes(wanted)
@@ -49,8 +49,8 @@ def strip_chooser(target):
 
 
 def run_only(run):
-    def choose(wanted, outputs, left, right, x, image, w, w_row, top, start, start_step, y, residual, output, channels):
-        run(outputs, left, right, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
+    def choose(wanted, outputs, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels):
+        run(outputs, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
 
     return choose
 
@@ -116,8 +116,9 @@ def depthwise_f32(target):
                 else:
                     left = max(0, pad_left - i * stride_w)
                     right = max(0, (i + columns - 1) * stride_w + kernel_w - pad_left - width)
+                    edges = left, right, zeros
                     run_strip(
-                        windows, columns, left, right, source, (x_row, c, max(0, top), h), weights, w_row, top, start,
+                        windows, columns, edges, source, (x_row, c, max(0, top), h), weights, w_row, top, start,
                         start_step, y + place, residual + place, (y_row, has_residual, lo, hi, rows), channels,
                     )  # fmt: skip
                 if activation:

@@ -15,6 +15,7 @@ from edge_rt.ops.edge_elementwise import INSTRUCTIONS, MAX_INPUTS, MAX_INSTRUCTI
 
 F32, I32, I64 = types.float32, types.int32, types.int64
 FULL, BROADCAST, SCALAR, CONSTANT = lowering.FULL, lowering.BROADCAST, lowering.SCALAR, lowering.CONSTANT
+PERIODIC = lowering.PERIODIC
 HEADER, INPUT_WORDS, INSTRUCTION_WORDS = lowering.HEADER, lowering.INPUT_WORDS, lowering.INSTRUCTION_WORDS
 WIDEST = 16
 """Lanes of the widest target: stretches below a vector are computed in buffers of this size."""
@@ -185,7 +186,7 @@ def elementwise_f32(target):
                 else:
                     register = registers + entry[2] * block
                     values[i] = address(register)
-                    if entry[0] == BROADCAST:
+                    if entry[0] == BROADCAST or (entry[0] == PERIODIC and number_of_block == first):
                         source = pointer(I32, outside[MAX_INPUTS + entry[1]])
                         read(pointer(I32, register), source, dims, entry + 3, start, size)
             if whole > 0:
@@ -198,7 +199,7 @@ def elementwise_f32(target):
                         for j in range(LANES):
                             tail[j] = source[whole + j] if whole + j < size else F32(1.0)
                         values[i] = address(tail)
-                    elif kind == BROADCAST:
+                    elif kind in (BROADCAST, PERIODIC):
                         values[i] += 4 * whole
                 tail_out = tails + MAX_INPUTS * WIDEST
                 instructions(code, inputs, count, values, registers, block, tail_out, LANES)

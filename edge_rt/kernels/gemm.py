@@ -29,6 +29,8 @@ from edge_rt.lowering.windows import (
 
 I64 = types.int64
 INF = np.float32(np.inf)
+HALF = WIDTH // 2
+"""Columns that need half a panel."""
 ALIGNED = 16
 """Decoding begins at a multiple of so many k."""
 DECODED_PANELS = 2
@@ -52,7 +54,7 @@ def unused(height, wide, start, a, path, b, b_panel, k, addend, adds, lo, hi, y,
 def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
-    can_slide, wide_k = sliding is not None, tiles.wide_k
+    can_slide, wide_k, has_halves, repeats = sliding is not None, tiles.wide_k, tiles.has_halves, tiles.repeats
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
     sliding_rows_for, sliding_panels_for = slides.rows_for, slides.panels_for
     deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k) + 2 * ALIGNED
@@ -112,7 +114,7 @@ def gemm_f32(target):
                 y_place, y_step, y_line, lines, width = first_row * y_row, y_row, 0, 1, min(m - first_row, row_block)
             y_first = y_place + y_at
             direct = format != PLAIN and not has_windows and width <= DIRECT_ROWS
-            count, short, longer, known = 1, width, 0, 0
+            count, short, longer, known = 1, width, 0, -1
             segment, inside = 0, 0
             while True:
                 pieces, piece = min(segments_together, segments - segment), min(block_k, segment_k - inside)
@@ -131,17 +133,19 @@ def gemm_f32(target):
                         wide = sliding_panels_for(width, left, overlaps)
                     elif not direct:
                         wide = panels_for(width, left, overlaps)
-                    if wide != known:  # rows are shared out evenly
-                        most, known = width if direct else sliding_rows_for(wide) if taps > 1 else rows_for(wide), wide
+                    columns, shape, across = min(wide * WIDTH, n - j * WIDTH), wide, wide * WIDTH
+                    if has_halves and columns <= HALF and not direct:
+                        shape, across = 0, HALF
+                    if shape != known:  # rows are shared out evenly
+                        most, known = width if direct else sliding_rows_for(shape) if taps > 1 else rows_for(shape), shape
                         count = (width + most - 1) // most
                         short = width // count
                         longer = width - short * count
-                    columns = min(wide * WIDTH, n - j * WIDTH)
-                    whole = columns == wide * WIDTH
+                    whole = columns == across
                     start = bias + (bias_at + j * WIDTH)
                     if k_first > 0 or not has_bias or not whole:
                         start = padded
-                        for q in range(wide * WIDTH):
+                        for q in range(across):
                             given = k_first == 0 and has_bias and q < columns
                             padded[q] = bias[bias_at + j * WIDTH + q] if given else F32(0)
                     first = b_first + j
@@ -171,9 +175,11 @@ def gemm_f32(target):
                     for line in range(lines):
                         y_block = y_first + line * y_line + j * WIDTH
                         a_line = rows + (line * line_step + inside)
-                        i = 0
-                        for tile in range(count):
-                            height = short + (1 if tile < longer else 0)
+                        i, tile = 0, 0
+                        while tile < count:
+                            height, alike = short + (1 if tile < longer else 0), 1
+                            if repeats and whole and not direct:
+                                alike = (longer if tile < longer else count) - tile
                             at = y_block + i * y_step
                             addend, adds, low, high = residual + at, has_residual, -INF, INF
                             if k_first > 0:
@@ -185,29 +191,30 @@ def gemm_f32(target):
                             # What is cut off on the right goes through a buffer.
                             if direct:
                                 run_direct(
-                                    format, height, wide, start, a_line + i * rows_step, rows_step,
+                                    format, height, shape, start, a_line + i * rows_step, rows_step,
                                     (b, scale, zero, block, blocks, k, first), k_first, k_first + steps,
                                     addend, adds and whole, low if whole else -INF, high if whole else INF,
-                                    y + at if whole else tail, y_step if whole else wide * WIDTH,
+                                    y + at if whole else tail, y_step if whole else across,
                                 )  # fmt: skip
                             elif taps > 1:
                                 run_sliding(
-                                    height, wide, start, a_line + i * rows_step,
+                                    height, shape, start, a_line + i * rows_step,
                                     (rows_step, offsets + segment * apart, pieces, ahead, ahead_step, b_tap),
                                     b_tile, b_step, piece,
                                     addend, adds and whole, low if whole else -INF, high if whole else INF,
-                                    y + at if whole else tail, y_step if whole else wide * WIDTH,
+                                    y + at if whole else tail, y_step if whole else across,
                                 )  # fmt: skip
                             else:
                                 run(
-                                    height, wide, start, a_line + i * rows_step,
-                                    (rows_step, offsets + segment, pieces, ahead, ahead_step), b_tile, b_step, piece,
+                                    height, shape, start, a_line + i * rows_step,
+                                    (rows_step, offsets + segment, pieces, ahead, ahead_step, alike), b_tile, b_step, piece,
                                     addend, adds and whole, low if whole else -INF, high if whole else INF,
-                                    y + at if whole else tail, y_step if whole else wide * WIDTH,
+                                    y + at if whole else tail, y_step if whole else across,
                                 )  # fmt: skip
                             if not whole:
-                                finish(tail, wide * WIDTH, height, columns, addend, adds, low, high, y + at, y_step)
-                            i += height
+                                finish(tail, across, height, columns, addend, adds, low, high, y + at, y_step)
+                            i += height * alike
+                            tile += alike
                             ahead += ahead_step * steps
                             tiles_left -= 1
                             if tiles_left == 0:

@@ -23,6 +23,7 @@ from edge_rt.lowering.elementwise import (
     HEADER,
     INPUT_WORDS,
     INSTRUCTION_WORDS,
+    PERIODIC,
     SCALAR,
 )  # fmt: skip
 from edge_rt.ops.edge_elementwise import INSTRUCTIONS
@@ -47,6 +48,7 @@ class Program(NamedTuple):
         for i in range(table[0]):
             entry = table[HEADER + i * INPUT_WORDS :][:INPUT_WORDS]
             kind, number, step = entry[0], entry[1], entry[-1]
+            kind = BROADCAST if kind == PERIODIC else kind
             lies = min(step, STRIDED) if kind == BROADCAST else DENSE
             inputs.append((kind, 0 if kind == CONSTANT else number, lies))
         first, instructions = HEADER + table[0] * INPUT_WORDS, []

@@ -34,7 +34,7 @@ def panel_product(target):
         for i in range(size):
             zeros[i] = F32(0.0)
         nowhere[0] = 0
-        path, panel = (a_row, nowhere, 1, b, 0), k * WIDTH
+        path, panel = (a_row, nowhere, 1, b, 0, 1), k * WIDTH
         row = 0
         while row + ROWS <= rows:
             height = tall if row + tall <= rows else ROWS

@@ -2,20 +2,24 @@
 
 A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row,
 and the addend (if `adds`) lies like y. A row of a is `segments` pieces of k numbers, at a + offsets[i]; the next row is
-a_row further; path is (a_row, offsets, segments, ahead, stride). With each k, a large tile asks for the memory at `ahead`,
-which then moves on by `stride` numbers; 0: it asks for nothing. Every number is one chain of fused multiply-adds over k in
+a_row further; path is (a_row, offsets, segments, ahead, stride, alike). With each k, a large tile asks for the memory at
+`ahead`, which then moves on by `stride` numbers; 0: it asks for nothing. alike: how many tiles follow below one another, 1
+but where a TileSet repeats. Every number is one chain of fused multiply-adds over k in
 ascending order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import types
 
 from edge_rt.kernels._registry import apart
+from edge_rt.kernels.neon import add_products, load_rows, row_distances, row_of_pointers
 from edge_rt.kernels.registers import hide, slide, spread_rows
-from edge_rt.kernels.simd import Vec, fma, lane, load, load_first, prefetch, select, spread, store, store_first
+from edge_rt.kernels.simd import Vec, fma, load, load_first, maximum, minimum, prefetch, spread, store, store_first
 
 F32 = types.float32
+INF = np.float32(np.inf)
 
 WIDTH = 16
 """Columns of a panel."""
@@ -30,8 +34,7 @@ KEY = 16
 
 def clamp(x, lo, hi):
     """x within [lo, hi]; NaN stays NaN."""
-    above = select(lo > x, lo, x)
-    return select(hi < above, hi, above)
+    return minimum(maximum(x, lo), hi)
 
 
 def spread_tile(rows, panels, lanes):
@@ -43,7 +46,7 @@ def spread_tile(rows, panels, lanes):
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         acc = load(TILE, start, 0, WIDTH)
-        a_row, offsets, segments, ahead, stride = path
+        a_row, offsets, segments, ahead, stride, _ = path
         three = hide(3 * a_row)
         for segment in range(segments):
             at = a + offsets[segment]
@@ -71,30 +74,42 @@ def spread_tile(rows, panels, lanes):
 
 
 def lane_tile(rows, panels, lanes):
-    """A tile for machines that multiply by one lane of a register (Arm): four k of a row are one load."""
-    shape = (rows, panels, WIDTH // lanes)
+    """A tile for machines that multiply by one lane of a register (Arm): four k of a row are one load. panels 0: the left
+    half of one."""
+    shape = (rows, max(panels, 1), (WIDTH if panels else WIDTH // 2) // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
+    count = shape[1]
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
-        acc = load(TILE, start, 0, WIDTH)
-        a_row, offsets, segments, _, _ = path
-        for segment in range(segments):
-            at = a + offsets[segment]
-            for _ in range(k >> 2):
-                column = load(COLUMN, at, a_row)
-                acc = fma(lane(column, 0), load(ROW, b, 0, b_panel), acc)
-                acc = fma(lane(column, 1), load(ROW, b + WIDTH, 0, b_panel), acc)
-                acc = fma(lane(column, 2), load(ROW, b + 2 * WIDTH, 0, b_panel), acc)
-                acc = fma(lane(column, 3), load(ROW, b + 3 * WIDTH, 0, b_panel), acc)
-                at += 4
-                b += 4 * WIDTH
-            for _ in range(k & 3):
-                acc = fma(spread(COLUMN, at, a_row), load(ROW, b, 0, b_panel), acc)
-                at += 1
-                b += WIDTH
-        if adds:
-            acc = acc + load(TILE, addend, y_row, WIDTH)
-        store(y, clamp(acc, lo, hi), y_row, WIDTH)
+        a_row, offsets, segments, _, _, alike = path
+        distances = row_distances(COLUMN, a_row)
+        # Only a step that LLVM does not know can be part of a load that does not read all of a row.
+        step = WIDTH if panels else hide(WIDTH)
+        for _ in range(alike):
+            acc = load(TILE, start, 0, WIDTH)
+            row = b
+            for segment in range(segments):
+                at, at_b, quads = a + offsets[segment], row_of_pointers(row, b_panel, count), k >> 2
+                while quads:
+                    column = load_rows(COLUMN, at, distances)
+                    at_b, acc = add_products(at_b, step, acc, column, 0)
+                    at_b, acc = add_products(at_b, step, acc, column, 1)
+                    at_b, acc = add_products(at_b, step, acc, column, 2)
+                    at_b, acc = add_products(at_b, step, acc, column, 3)
+                    at = hide(at + 4)
+                    quads -= 1
+                for i in range(k >> 2 << 2, k):
+                    acc = fma(spread(COLUMN, at, a_row), load(ROW, row + i * WIDTH, 0, b_panel), acc)
+                    at += 1
+                row += k * WIDTH
+            if adds:
+                acc = acc + load(TILE, addend, y_row, WIDTH)
+            if lo > -INF or hi < INF:
+                acc = clamp(acc, lo, hi)
+            store(y, acc, y_row, WIDTH)
+            a += rows * a_row
+            y += rows * y_row
+            addend += rows * y_row
 
     return tile
 
@@ -172,17 +187,18 @@ class TileSet:
 
     `panels_for(rows, left, overlaps)` is how many panels to take at once for so many rows where `left` are left (overlaps:
     the rows are windows of an image, and share numbers), `rows_for(panels)` how many rows a tile of them may have, and
-    `run(rows, panels, *arguments)` runs that tile: all for use in kernels. most: numbers in the largest tile. wide_k: how
-    many k of a wide product are summed before moving on, so that a wide tile's share of b stays near; 0: no fewer than else.
+    `run(rows, panels, *arguments)` runs that tile: all for use in kernels. has_halves: whether panels may be 0, the left
+    half of a panel. repeats: whether it runs tiles below one another. most: numbers in the largest tile. wide_k: how many k
+    of a wide product are summed before moving on, so that a wide tile's share of b stays near; 0: no fewer than else.
     """
 
-    __slots__ = ("most", "panels_for", "rows_for", "run", "wide_k")
+    __slots__ = ("has_halves", "most", "panels_for", "repeats", "rows_for", "run", "wide_k")
 
     def __init__(self, make, lanes, tallest, panels_for, wide_k=0):
         """make: a function that makes tiles, as spread_tile; tallest: for each number of panels, the most rows of a tile so
         wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
-        self.most = max(r * p for r, p in shapes) * WIDTH
+        self.most, self.has_halves, self.repeats = max(r * p for r, p in shapes) * WIDTH, 0 in tallest, make is lane_tile
         self.run = _run_of([(r * KEY + p, apart(make(r, p, lanes))) for r, p in shapes])
         self.rows_for = _chain_rows(sorted(tallest.items()))
         self.panels_for, self.wide_k = panels_for, wide_k
@@ -274,7 +290,7 @@ def _sliding_panels(rows, left, overlaps):
 def tiles_for(target):
     """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
     if target.arch == "aarch64":
-        return TileSet(lane_tile, 4, {1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
+        return TileSet(lane_tile, 4, {0: 9, 1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
         return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 8, 4: 6, 8: 2}, _panels_of_32_registers, wide_k=128)
     return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)

@@ -8,7 +8,7 @@ the range reductions are the classic ones (Cody & Waite 1980; Muller, Elementary
 
 from __future__ import annotations
 
-from edge_rt.kernels.simd import any_true, fma, select
+from edge_rt.kernels.simd import any_true, fma, maximum, minimum, select
 from edge_rt.kernels.vbits import (
     absolute,
     bits,
@@ -48,8 +48,7 @@ def smaller(x, y):
 
 def clamp(x, low, high):
     """x limited to numbers low..high; NaN stays NaN."""
-    x = select(x < low, low, x)
-    return select(x > high, high, x)
+    return minimum(maximum(x, low), high)
 
 
 def _power_of_two(n):
@@ -153,6 +152,21 @@ def sigmoid(x):
     e = exp(-absolute(x))
     s = 1.0 / (1.0 + e)
     return select(x < 0.0, e * s, s)
+
+
+def swish(x):
+    """x / (1 + e**-x), within 3.1 ulp where x > -87, and -2e-36..0 below."""
+    # e**-|x| stays a normal number, so that its exponent is set by one addition.
+    a = minimum(absolute(x), 87.0)
+    shifted = fma(a, -1.44269504088896341, MAGIC)
+    n = shifted - MAGIC
+    r = fma(n, LN2_LOW, fma(n, LN2_HIGH, a))
+    q = fma(r, 0.0013950724387541413, -0.008369024842977524)
+    q = fma(q, r, 0.04166620224714279)
+    q = fma(q, r, -0.166665181517601)
+    q = fma(q, r, 0.5)
+    e = floats(bits(fma(r * r, q, 1.0 - r)) + (bits(shifted) << 23))
+    return maximum(x, -88.0) * select(x < 0.0, e, 1.0) / (1.0 + e)
 
 
 def softplus(x):

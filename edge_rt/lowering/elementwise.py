@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any, Union
@@ -21,10 +22,11 @@ ELEMENTWISE_F32 = KernelSpec(
 """out[0:n] by the program. x0...: operands as large as out, which may be out itself; b0...: those that broadcast.
 
 program: inputs, instructions, block, numbers of registers per part, MAX_DIMS dims; then for each input
-(kind, pointer or bits, register, MAX_DIMS strides), for each instruction (code, a, b, c, register or -1 for out).
+(kind, pointer or bits, register, MAX_DIMS strides), for each instruction (code, a, b, c, register or -1 for out). PERIODIC
+is a BROADCAST of rows that blocks hold whole numbers of, so that it is the same in all of them.
 """
 
-FULL, BROADCAST, SCALAR, CONSTANT = range(4)
+FULL, BROADCAST, SCALAR, CONSTANT, PERIODIC = range(5)
 HEADER, INPUT_WORDS, INSTRUCTION_WORDS = 4 + MAX_DIMS, 3 + MAX_DIMS, 5
 CODES = {name: code for code, name in enumerate(INSTRUCTIONS)}
 COSTS = {"Pow": 40, "Mod": 30, "Sin": 20, "Cos": 20, "Tan": 24} | dict.fromkeys(
@@ -55,6 +57,8 @@ COSTS = {"Pow": 40, "Mod": 30, "Sin": 20, "Cos": 20, "Tan": 24} | dict.fromkeys(
 )
 """Work of an instruction per element, where that is not 1."""
 _L1_NUMBERS = 4096
+_LANES = 16
+"""Of the widest vectors: blocks are multiples of it, so that only the last one has a tail."""
 Operand = Union[tuple[Arg, Sequence[int]], float]
 """An input of a program: address and shape, or a number."""
 
@@ -126,6 +130,11 @@ def program_call(
         code += [CODES[name], *used, *[0] * (3 - len(used)), target]
         placed[len(inputs) + i] = target
     block = max(128, min(1024, _L1_NUMBERS // max(registers.count, 1) // 128 * 128))
+    period = math.lcm(dims[-1], _LANES)
+    if walked and 0 < period <= block and all(not any(s[:-1]) and s[-1] == 1 for s in strides):
+        block = block // period * period
+        for i in walked:
+            inputs[i][0] = PERIODIC
     table = [len(inputs), len(instructions), block, registers.count * block, *front_padded(dims, MAX_DIMS, 1)]
     for i, entry in enumerate(inputs):
         table += [*entry, *front_padded(by_input.get(i, ()), MAX_DIMS, 0)]

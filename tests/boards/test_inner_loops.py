@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from bench.inner_loops import KERNELS, LLVM, inner_loops
+from bench.inner_loops import KERNELS, LLVM, WINDOWS, inner_loops, window_loops
 from edge_rt.targets import TARGETS
 
 pytestmark = pytest.mark.boards
@@ -31,3 +31,15 @@ as many loads as multiplies, and waits for them."""
 def test_the_largest_loop_reaches_85_percent_of_the_limit(kernel: str, target: str) -> None:
     largest = inner_loops(kernel, TARGETS[target])[0]
     assert largest.share >= BOUND_BY_LOADS.get((kernel, target), 0.85), largest
+
+
+BOUND_BY_COMPARISONS = {"3x3": 0.8, "3x3 stride 2": 0.8}
+"""Two comparisons bound each output, in the pipes of its nine multiply-adds: 82 % of the limit is all there is."""
+
+
+@pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
+def test_the_loop_of_each_window_comes_near_the_limit(target: str) -> None:
+    loops = {loop.kernel.partition(" ")[2]: loop for loop in window_loops(TARGETS[target])}
+    assert list(loops) == list(WINDOWS.values())
+    for name, loop in loops.items():
+        assert loop.share >= BOUND_BY_COMPARISONS.get(name, 0.85), loop
