@@ -50,6 +50,11 @@ K_BLOCK, _ROW_BLOCK = K_TOGETHER, BLOCK_PIXELS
 _ROWS, _FEW_ROWS = 5, 30
 # Row blocks are multiples of the first, and no smaller than the second (twice that where rows are many).
 
+_WIDE, _TILES = 4, {1: 1.3, 2: 1.1, 3: 1.05}
+# Panels of the widest tiles, and how much longer those of fewer take, about.
+_MANY = 16
+# So many units are shared out well whatever their size.
+
 
 def balanced(size: int, most: int, multiple: int) -> int:
     """The size of blocks, at most `most` and a multiple of `multiple`, that share `size` evenly."""
@@ -90,11 +95,10 @@ def gemm_call(
     if windows is None and parts > units and m >= panels * WIDTH:  # a and y outweigh b, and lie near who made them
         least = _FEW_ROWS if m <= 2 * _ROW_BLOCK else 2 * _FEW_ROWS
         row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), least), _ROWS))
+        row_block = _evenly(m, batch, row_block, range(least, min(m, _ROW_BLOCK) + 1, _ROWS), {})
         units = batch * ceil_div(m, row_block)
-    col_block = panels
-    if parts > units:
-        col_block = max(4, ceil_div(panels, ceil_div(parts, units)) // 4 * 4)
-        units *= ceil_div(panels, col_block)
+    col_block = _column_block(panels, units, parts, windows is not None and windows.scratch > 0)
+    units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
     is_copied = windows is not None and windows.scratch > 0
     scratch = [*own_scratch, parts * windows.scratch] if windows is not None and is_copied else own_scratch
@@ -102,12 +106,33 @@ def gemm_call(
         a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if is_copied else 0,
         batches=Table(batches), geometry=0 if windows is None else Table(windows.table), batch=batch,
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
-        row_block=row_block, col_block=max(col_block, 1), k_block=k_block, format=compact.format, scale=compact.scale,
+        row_block=row_block, col_block=col_block, k_block=k_block, format=compact.format, scale=compact.scale,
         zero=compact.zero, block=compact.block or max(k, 1), blocks=ceil_div(k, compact.block) if compact.block else 1,
         lo=attrs.lo if attrs else -math.inf, hi=attrs.hi if attrs else math.inf,
         activation=ACTIVATIONS[attrs.activation] if attrs else 0, alpha=attrs.alpha if attrs else 0.0,
         parts=parts, scratch=scratch, flops=work,
     )  # fmt: skip
+
+
+def _column_block(panels: int, units: int, parts: int, copies: bool) -> int:
+    """Panels of a block, where `units` blocks of rows are to become about `parts` units. copies: each part copies rows."""
+    if parts <= units:
+        return max(panels, 1)
+    block = max(_WIDE, ceil_div(panels, ceil_div(parts, units)) // _WIDE * _WIDE)
+    return block if copies else _evenly(panels, units, block, range(min(2, panels), min(3 * _WIDE, panels) + 1), _TILES)
+
+
+def _evenly(size: int, units: int, block: int, others: range, longer: dict[int, float]) -> int:
+    """The block of `size` in each of some units: of `others` the one with which 2 and 4 threads have least to do one after
+    the other, if those of size `block` are few. longer: how much longer small blocks take, about."""
+    if units * ceil_div(size, block) >= _MANY:
+        return block
+
+    def cost(block: int) -> float:
+        blocks = units * ceil_div(size, block)
+        return (2 * ceil_div(blocks, 2) + 4 * ceil_div(blocks, 4)) * block * longer.get(block, 1.0)
+
+    return min(others, key=cost, default=block)
 
 
 def batch_offsets(a: Sequence[int], b: Sequence[int], y: Sequence[int], sizes: tuple[int, int, int]) -> list[list[int]]:
@@ -126,7 +151,7 @@ def pack_call(
     b: Arg, panels: Arg, batch: int, k: int, n: int, transposed: bool, scale: float = 1.0, heads: int = 1, **more: Any
 ) -> Call:
     units = batch * heads * ceil_div(n, WIDTH)
-    parts = parts_for(batch * heads * k * n, units)
+    parts = parts_for(4 * batch * heads * k * n, units)
     return PACK_F32(
         b=b, panels=panels, batch=batch, heads=heads, k=k, n=n, transposed=int(transposed), scale=scale, parts=parts,
         **more,

@@ -51,7 +51,7 @@ def layer_norm(node: BoundNode) -> Lowered:
             x=In(0), scale=node.optional(1), bias=node.optional(2), out=Out(0), mean=wanted[0], inverse=wanted[1],
             rows=rows, size=size, epsilon=float(node.attrs.epsilon),
             centred=int(node.op.name == "LayerNormalization"),
-            parts=parts_for(rows * size, max(rows, 1)), flops=8 * rows * size,
+            parts=parts_for(4 * rows * size, max(rows, 1)), flops=8 * rows * size,
         )
     ]  # fmt: skip
 
