@@ -11,9 +11,8 @@ from edge_rt.errors import InputError
 from edge_rt.signature import Signature
 
 if TYPE_CHECKING:
-    from _thread import LockType
-
     from edge_rt.model import Model
+    from edge_rt.turn import Turn
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +30,7 @@ class BoundCall:
         entry: Signature,
         shapes: Mapping[str, Sequence[int]],
         state: dict[str, Array],
-        lock: LockType,
+        turn: Turn,
     ) -> None:
         zeros = {i.name: np.zeros(_concrete(i.name, i.shape, shapes), i.dtype) for i in entry.inputs}
         live = entry.check(zeros)
@@ -43,14 +42,26 @@ class BoundCall:
                 f"signature '{entry.name}': cannot be bound, since its sizes depend on contents or it changes state; "
                 "use run()"
             )
-        self._lock, self._execute = lock, self._instance.executor
+        self._turn, self._execute = turn, self._instance.executor
         self.inputs: dict[str, Array] = dict(zip(entry.input_names, self._instance.copies))  # type: ignore[arg-type]
         self.outputs: dict[str, Array] = dict(zip(entry.graph.output_names, self._instance.run(live)))
 
     def run(self) -> None:
         """Computes the outputs from what the input views hold."""
-        with self._lock:
+        turn = self._turn
+        free = turn.free
+        while True:  # `with turn`, written out
+            try:
+                del free[0]
+                break
+            except IndexError:
+                turn.wait()
+        try:
             self._execute()
+        finally:
+            free.append(None)
+            if turn.waiting:
+                turn.wake()
 
 
 def _concrete(name: str, shape: Sequence[int | str] | None, given: Mapping[str, Sequence[int]]) -> tuple[int, ...]:

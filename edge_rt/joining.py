@@ -20,7 +20,7 @@ START_NAME, NAME = "_start.py", "_joined.py"
 
 START = (
     "hashing mapped linked lowering lowering._errors lowering._executor native native.team native.program native.cpu "
-    "native.package instance prepared stored session model"
+    "native.package instance prepared stored turn session model"
 )
 """What a start from a stored plan needs."""
 

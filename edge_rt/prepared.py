@@ -75,7 +75,7 @@ class Prepared:
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Array] | None:
         """Outputs by name, as fresh arrays; None, and nothing is done, for inputs that it is not for.
 
-        The session's lock must be held. Raises DataError; the state is unchanged then.
+        It must be the caller's turn on the session. Raises DataError; the state is unchanged then.
         """
         if len(inputs) != self._count:
             return None

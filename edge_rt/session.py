@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from _thread import allocate_lock
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from edge_rt.model import Model
     from edge_rt.runner import Runner
     from edge_rt.signature import Signature
+from edge_rt.turn import Turn
 
 Array = np.ndarray[Any, Any]
 
@@ -24,7 +24,7 @@ class Session:
 
     def __init__(self, model: Model) -> None:
         self._model = model
-        self._lock = allocate_lock()
+        self._turn = Turn()
         self._state = {name: initial.copy() for name, initial in model.initial_state.items()}
         self._runners: dict[str, Runner] = {}
         self._recent = model.stored_call(self._state)
@@ -47,12 +47,24 @@ class Session:
             _check_out(self._model.select(inputs, signature)[0], out)
         recent = self._recent
         if recent is not None and recent.signature == signature and not self._model.is_closed:
-            with self._lock:
+            turn = self._turn
+            free = turn.free
+            while True:  # `with turn`, written out
+                try:
+                    del free[0]
+                    break
+                except IndexError:
+                    turn.wait()
+            try:
                 made = recent.run(inputs)
+            finally:
+                free.append(None)
+                if turn.waiting:
+                    turn.wake()
             if made is not None:
                 return made if out is None else _fill(out, made)
         entry, arrays = self._model.select(inputs, signature)
-        with self._lock:
+        with self._turn:
             made = dict(zip(entry.graph.output_names, self._execute(entry, arrays, signature)))
         return made if out is None else _fill(out, made)
 
@@ -68,17 +80,17 @@ class Session:
         """
         from edge_rt.bound import BoundCall
 
-        return BoundCall(self._model, self._model.entry(signature), shapes or {}, self._state, self._lock)
+        return BoundCall(self._model, self._model.entry(signature), shapes or {}, self._state, self._turn)
 
     @property
     def state(self) -> dict[str, Array]:
         """Copies of the variables by name. Set them with `set_state`."""
-        with self._lock:
+        with self._turn:
             return {name: a.copy() for name, a in self._state.items()}
 
     def set_state(self, values: Mapping[str, Array]) -> None:
         """Overwrites variables. Raises InputError for an unknown name, or another dtype or shape than declared."""
-        with self._lock:
+        with self._turn:
             for name, value in values.items():
                 held = self._state.get(name)
                 if held is None:

@@ -1,0 +1,74 @@
+"""A lock for calls that take a microsecond: where nobody waits it costs a tenth of Python's own, which reads the clock."""
+
+from __future__ import annotations
+
+from _thread import allocate_lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _thread import LockType
+
+
+class Turn:
+    """`with turn:` one thread after the other. Where every tenth of a microsecond counts, write out what that does:
+
+        while True:
+            try:
+                del turn.free[0]
+                break
+            except IndexError:
+                turn.wait()
+        try:
+            ...
+        finally:
+            turn.free.append(None)
+            if turn.waiting:
+                turn.wake()
+
+    Deleting is one indivisible operation, behind which no signal handler runs before the `try`.
+    """
+
+    __slots__ = ("free", "waiting")
+
+    def __init__(self) -> None:
+        self.free: list[None] = [None]
+        """Empty while somebody has the turn."""
+        self.waiting: list[LockType] = []
+        """Of each thread that waits a lock, which whoever wakes it releases."""
+
+    def wait(self) -> None:
+        """Returns when the turn may be free."""
+        own = allocate_lock()
+        own.acquire()
+        self.waiting.append(own)
+        # Who gives the turn back after this sees the lock; who did before has left something in `free`.
+        try:
+            if not self.free:
+                own.acquire()
+        finally:
+            try:
+                self.waiting.remove(own)
+            except ValueError:  # it was woken; should the wait have been broken off, others must not sleep on
+                if self.free:
+                    self.wake()
+
+    def wake(self) -> None:
+        """Wakes the thread that has waited longest, if there is one."""
+        try:
+            longest = self.waiting.pop(0)
+        except IndexError:
+            return
+        longest.release()
+
+    def __enter__(self) -> None:
+        while True:
+            try:
+                del self.free[0]
+                return
+            except IndexError:
+                self.wait()
+
+    def __exit__(self, *error: object) -> None:
+        self.free.append(None)
+        if self.waiting:
+            self.wake()
