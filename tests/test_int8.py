@@ -191,6 +191,22 @@ def test_any_matrix_product_is_exact(data: Any) -> None:
         np.testing.assert_array_equal(got, want)
 
 
+@settings(max_examples=120, deadline=None)
+@given(st.data())
+def test_any_row_is_exact(data: Any) -> None:
+    """Bytes of one row have a kernel of their own."""
+    dtype, draw = data.draw(st.sampled_from(BYTES)), data.draw
+    k, n = draw(st.integers(0, 40) | st.just(1700)), draw(st.integers(1, 40) | st.integers(60, 140) | st.just(600))
+    a, b = extremes(draw, (1, k), dtype), extremes(draw, (k, n), np.int8)
+    inputs, attributes = draw(epilogues(dtype, n).filter(lambda made: made[1]["output"] != "int32"))
+    inputs = a, pack_q_panels(b), column_sums(b), *inputs[:4]
+    attributes |= {"n": n, "k": k, "rounding": "even", "lo": draw(st.sampled_from([-np.inf, 3.0]))}
+    (want,) = reference("edge.QGemm", *inputs, **attributes)
+    for parts in (None, 3):
+        got = run_kernels("edge.QGemm", *inputs, parts=parts, **attributes)
+        np.testing.assert_array_equal(got, want)
+
+
 @st.composite
 def windows(draw: Any) -> tuple[tuple[int, int, int, int], dict[str, Any]]:
     """Shape of an image and attributes of windows that fit it."""

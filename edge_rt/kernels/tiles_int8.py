@@ -288,5 +288,5 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(target, smull_tile, {1: 2})
     if target.lanes == 16:
-        return TileSet(target, vnni_tile, {1: 14, 2: 14, 4: 4, 8: 2})
+        return TileSet(target, vnni_tile, {1: 14, 2: 14, 4: 4})
     return TileSet(target, widened_tile, {1: 2})

@@ -10,6 +10,7 @@ import numpy as np
 
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.gemm import ACTIVATIONS, balanced, batch_offsets, ceil_div
+from edge_rt.lowering.gemv_int8 import gemv_call
 from edge_rt.lowering.pack_int8 import SLACK, Bytes, rows_call
 from edge_rt.ops.edge_gemm import WIDTH
 from edge_rt.ops.edge_int8 import A_SCALE, A_ZERO, B_ZERO, BIAS, DEPTH, RESIDUAL, SCALE, SUMS_AT, whole_limits
@@ -99,11 +100,14 @@ def gemm_call(
 ) -> Call:  # fmt: skip
     batch, panels, depth = len(batches), ceil_div(n, WIDTH), rows.run // DEPTH
     m, k = rows.lines * rows.pixels, rows.used * len(rows.offsets)
+    work = 2 * batch * m * n * k
+    is_row = batch * m == 1 and tuple(rows.offsets) == (0,) and not any(batches[0])
+    if is_row and epilogue.args["mode"] == EVEN and not epilogue.has_b_zero:
+        return gemv_call(a, b, y, n, depth, work, epilogue.args, **more)
     ones = _ones(len(rows.offsets), depth, rows.used) if epilogue.has_b_zero else 0
     pieces = _pieces(depth)
     depth //= pieces
     offsets = [start + i * depth * DEPTH for start in rows.offsets for i in range(pieces)]
-    work = 2 * batch * m * n * k
     parts = parts_for(work // 24, batch * ceil_div(m, 5) * ceil_div(panels, 2))
     pixel_block = balanced(rows.pixels, MOST_ROWS, 28)
     line_block = max(1, min(rows.lines, MOST_ROWS // max(1, rows.pixels)))
