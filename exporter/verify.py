@@ -10,11 +10,12 @@ import numpy as np
 from edge_rt import verification
 from edge_rt.dims import Sym
 from edge_rt.errors import InferenceError, VerificationError
-from edge_rt.graph import Graph
+from edge_rt.graph import Graph, Value
 from edge_rt.plan import Plan
 from edge_rt.runner import Runner
 from edge_rt.types import DType, TensorType
 from exporter.importers import Oracle, OracleError
+from exporter.vocabulary import vocabulary
 
 Array = np.ndarray[Any, Any]
 
@@ -92,12 +93,12 @@ def _nudged(rng: np.random.Generator, array: Array) -> Array:
 def sample_inputs(graph: Graph, size: int, seed: int = 0) -> dict[str, Array]:
     """Random inputs of a graph, the same for the same seed.
 
-    Sizes that are not numbers become `size`, leading ones 1. Floats are normal; wide integers are 0 or 1, which any
-    vocabulary and any mask accepts; 8-bit integers take all their values.
+    Sizes that are not numbers become `size`, leading ones 1. Floats are normal; wide integers are below what `vocabulary`
+    finds; 8-bit integers take all their values.
     """
     rng = np.random.default_rng(seed)
     sizes: dict[Sym, int] = {}
-    return {v.name: _sample(rng, v.type.dtype, _shape(v.type, size, sizes)) for v in graph.inputs}
+    return {v.name: _sample(rng, v, _shape(v.type, size, sizes)) for v in graph.inputs}
 
 
 def _shape(type: TensorType, size: int, sizes: dict[Sym, int]) -> tuple[int, ...]:
@@ -107,7 +108,8 @@ def _shape(type: TensorType, size: int, sizes: dict[Sym, int]) -> tuple[int, ...
     )
 
 
-def _sample(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> Array:
+def _sample(rng: np.random.Generator, value: Value, shape: tuple[int, ...]) -> Array:
+    dtype = value.type.dtype
     if dtype.kind == "c":
         return (rng.standard_normal(shape) + 1j * rng.standard_normal(shape)).astype(dtype.numpy)
     if dtype.is_float:
@@ -115,7 +117,7 @@ def _sample(rng: np.random.Generator, dtype: DType, shape: tuple[int, ...]) -> A
     if dtype in (DType.INT8, DType.UINT8):
         limits = np.iinfo(dtype.numpy)
         return np.asarray(rng.integers(limits.min, limits.max, shape, dtype.numpy, endpoint=True))
-    return np.asarray(rng.integers(0, 2, shape)).astype(dtype.numpy)
+    return np.asarray(rng.integers(0, vocabulary(value), shape)).astype(dtype.numpy)
 
 
 def sample(graph: Graph, oracle: Oracle) -> tuple[dict[str, Array], dict[str, Array]]:
