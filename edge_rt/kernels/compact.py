@@ -10,8 +10,9 @@ from numba import types
 
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32
-from edge_rt.kernels.simd import Vec, convert, fma, is_null, load, load_half, pointer, splat, spread, store
+from edge_rt.kernels.simd import Vec, bitcast, convert, dot, fma, is_null, load, load_half, pointer, splat, spread, store
 from edge_rt.kernels.tiles import WIDTH, TileSet, clamp
+from edge_rt.kernels.tiles_int8 import byte_of
 from edge_rt.lowering.gemm import HALF, INT4, INT8
 
 F16, I8, I32 = types.uint16, types.int8, types.int32
@@ -20,9 +21,19 @@ DIRECT_ROWS = 4
 """Up to so many rows, tiles decode what they load."""
 
 
-def low_bits(words, left, right):
-    """The signed number in some bits of each lane, of which `left` bits stand above."""
-    return (words << left) >> right
+def field_reader(target, bits, shape):
+    """field(words, i, more): more + signed number i, of so many bits, in each lane of words, int32 of this shape."""
+    top, lanes = 32 - bits, target.lanes
+    WORDS, SELECTED, QUADS = Vec(I32, lanes), Vec(byte_of(target), 4 * lanes), Vec(I8, 4 * lanes, shape)
+
+    def shifted(words, i, more):
+        return ((words << (top - bits * i)) >> top) + more
+
+    def multiplied(words, i, more):
+        return dot(bitcast(SELECTED, splat(WORDS, 1 << (8 * i))), bitcast(QUADS, words), more)
+
+    has_dot = lanes == 16 or "+dotprod" in target.llvm_features
+    return multiplied if bits == 8 and has_dot else shifted
 
 
 def decoder(target):
@@ -33,10 +44,11 @@ def decoder(target):
     """
     ROW = Vec(F32, target.lanes, (WIDTH // target.lanes,))
     WORDS, BYTES = ROW.to(dtype=I32), ROW.to(dtype=I8)
+    byte, nibble = field_reader(target, 8, ROW.shape), field_reader(target, 4, ROW.shape)
 
     def factors(scale, zero, at):
         nothing = splat(WORDS, 0)
-        return load(ROW, scale + at), nothing if is_null(zero) else convert(WORDS, load(BYTES, zero + at))
+        return load(ROW, scale + at), nothing if is_null(zero) else nothing - convert(WORDS, load(BYTES, zero + at))
 
     def decode_half(b, k, first, last, k_first, k_last, out):
         for panel in range(first, last):
@@ -56,16 +68,14 @@ def decoder(target):
                 factor, offset = factors(scale, zero, (panel * blocks + index) * WIDTH)
                 for _ in range((stop - at) >> 2):
                     w = load(WORDS, words)
-                    store(out, convert(ROW, low_bits(w, 24, 24) - offset) * factor)
-                    store(out + WIDTH, convert(ROW, low_bits(w, 16, 24) - offset) * factor)
-                    store(out + 2 * WIDTH, convert(ROW, low_bits(w, 8, 24) - offset) * factor)
-                    store(out + 3 * WIDTH, convert(ROW, (w >> 24) - offset) * factor)
+                    store(out, convert(ROW, byte(w, 0, offset)) * factor)
+                    store(out + WIDTH, convert(ROW, byte(w, 1, offset)) * factor)
+                    store(out + 2 * WIDTH, convert(ROW, byte(w, 2, offset)) * factor)
+                    store(out + 3 * WIDTH, convert(ROW, byte(w, 3, offset)) * factor)
                     words += WIDTH
                     out += 4 * WIDTH
-                shift = 24
-                for _ in range((stop - at) & 3):
-                    store(out, convert(ROW, low_bits(load(WORDS, words), shift, 24) - offset) * factor)
-                    shift -= 8
+                for i in range((stop - at) & 3):
+                    store(out, convert(ROW, byte(load(WORDS, words), i, offset)) * factor)
                     out += WIDTH
                 at = stop
 
@@ -80,13 +90,11 @@ def decoder(target):
                 for _ in range((stop - at) >> 3):
                     w = load(WORDS, words)
                     for q in range(8):
-                        store(out + q * WIDTH, convert(ROW, low_bits(w, 28 - 4 * q, 28) - offset) * factor)
+                        store(out + q * WIDTH, convert(ROW, nibble(w, q, offset)) * factor)
                     words += WIDTH
                     out += 8 * WIDTH
-                shift = 28
-                for _ in range((stop - at) & 7):
-                    store(out, convert(ROW, low_bits(load(WORDS, words), shift, 28) - offset) * factor)
-                    shift -= 4
+                for i in range((stop - at) & 7):
+                    store(out, convert(ROW, nibble(load(WORDS, words), i, offset)) * factor)
                     out += WIDTH
                 at = stop
 
@@ -123,14 +131,15 @@ def half_tile(rows, panels, lanes):
     return tile
 
 
-def word_tile(bits):
+def word_tile(target, bits):
     """Makes tiles over panels whose lanes of 32 bits hold integers of so many."""
-    depth, top = 32 // bits, 32 - bits
+    depth = 32 // bits
 
     def make(rows, panels, lanes):
         shape = (rows, panels, WIDTH // lanes)
         TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
         WORDS, BYTES = ROW.to(dtype=I32), ROW.to(dtype=I8)
+        field = field_reader(target, bits, ROW.shape)
 
         def tile(start, a, a_row, source, k_first, k_last, addend, adds, lo, hi, y, y_row):
             b, scale, zero, block, blocks, k, first = source
@@ -145,19 +154,17 @@ def word_tile(bits):
                 factors_at = first * row + index * WIDTH
                 factor, offset = load(ROW, scale + factors_at, 0, row), splat(WORDS, 0)
                 if not is_null(zero):
-                    offset = convert(WORDS, load(BYTES, zero + factors_at, 0, row))
+                    offset = offset - convert(WORDS, load(BYTES, zero + factors_at, 0, row))
                 for _ in range((stop - at) // depth):
                     w = load(WORDS, words, 0, b_panel)
                     for q in range(depth):
-                        b_row = convert(ROW, low_bits(w, top - bits * q, top) - offset) * factor
+                        b_row = convert(ROW, field(w, q, offset)) * factor
                         acc = fma(spread(COLUMN, a + q, a_row), b_row, acc)
                     a += depth
                     words += WIDTH
-                shift = top
-                for _ in range((stop - at) & (depth - 1)):
-                    b_row = convert(ROW, low_bits(load(WORDS, words, 0, b_panel), shift, top) - offset) * factor
+                for q in range((stop - at) & (depth - 1)):
+                    b_row = convert(ROW, field(load(WORDS, words, 0, b_panel), q, offset)) * factor
                     acc = fma(spread(COLUMN, a, a_row), b_row, acc)
-                    shift -= bits
                     a += 1
                 at = stop
             if adds:
@@ -181,7 +188,7 @@ def direct_tiles(target):
     def panels_for(rows, left):
         return wide if left >= wide else 1
 
-    makers = half_tile, word_tile(8), word_tile(4)
+    makers = half_tile, word_tile(target, 8), word_tile(target, 4)
     half, int8, int4 = (TileSet(make, target.lanes, {1: DIRECT_ROWS, wide: DIRECT_ROWS}, panels_for) for make in makers)
     run_half, run_int8, run_int4 = half.run, int8.run, int4.run
 

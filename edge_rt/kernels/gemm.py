@@ -91,8 +91,10 @@ def gemm_f32(target):
             decodes = 2 * DECODED_PANELS
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
+        # Each format takes half of what the one before takes.
+        stored_k, stored_panel = WIDTH >> format, ((k + (1 << format) - 1) >> format) * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
-        is_far = format == PLAIN and panels * b_panel > AHEAD_FROM
+        is_far = panels * b_panel > AHEAD_FROM
         is_long = not is_far and not has_windows and a_row == k and k <= min(block_k, SHORT_ROW) and m * k > AHEAD_FROM
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // col_blocks
@@ -167,9 +169,9 @@ def gemm_f32(target):
                         if following >= last_panel:
                             following = (last_panel if last_panel < panels else 0) if ends else first_panel
                             next_k = 0 if ends else next_segment * taps * segment_k + next_inside
-                        ahead = b + ((b_first + following) * b_panel + next_k * WIDTH)
+                        ahead = b + ((b_first + following) * stored_panel + next_k * stored_k)
                         tiles_each = max(1, lines * count // (wide * taps))
-                        ahead_step = (WIDTH + tiles_each - 1) // tiles_each
+                        ahead_step = (stored_k + tiles_each - 1) // tiles_each
                     tiles_left, taps_left = tiles_each, taps
                     asks_rows = is_long and j == first_panel
                     for line in range(lines):
@@ -213,16 +215,17 @@ def gemm_f32(target):
                                 )  # fmt: skip
                             if not whole:
                                 finish(tail, across, height, columns, addend, adds, low, high, y + at, y_step)
+                            if ends and activation:
+                                activate(activation, alpha, y + at, y_step, height * alike, columns)
                             i += height * alike
                             tile += alike
                             ahead += ahead_step * steps
                             tiles_left -= 1
                             if tiles_left == 0:
                                 tiles_left, taps_left = tiles_each, taps_left - 1
-                                ahead += (tap if taps_left else b_panel - (taps - 1) * tap) - tiles_each * ahead_step * steps
+                                further = tap >> format if taps_left else stored_panel - (taps - 1) * (tap >> format)
+                                ahead += further - tiles_each * ahead_step * steps
                                 taps_left = taps_left if taps_left else taps
-                        if ends and activation:
-                            activate(activation, alpha, y + y_block, y_step, width, columns)
                     j += wide
                 if ends:
                     break

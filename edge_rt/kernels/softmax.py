@@ -15,12 +15,11 @@ F32, I32 = types.float32, types.int32
 INF = float("inf")
 
 
-def row_normalizer(target):
-    """normalize(x, out, n, top): out = exp(x - top) divided by its sum; out may be x."""
+def row_steps(target):
+    """powers(x, out, n, top): out = exp(x - top), which may be x; gives their sum. scale(out, n, factor), in place."""
     LANES, V, POSITIONS = target.lanes, Vec(F32, target.lanes), Vec(I32, target.lanes)
 
     def powers(x, out, n, top):
-        """out = exp(x - top); their sum."""
         sums = splat(V, 0.0)
         i = 0
         while i + LANES <= n:
@@ -34,14 +33,23 @@ def row_normalizer(target):
             sums += select(iota(POSITIONS, 0) < n - i, p, 0.0)
         return total(sums)
 
-    def normalize(x, out, n, top):
-        factor = F32(1.0) / powers(x, out, n, top)
+    def scale(out, n, factor):
         i = 0
         while i + LANES <= n:
             store(out + i, load(V, out + i) * factor)
             i += LANES
         if i < n:
             store_first(out + i, load_first(V, out + i, n - i) * factor, n - i)
+
+    return powers, scale
+
+
+def row_normalizer(target):
+    """normalize(x, out, n, top): out = exp(x - top) divided by its sum; out may be x."""
+    powers, scale = row_steps(target)
+
+    def normalize(x, out, n, top):
+        scale(out, n, F32(1.0) / powers(x, out, n, top))
 
     return normalize
 
