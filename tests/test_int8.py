@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_rt import lowering, ops
+from edge_rt import ops
 from edge_rt.errors import InferenceError
 from edge_rt.graph import Graph
 from edge_rt.lowering._spec import BoundNode
+from edge_rt.lowering.rules import lower
 from edge_rt.ops.edge_int8 import column_sums, pack_q_conv, pack_q_depthwise, pack_q_panels, unpack_q_panels
 from edge_rt.types import DType, TensorType
 from tests._kernel_runs import run_calls
@@ -139,7 +140,7 @@ def run_kernels(op: str, *inputs: Array | None, parts: int | None = None, **attr
         spec, attrs, [None if x is None else TensorType.of(x) for x in inputs], [TensorType.of(expected)],
         [None] * len(inputs), [True],
     )  # fmt: skip
-    calls = lowering.lower(node)
+    calls = lower(node)
     assert calls is not None
     made = np.full(expected.shape, 99, expected.dtype)
     run_calls(calls, inputs, [made], parts)  # type: ignore[arg-type]
