@@ -24,7 +24,7 @@ MULTIPLY = re.compile(
 SLOW = re.compile(
     r"(fdiv|fsqrt|frint\w*|fcvt\w*|scvtf|ucvtf|fcm\w+|shl|sshr|vdiv\w*|vsqrt\w*|vround\w*|vrndscale\w*|vcvt\w*|vcmp\w*)\s"
 )
-"""Instructions of activations (shifts: of exponents) and of conversions, whose loops wait for something else than multiplies."""
+"""Instructions of activations (shifts: of exponents) and conversions: their loops wait for other things than multiplies."""
 BRANCH = re.compile(r"(b|b\.\w+|cbn?z|tbn?z|j\w+|bl|blr|call\w*|ret\w*)\b")
 CPUS = {
     "armv8-a": "cortex-a72", "armv8.2-a-dotprod": "cortex-a76", "x86-64-v3": "haswell", "x86-64-v4-vnni": "icelake-server"
