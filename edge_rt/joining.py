@@ -30,7 +30,8 @@ MODULES = (
     "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec ops._rules "
     "ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape ops.softmax native.features "
     "native.image native.mapping native.packs native.host lowering._families lowering._spec lowering.rules "
-    "lowering._layout lowering.copy lowering.windows lowering.gemm lowering.conv lowering.reduce lowering.softmax"
+    "lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv "
+    "lowering.reduce lowering.softmax"
 )
 """What loads and runs a convolutional network; other operators' families are read from their own files."""
 

@@ -1,4 +1,5 @@
-"""Convolutions run on the panel GEMM kernel, over windows of the image; depthwise ones have a kernel of their own."""
+"""Convolutions run on the panel GEMM kernel, over windows of the image, or by transforms (winograd.py); depthwise ones have
+a kernel of their own."""
 
 from __future__ import annotations
 
@@ -12,10 +13,12 @@ from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
 from edge_rt.lowering.gemm import ACTIVATIONS, Compact, compact_of, gemm_call
 from edge_rt.lowering.windows import is_plain, windows
+from edge_rt.lowering.winograd import is_worth_it, winograd_calls
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
 from edge_rt.ops.edge_gemm import EpilogueAttrs
+from edge_rt.types import DType
 
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
@@ -62,6 +65,8 @@ def conv(node: BoundNode) -> Lowered:
         return []
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
+    if attrs.group == 1 and node.type(1).dtype is DType.FLOAT32 and is_worth_it(shape, g, attrs.n, node.arch):
+        return winograd_calls(In(0), In(1), shape, g, attrs.n, node.optional(2), node.optional(3), attrs)
     return [
         conv_call(
             In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, node.optional(2), node.optional(3), attrs,
