@@ -21,6 +21,7 @@ MULTIPLY = re.compile(
     r"(fmla|sdot|udot|smlal2?|umlal2?|smull2?|umull2?|smlsl2?|vfmadd\w*ps|vpdpbusd\w*|vpmaddwd|vpdpwssd)\s"
 )
 """Instructions that do a kernel's work."""
+DOT = re.compile(r"(sdot|udot)\s")
 SLOW = re.compile(
     r"(fdiv|fsqrt|frint\w*|fcvt\w*|scvtf|ucvtf|fcm\w+|shl|sshr|vdiv\w*|vsqrt\w*|vround\w*|vrndscale\w*|vcvt\w*|vcmp\w*)\s"
 )
@@ -73,8 +74,25 @@ def inner_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
     return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
 
 
+def fused_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
+    """Innermost loops that also arrange and finish what they multiply, by dot products of bytes; those with most come first.
+
+    Branches within them are taken only to stay. limit: what issuing the instructions, or the busiest pipe, takes alone.
+    """
+    found = []
+    for body in _walks(_disassembled(kernel_object(*load_all()[symbol], target))):
+        multiplies = sum(bool(DOT.match(line)) for line in body)
+        if multiplies >= at_least and any(SLOW.match(line) for line in body):
+            straight = [line for line in body[:-1] if not BRANCH.match(line)] + body[-1:]
+            cycles, limit = _modelled(target, CPUS[target.name], straight)
+            found.append(Loop(f"{symbol}, fused", CPUS[target.name], len(body), multiplies, cycles, limit))
+    return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
+
+
 KERNELS = ("gemm_f32", "depthwise_f32", "gemm_int8", "depthwise_int8")
 """What nearly all the time of a model is spent in."""
+FUSED = {"armv8.2-a-dotprod": ("depthwise_int8",)}
+"""Kernels of a target whose most used loops do more than multiply."""
 
 
 WINDOWS = {500: "5x5", 300: "5x5 stride 2", 108: "3x3", 72: "3x3 stride 2", 56: "7x7"}
@@ -90,6 +108,8 @@ def main_loops(target: Target, most: int = 2) -> list[Loop]:
             found += window_loops(target)
         else:
             found += inner_loops(symbol, target)[:most]
+    for symbol in FUSED.get(target.name, ()):
+        found += fused_loops(symbol, target)[:most]
     return found
 
 
@@ -126,23 +146,48 @@ def _disassembled(data: bytes) -> str:
         ).stdout
 
 
-def _loops(text: str) -> list[list[str]]:
-    """Straight runs of instructions from the target of a branch to that branch."""
+def _lines(text: str) -> tuple[list[str], list[int | None]]:
+    """Instructions, and for those that branch where to: places in the list."""
     at: dict[int, int] = {}
     lines: list[str] = []
-    found = []
     for raw in text.splitlines():
         match = re.match(r"\s*([0-9a-f]+):\s+(.*)", raw)
         if match is None:
             continue
         at[int(match[1], 16)] = len(lines)
-        line = re.split(r"\s+(?://|#)\s", match[2])[0].strip().replace("\t", " ")
-        lines.append(line)
-        target = re.search(r"0x([0-9a-f]+) <", line)
-        if BRANCH.match(line) and target and int(target[1], 16) in at:
-            body = lines[at[int(target[1], 16)] :]
-            if not any(BRANCH.match(x) for x in body[:-1]):
-                found.append(body)
+        lines.append(re.split(r"\s+(?://|#)\s", match[2])[0].strip().replace("\t", " "))
+    targets = (re.search(r"0x([0-9a-f]+) <", line) if BRANCH.match(line) else None for line in lines)
+    return lines, [at.get(int(target[1], 16)) if target else None for target in targets]
+
+
+def _loops(text: str) -> list[list[str]]:
+    """Straight runs of instructions from the target of a branch to that branch."""
+    lines, targets = _lines(text)
+    bodies = (lines[to : i + 1] for i, to in enumerate(targets) if to is not None and to <= i)
+    return [body for body in bodies if not any(BRANCH.match(x) for x in body[:-1])]
+
+
+def _always(line: str) -> bool:
+    return re.match(r"(b|jmp\w*)\s", line) is not None
+
+
+def _walks(text: str) -> list[list[str]]:
+    """From the target of a branch back on to that branch; branches forward are taken only to stay in the loop."""
+    lines, targets = _lines(text)
+    found = []
+    for end, begin in enumerate(targets):
+        if begin is None or begin > end:
+            continue
+        body, i = [], begin
+        while i < end:
+            to = targets[i]
+            if BRANCH.match(lines[i]) and (to is None or to <= i):
+                break
+            body.append(lines[i])
+            stays = not (_always(lines[i + 1]) and not begin <= (targets[i + 1] or 0) <= end)
+            i = i + 1 if to is None or (stays and not _always(lines[i])) else to
+        if i == end:
+            found.append([*body, lines[end]])
     return found
 
 
@@ -159,12 +204,17 @@ def _rate(target: Target, cpu: str, multiply: str) -> float:
 
 
 def _cycles(target: Target, cpu: str, body: list[str]) -> float:
-    """Cycles of an iteration, as modelled over many."""
+    return _modelled(target, cpu, body)[0]
+
+
+def _modelled(target: Target, cpu: str, body: list[str]) -> tuple[float, float]:
+    """Cycles of an iteration, as modelled over many, and those that issuing it or its busiest pipe takes."""
     text = "top:\n" + "\n".join(re.sub(r"0x[0-9a-f]+ <.*>", "top", line) for line in body) + "\n"
     command = [_tool("llvm-mca"), f"-mtriple={target.triple}", f"-mcpu={cpu}", f"-iterations={ITERATIONS}"]
     if target.name in FEATURES:
         command.append(f"-mattr={FEATURES[target.name]}")
     done = subprocess.run(command, input=text, capture_output=True, text=True, check=True)
-    total = re.search(r"Total Cycles:\s+(\d+)", done.stdout)
+    total, least = (re.search(rf"{x}:\s+([\d.]+)", done.stdout) for x in ("Total Cycles", "Block RThroughput"))
     assert total is not None, done.stdout[:500]
-    return int(total[1]) / ITERATIONS
+    assert least is not None, done.stdout[:500]
+    return int(total[1]) / ITERATIONS, float(least[1])

@@ -9,9 +9,10 @@ from edge_rt.kernels import depthwise_int8_quads as quads
 from edge_rt.kernels import depthwise_int8_taps as taps
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
+from edge_rt.kernels.depthwise_int8_streams import streamer
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.requantize import finisher
+from edge_rt.kernels.requantize import finisher, kind_of
 from edge_rt.kernels.simd import Vec, load, pointer, splat, store
 from edge_rt.lowering.depthwise_int8 import (
     BLANK_BYTES,
@@ -40,6 +41,7 @@ from edge_rt.lowering.depthwise_int8 import (
     QUADS,
     RESIDUES,
     SEEN_BYTES,
+    STREAMS,
     STRIDE_DOWN,
     STRIDE_WIDE,
     SUMS_BYTES,
@@ -132,6 +134,33 @@ def by_taps(target):
     return prepare, gather, sum_lines
 
 
+def by_streams(target):
+    """stream(source, top, left, columns, g, ...): lines from the image's row `top` on; source: its row 0, from the first
+    channel on; for the rest see `streamer`."""
+    by_one, by_two = streamer(target, 2, 1), streamer(target, 1, 2)
+
+    def row_at(source, row, h, step, blank):
+        return source + row * step if row >= 0 and row < h else blank
+
+    def stream(source, top, left, columns, g, blank, flip, weights, start, factor, ending, y, y_below):
+        h, w, c = g[HEIGHT], g[WIDTH], g[CHANNELS]
+        step = w * c
+        rows = (
+            row_at(source, top, h, step, blank), row_at(source, top + 1, h, step, blank),
+            row_at(source, top + 2, h, step, blank), row_at(source, top + 3, h, step, blank),
+        )  # fmt: skip
+        if g[STRIDE_WIDE] == 1:
+            by_one(rows, c, left, w, columns, blank, flip, weights, start, factor, ending, y, y_below, c)
+        else:
+            by_two(rows, c, left, w, columns, blank, flip, weights, start, factor, ending, y, y_below, c)
+
+    return stream
+
+
+def no_streams(source, top, left, columns, g, blank, flip, weights, start, factor, ending, y, y_below):
+    """For machines that have none."""
+
+
 @kernel(DEPTHWISE_INT8)
 def depthwise_int8(target):
     has_dot = "+avx512vnni" in target.llvm_features or "+dotprod" in target.llvm_features
@@ -141,6 +170,8 @@ def depthwise_int8(target):
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     copy_columns = column_copier()
+    has_streams = has_dot and target.arch == "aarch64"
+    stream_lines = by_streams(target) if has_streams else no_streams
     LINE, FOUR, WHOLE = Vec(U8, GROUP), Vec(I32, 4), Vec(I32, target.lanes, (GROUP // target.lanes,))
 
     def copy_taps(w, c, channels, size, count, to):
@@ -191,9 +222,11 @@ def depthwise_int8(target):
         as_bytes = mode == EVEN and not corrects
         # As int8: those of uint8 are 128 lower.
         y_middle = y_zero - y_flip
-        lowest, highest = I64(0), I64(0)
+        lowest, highest, kind = I64(0), I64(0), 0
         if as_bytes:
             lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
+            kind = kind_of(y_middle, lowest, highest)
+        streams = has_streams and as_bytes and g[STREAMS] != 0
         blocks = (c + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK if is_wide else max(1, (c - GROUP) // CHANNEL_BLOCK + 1)
         line_groups, stretches = (out_h + lines - 1) // lines, (out_w + wide - 1) // wide
         units, prepared = blocks * g[IMAGES] * line_groups * stretches, I64(-1)
@@ -238,13 +271,20 @@ def depthwise_int8(target):
             is_whole = as_bytes and line_count == lines and room >= size
             for group in range(groups):
                 at = max(0, min(group * size, room - size))
+                place = ((image * out_h + first_line) * out_w + first_column) * c + first + at
+                if streams:
+                    below = out_w * c if line_count == 2 else 0
+                    stream_lines(
+                        source + at, top, left, columns, g, blank, flip, weights + group * weight_size, start + at,
+                        factor + at, (kind, y_middle, lowest, highest, y_flip), y + place, y + (place + below),
+                    )  # fmt: skip
+                    continue
                 if is_wide:
                     gather_wide(source + at, size, top, left, g, blank, flip, edge, seen)
                 elif group == gathered:
                     more = GATHERED if room - at >= GATHERED + GROUP else room - at
                     group_seen = gather(source + at, more, top, left, g, blank, flip, edge, seen)
                     base, gathered = group, group + (more + GROUP - 1) // GROUP
-                place = ((image * out_h + first_line) * out_w + first_column) * c + first + at
                 begins, by = start + at, factor + at
                 if is_wide:
                     begins, by = turned_start + group * size, turned_factor + group * size

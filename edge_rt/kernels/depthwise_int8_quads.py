@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.requantize import saturated, to_whole
+from edge_rt.kernels.requantize import kind_of, packer, to_whole
 from edge_rt.kernels.simd import (
     Vec,
     call,
@@ -268,7 +268,7 @@ def _tile(target, size, lines, vectors):
     """tile(...): sums of `lines` lines and `vectors` vectors of columns, as bytes or as int32."""
     SUMS, START = Vec(I32, target.lanes, (lines, vectors, 4)), Vec(I32, target.lanes, (1, 1, 4))
     NUMBERS, FACTOR = SUMS.to(dtype=F32), START.to(dtype=F32)
-    whole = to_whole(target)
+    whole, packed = to_whole(target), packer(target)
 
     def run(x, k_step, offsets, steps, w, start, factor, as_bytes, zero, lo, hi, flip, y, y_line, y_step):
         acc = splat(SUMS, 0) + load_repeated(START, start, size)
@@ -277,7 +277,7 @@ def _tile(target, size, lines, vectors):
             w += DEPTH * lines * size
         if as_bytes:
             made = whole(convert(NUMBERS, acc) * load_repeated(FACTOR, factor, size))
-            store_pixels(y, saturated(made, zero, lo, hi, flip), y_line, y_step, size)
+            store_pixels(y, packed(made, kind_of(zero, lo, hi), zero, lo, hi, flip), y_line, y_step, size)
         else:
             store_columns(pointer(I32, y), acc, y_line, size)
 

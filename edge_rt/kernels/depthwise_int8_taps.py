@@ -9,7 +9,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.requantize import in_fours, rows_of_sixteen, saturated, to_whole
+from edge_rt.kernels.requantize import in_fours, kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
     Vec,
     call,
@@ -169,14 +169,14 @@ def gatherer(target):
 def sweeper(target):
     """sweep(...): the sums of a line of `columns` columns, and of what follows them up to MANY, as those of quads do."""
     three_1, three_2, five_1, five_2 = (block_of(target, k, s, MANY) for k, s in ((3, 1), (3, 2), (5, 1), (5, 2)))
-    several, whole = loop_of(target, MANY), to_whole(target)
+    several, whole, packed = loop_of(target, MANY), to_whole(target), packer(target)
     SUMS = Vec(I32, target.lanes, (MANY, GROUP // target.lanes))
     NUMBERS, FACTOR = SUMS.to(dtype=F32), Vec(F32, target.lanes, (1, GROUP // target.lanes))
 
     def sweep(
         x, x_row, stride, dilation, w, kernel_h, kernel_w, start, factor, as_bytes, zero, lo, hi, flip, y, columns
     ):  # fmt: skip
-        kind = kernel_w * 10 + stride if dilation == 1 else 0
+        kind, how = kernel_w * 10 + stride if dilation == 1 else 0, kind_of(zero, lo, hi)
         for i in range(0, columns, MANY):
             here, acc = x + i * stride * GROUP, load(SUMS, start, 0)
             if kind == 31:
@@ -191,7 +191,7 @@ def sweeper(target):
                 acc = several(acc, here, x_row, stride, dilation, w, kernel_h, kernel_w)
             if as_bytes:
                 made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0)))
-                store(y + i * GROUP, rows_of_sixteen(saturated(made, zero, lo, hi, flip), MANY))
+                store(y + i * GROUP, rows_of_sixteen(packed(made, how, zero, lo, hi, flip), MANY))
             else:
                 store(pointer(I32, y + 4 * i * GROUP), acc)
 

@@ -7,10 +7,10 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.requantize import finisher
+from edge_rt.kernels.requantize import AS_SUMS, finisher, kind_of
 from edge_rt.kernels.simd import Vec, load, load_first, pointer, select, splat, store
 from edge_rt.kernels.tiles import clamp
-from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of, tiles_for
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of, repeats, tiles_for
 from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32, GEMM_INT8, MOST_ROWS
 
 F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
@@ -124,7 +124,9 @@ def gemm_int8(target):
     tiles = tiles_for(target)
     most_rows, run, panels_for, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.widest
     row_sums, blocked = MOST_ROWS * WIDTH, 2 * WIDTH
-    acc_size, most_bytes = max(tiles.most, MOST_ROWS * blocked), tiles.most
+    acc_size = max(tiles.most, MOST_ROWS * blocked)
+    repeats_tiles = repeats(target)
+    most_bytes = MOST_ROWS * widest if repeats_tiles else tiles.most
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     WHOLE = Vec(I32, target.lanes, (WIDTH // target.lanes,))
 
@@ -155,9 +157,10 @@ def gemm_int8(target):
         in_registers = mode == EVEN and not corrects
         # As int8: those of uint8 are 128 lower.
         y_middle = y_zero - y_flip
-        lowest, highest = I64(0), I64(0)
+        lowest, highest, kind = I64(0), I64(0), AS_SUMS
         if in_registers:
             lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
+            kind = kind_of(y_middle, lowest, highest)
         if corrects:
             for q in range(WIDTH):
                 none[q] = I32(0)
@@ -186,8 +189,8 @@ def gemm_int8(target):
                     for tile in range(count):
                         height = short + (1 if tile < longer else 0)
                         run(
-                            height, 1, none, 0, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
-                            (False, rows + done * WIDTH, factor, I64(0), I64(0), I64(0), I64(0), y, I64(0)),
+                            height, 1, 1, none, 0, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
+                            (AS_SUMS, rows + done * WIDTH, factor, I64(0), I64(0), I64(0), I64(0), y, I64(0)),
                         )  # fmt: skip
                         done += height
                         i += height
@@ -214,25 +217,28 @@ def gemm_int8(target):
                         image = line // lines_in_image
                         source = a_batch + (image * image_step + (line - image * lines_in_image) * line_step)
                         y_line = y_at + (line * pixels * y_row + at)
-                        i = first_pixel
-                        for tile in range(count):
-                            height = short + (1 if tile < longer else 0)
+                        i, tile = first_pixel, 0
+                        while tile < count:
+                            height, times = (short + 1, longer - tile) if tile < longer else (short, count - tile)
+                            as_bytes = ends and in_registers
+                            if not (repeats_tiles and as_bytes):
+                                times = 1
                             made = acc + (0 if together == runs else done * room)
                             begin, begin_row = start, 0
                             if from_run > 0:
                                 begin, begin_row = made, room
-                            as_bytes = ends and in_registers
                             to, to_row = narrow, room
                             if is_whole:
                                 to, to_row = y + (y_line + i * y_row), y_row
+                            b_at = b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH))
                             run(
-                                height, wide, begin, begin_row, source + i * pixel_step, pixel_step, offsets + from_run,
-                                these, depth, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), b_panel,
-                                (as_bytes, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
+                                height, wide, times, begin, begin_row, source + i * pixel_step, pixel_step,
+                                offsets + from_run, these, depth, b_at, b_panel,
+                                (kind if ends else AS_SUMS, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
                             )  # fmt: skip
                             if as_bytes:
                                 if not is_whole:
-                                    copy_columns(y + (y_line + i * y_row), y_row, narrow, room, height, columns)
+                                    copy_columns(y + (y_line + i * y_row), y_row, narrow, room, times * height, columns)
                             elif ends:
                                 if corrects:
                                     correct(made, room, height, rows + done * WIDTH, b_zeros)
@@ -240,8 +246,9 @@ def gemm_int8(target):
                                     mode, made, room, height, columns, factor, addend, lo, hi, y_zero, residual,
                                     has_residual, y, y_line + i * y_row, y_row,
                                 )  # fmt: skip
-                            done += height
-                            i += height
+                            done += times * height
+                            i += times * height
+                            tile += times
                         if ends and is_float and activation:
                             activate(
                                 activation, alpha, pointer(F32, y) + (y_line + first_pixel * y_row), y_row,

@@ -7,24 +7,24 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import stack
-from edge_rt.kernels.requantize import ender
+from edge_rt.kernels.requantize import AS_BYTES
 from edge_rt.kernels.simd import Vec, bitcast, dot, load, pointer, splat, spread
-from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, sdot_tile, smull_tile, widened_tile
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, repeated, sdot_sums, smull_sums, widened_sums
 from edge_rt.lowering.gemv_int8 import GEMV_INT8
 
 F32, I8, I32, I64, U8 = types.float32, types.int8, types.int32, types.int64, types.uint8
 STEP = DEPTH * WIDTH
 
 
-def vnni_row_tile(rows, panels, end):
-    """As vnni_tile, for one row: each column is four sums, since a few would wait for each other."""
+def vnni_row_sums(rows, panels):
+    """As vnni_sums, for one row: each column is four sums, since a few would wait for each other."""
     TILE, ROW = Vec(I32, 16, (rows, panels, 1)), Vec(I8, 64, (1, panels, 1))
     QUAD, BYTES = Vec(I32, 16, (1, 1, 1)), Vec(U8, 64, (1, 1, 1))
 
     def add(acc, p, b, b_panel):
         return dot(bitcast(BYTES, spread(QUAD, pointer(I32, p))), load(ROW, b, 0, b_panel), acc)
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc, second, third, fourth = load(TILE, start, 0, WIDTH), splat(TILE, 0), splat(TILE, 0), splat(TILE, 0)
         for _ in range(depth >> 2):
             acc = add(acc, a, b, b_panel)
@@ -37,19 +37,19 @@ def vnni_row_tile(rows, panels, end):
             acc = add(acc, a, b, b_panel)
             a += DEPTH
             b += STEP
-        end(acc + second + (third + fourth), ending)
+        return acc + second + (third + fourth)
 
-    return tile
+    return sums
 
 
 def row_tiles(target):
     """(panels, a tile of so many, a tile of one); a tile is given offsets of one run, 0."""
-    make, panels = widened_tile, 2
+    make, panels = widened_sums, 2
     if target.arch == "aarch64":
-        make, panels = (sdot_tile, 4) if "+dotprod" in target.llvm_features else (smull_tile, 2)
+        make, panels = (sdot_sums, 4) if "+dotprod" in target.llvm_features else (smull_sums, 2)
     elif target.lanes == 16:
-        make, panels = vnni_row_tile, 4
-    return panels, make(1, panels, ender(target, 1, panels)), make(1, 1, ender(target, 1, 1))
+        make, panels = vnni_row_sums, 4
+    return panels, repeated(target, 1, panels, make), repeated(target, 1, 1, make)
 
 
 @kernel(GEMV_INT8)
@@ -82,11 +82,11 @@ def gemv_int8(target):
                 start, factor, no_floats, no_zeros, columns, tile_panels * WIDTH, zero, 0, sums + at, at, bias, scale,
                 scale_step, no_floats, no_zeros, 0, False,
             )  # fmt: skip
-            ending = (True, start, factor, middle, lowest, highest, y_flip, to, 0)
+            ending = (AS_BYTES, start, factor, middle, lowest, highest, y_flip, to, 0)
             if tile_panels == many:
-                many_tile(start, 0, a, 0, nowhere, 1, depth, b, b_panel, ending)
+                many_tile(1, start, 0, a, 0, nowhere, 1, depth, b, b_panel, ending)
             else:
-                one_tile(start, 0, a, 0, nowhere, 1, depth, b, b_panel, ending)
+                one_tile(1, start, 0, a, 0, nowhere, 1, depth, b, b_panel, ending)
                 if columns < WIDTH:
                     copy_columns(y + at, 0, narrow, 0, 1, columns)
             b += tile_panels * b_panel

@@ -107,6 +107,7 @@ def windows_int8(target):
         images, h, w, c = geometry[0], geometry[1], geometry[2], geometry[3]
         channels, rows, columns, pixel = geometry[5], geometry[6], geometry[7], geometry[8]
         taps, stride, dilation, top, left = geometry[9], geometry[10], geometry[11], geometry[12], geometry[13]
+        down = geometry[14]
         mask = U8(flip)
         padding = U8(flip) if address(zero) == 0 else U8(zero[0] ^ mask)
         joined = taps == 1 and stride == 1 and channels == c and pixel == c
@@ -116,7 +117,7 @@ def windows_int8(target):
             matrix = line // rows
             group = matrix // images
             image = matrix - group * images
-            row = line - matrix * rows - top
+            row = (line - matrix * rows) * down - top
             to = y + line * columns * pixel
             if row < 0 or row >= h:
                 fill(to, columns * pixel, padding)
@@ -126,14 +127,17 @@ def windows_int8(target):
                 move(to + first_inner * c, source, (last_inner - first_inner) * c, mask)
                 fill(to + last_inner * c, (columns - last_inner) * c, padding)
             else:
-                for i in range(columns):
-                    for t in range(taps):
-                        place = i * stride + t * dilation - left
-                        into = to + (i * pixel + t * channels)
-                        if place >= 0 and place < w:
-                            source = x + (((image * h + row) * w + place) * c + group * channels)
-                            move(into, source, channels, mask)
+                source = x + ((image * h + row) * w * c + group * channels)
+                for t in range(taps):
+                    # Columns `begin` to `end` see pixels that are there.
+                    first, into = t * dilation - left, to + t * channels
+                    begin = min(columns, (max(0, -first) + stride - 1) // stride)
+                    end = max(begin, min(columns, (w - first + stride - 1) // stride))
+                    for i in range(columns):
+                        if i >= begin and i < end:
+                            move(into, source + (first + i * stride) * c, channels, mask)
                         else:
                             fill(into, channels, padding)
+                        into += pixel
 
     return body

@@ -7,7 +7,7 @@ from numba.core import types
 from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.reduce import row_folder, same
-from edge_rt.kernels.requantize import rows_of_sixteen, saturated, to_whole
+from edge_rt.kernels.requantize import kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
     Vec,
     convert,
@@ -104,7 +104,8 @@ def _register_quantize(dtype, spec):
     def quantize(target):
         LINES, BATCH = 4 * target.lanes // 16, 4 * target.lanes
         V = Vec(F32, target.lanes, (4,))
-        divide, whole, some, one = quotients(target, V), to_whole(target), stepper(4), stepper(1)
+        divide, whole, packed = quotients(target, V), to_whole(target), packer(target)
+        some, one = stepper(4), stepper(1)
 
         def usual(y):
             """0 for NaN."""
@@ -122,8 +123,8 @@ def _register_quantize(dtype, spec):
             while i + BATCH <= n:
                 y = divide(load(V, x + i), scale, inverse)
                 made = whole(usual(y))
-                packed = saturated(made, middle, I64(-128), I64(127), I64(FLIP))
-                store(pointer(U8, out) + i, rows_of_sixteen(packed, LINES))
+                made = packed(made, kind_of(middle, -128, 127), middle, I64(-128), I64(127), I64(FLIP))
+                store(pointer(U8, out) + i, rows_of_sixteen(made, LINES))
                 i += BATCH
             while i + 4 <= n:
                 some(x + i, out + i, scale, zero)

@@ -7,7 +7,7 @@ from numba.core import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.requantize import rows_of_sixteen, saturated, to_whole, widened_bytes
+from edge_rt.kernels.requantize import kind_of, packer, rows_of_sixteen, to_whole, widened_bytes, widened_less
 from edge_rt.kernels.simd import Vec, convert, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
 from edge_rt.kernels.vmath import clamp
@@ -38,19 +38,26 @@ def blocks(target, combine):
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
     zero, lo, hi) of y.
     """
-    LANES, read, whole = target.lanes, stretch_reader(U8), to_whole(target)
+    LANES, read, whole, packed = target.lanes, stretch_reader(U8), to_whole(target), packer(target)
     LINES = 4 * LANES // SIXTEEN
     BATCH = 4 * LANES
     BYTES, WIDE, NUMBERS = Vec(U8, SIXTEEN, (LINES,)), Vec(I32, LANES, (4,)), Vec(F32, LANES, (4,))
 
+    def centred(x, zero):
+        return convert(NUMBERS, widened_bytes(WIDE, x)) - zero
+
+    def centred_on_arm(x, zero):
+        return convert(NUMBERS, widened_less(WIDE, x, zero))
+
+    numbers_of = centred_on_arm if target.arch == "aarch64" else centred
+
     def batch(a, b, y, left, right, ends):
         """Many numbers: sums are packed to bytes as signed ones, which are 128 less."""
-        x = convert(NUMBERS, widened_bytes(WIDE, load(BYTES, a) ^ left[0])) - left[1]
-        z = convert(NUMBERS, widened_bytes(WIDE, load(BYTES, b) ^ right[0])) - right[1]
+        x, z = numbers_of(load(BYTES, a) ^ left[0], left[1]), numbers_of(load(BYTES, b) ^ right[0], right[1])
         y_flip, y_zero, lo, hi = ends
         made = whole(combine(x, z, left, right))
-        packed = saturated(made, I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128, y_flip ^ 128)
-        store(y, rows_of_sixteen(packed, LINES))
+        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
+        store(y, rows_of_sixteen(packed(made, kind_of(zero, low, high), zero, low, high, y_flip ^ 128), LINES))
 
     def stepper(lanes):
         ONE, V = Vec(U8, lanes), Vec(F32, lanes)

@@ -30,8 +30,11 @@ from edge_rt.kernels.simd import (
 from edge_rt.kernels.tiles import clamp
 from edge_rt.lowering.gemm_int8 import AWAY, FLOAT32, INT32
 
-F32, I8, I32, U8 = types.float32, types.int8, types.int32, types.uint8
+F32, I8, I16, I32, U8 = types.float32, types.int8, types.int16, types.int32, types.uint8
 WIDTH = 16
+AS_SUMS, AS_BYTES, AS_RAMP = range(3)
+"""What becomes of sums: nothing, bytes, or bytes that begin at their zero point and know no other limits than their type's,
+as behind a rectifier, which Arm packs with fewer instructions."""
 SHORT, BYTE = ir.IntType(16), ir.IntType(8)
 
 
@@ -60,15 +63,23 @@ def low_bytes(context, builder, sig, args):
     return pack(builder, sig.return_type, [builder.trunc(vectors[0], ir.VectorType(ir.IntType(8), WIDTH))])
 
 
-def _saturated_arm(builder, four, zero, lo, hi, flip):
-    """Sixteen int32 in four vectors."""
-    halves = []
-    for low, high in zip(four[::2], four[1::2]):
-        low, high = (call(builder, "llvm.aarch64.neon.sqxtn.v4i16", ir.VectorType(SHORT, 4), v) for v in (low, high))
-        joined = shuffle(builder, low, list(range(8)), high)
-        moved = call(builder, "llvm.sadd.sat.v8i16", joined.type, joined, zero)
-        halves.append(call(builder, "llvm.aarch64.neon.sqxtn.v8i8", ir.VectorType(BYTE, 8), moved))
-    return _within(builder, shuffle(builder, halves[0], list(range(16)), halves[1]), lo, hi, flip)
+def _shorts_arm(builder, four):
+    """Sixteen int32 in four vectors, saturated at 16 bits, in two."""
+    made = []
+    for pair in zip(four[::2], four[1::2]):
+        low, high = (call(builder, "llvm.aarch64.neon.sqxtn.v4i16", ir.VectorType(SHORT, 4), v) for v in pair)
+        made.append(shuffle(builder, low, list(range(8)), high))
+    return made
+
+
+def _bytes_arm(builder, shorts, narrow="sqxtn"):
+    low, high = (call(builder, f"llvm.aarch64.neon.{narrow}.v8i8", ir.VectorType(BYTE, 8), v) for v in shorts)
+    return shuffle(builder, low, list(range(16)), high)
+
+
+def _saturated_arm(builder, shorts, zero, lo, hi, flip):
+    moved = [call(builder, "llvm.sadd.sat.v8i16", v.type, v, zero) for v in shorts]
+    return _within(builder, _bytes_arm(builder, moved), lo, hi, flip)
 
 
 def _saturated_x86(builder, four, zero, lo, hi, flip):
@@ -87,24 +98,70 @@ def _within(builder, x, lo, hi, flip):
     return builder.xor(x, flip)
 
 
-@primitive(
-    lambda x, zero, lo, hi, flip: Vec(U8, 4 * x.lanes, x.shape[:-1])
-    if isinstance(x, Vec) and x.shape and x.shape[-1] == 4 and x.dtype == I32
-    else None
-)
+def _packed(x, *rest):
+    whole = isinstance(x, Vec) and x.dtype == I32 and x.shape[-1:] == (4,)
+    return Vec(U8, 4 * x.lanes, x.shape[:-1]) if whole else None
+
+
+def _repeated(builder, value, dtype, count):
+    return repeat(builder, Vec(dtype, count), builder.trunc(value, ir.IntType(dtype.bitwidth)))
+
+
+@primitive(_packed)
 def saturated(context, builder, sig, args):
     """saturated(x, zero, lo, hi, flip): int32 x + zero, which may saturate at 16 bits, within [lo, hi], which are int8, and
     its bits xored with flip. Four vectors along the last axis of x become one: four numbers of each in turn."""
-    vectors = unpack(builder, sig.args[0], args[0]).reshape(-1, 4)
-    is_arm, lanes = machine(context).arch == "aarch64", sig.args[0].lanes
+    vectors, lanes = unpack(builder, sig.args[0], args[0]).reshape(-1, 4), sig.args[0].lanes
+    zero = _repeated(builder, args[1], types.int16, 2 * lanes)
+    limits = [_repeated(builder, v, I8, 4 * lanes) for v in args[2:]]
+    made = [_saturated_x86(builder, list(four), zero, *limits) for four in vectors]
+    return pack(builder, sig.return_type, made)
 
-    def repeated(value, t, count):
-        return repeat(builder, Vec(t, count), builder.trunc(value, ir.IntType(t.bitwidth)))
 
-    zero = repeated(args[1], types.int16, 2 * lanes)
-    limits = [repeated(v, I8, 4 * lanes) for v in args[2:]]
-    make = _saturated_arm if is_arm else _saturated_x86
-    return pack(builder, sig.return_type, [make(builder, list(four), zero, *limits) for four in vectors])
+@primitive(lambda x: Vec(I16, 2 * x.lanes, (*x.shape[:-1], 2)) if _packed(x) else None)
+def shorts_of(context, builder, sig, args):
+    """shorts_of(x): int32 x, saturated at 16 bits; for Arm, whose `saturated` continues with them."""
+    fours = unpack(builder, sig.args[0], args[0]).reshape(-1, 4)
+    return pack(builder, sig.return_type, [v for four in fours for v in _shorts_arm(builder, four)])
+
+
+def _packed_shorts(x, *rest):
+    return Vec(U8, 2 * x.lanes, x.shape[:-1]) if isinstance(x, Vec) and x.dtype == I16 else None
+
+
+@primitive(_packed_shorts)
+def saturated_shorts(context, builder, sig, args):
+    """saturated_shorts(x, zero, lo, hi, flip): the end of `saturated`."""
+    zero = _repeated(builder, args[1], I16, 8)
+    limits, pairs = [_repeated(builder, v, I8, 16) for v in args[2:]], unpack(builder, sig.args[0], args[0]).reshape(-1, 2)
+    return pack(builder, sig.return_type, [_saturated_arm(builder, pair, zero, *limits) for pair in pairs])
+
+
+@primitive(_packed_shorts)
+def rectified_shorts(context, builder, sig, args):
+    """rectified_shorts(x, flip): the nearest uint8, with bits xored with flip."""
+    flips, pairs = _repeated(builder, args[1], U8, 16), unpack(builder, sig.args[0], args[0]).reshape(-1, 2)
+    return pack(builder, sig.return_type, [builder.xor(_bytes_arm(builder, pair, "sqxtun"), flips) for pair in pairs])
+
+
+def packer(target):
+    """pack(x, kind, zero, lo, hi, flip): as `saturated`, for the AS_BYTES or AS_RAMP that `kind_of` chose."""
+
+    def pack_any(x, kind, zero, lo, hi, flip):
+        return saturated(x, zero, lo, hi, flip)
+
+    def pack_on_arm(x, kind, zero, lo, hi, flip):
+        shorts = shorts_of(x)
+        if kind == AS_RAMP:
+            return rectified_shorts(shorts, flip ^ 128)
+        return saturated_shorts(shorts, zero, lo, hi, flip)
+
+    return pack_on_arm if target.arch == "aarch64" else pack_any
+
+
+def kind_of(zero, lo, hi):
+    """How bytes are packed whose zero point and limits are these, as int8."""
+    return AS_RAMP if zero == -128 and lo <= -128 and hi >= 127 else AS_BYTES
 
 
 def _literals(*numbers):
@@ -149,6 +206,19 @@ def widened_bytes(context, builder, sig, args):
     return pack(builder, vec, made)
 
 
+@primitive(new)
+def widened_less(context, builder, sig, args):
+    """widened_less(V, x, zero): uint8 x, sixteen in a vector, less the uint8 zero, as int32 V, which has as many numbers."""
+    vec, made = sig.return_type, []
+    short = ir.VectorType(SHORT, WIDTH)
+    zero = repeat(builder, Vec(U8, WIDTH), context.cast(builder, args[2], sig.args[2], U8))
+    for v in unpack(builder, sig.args[1], args[1]).flat:
+        wide = builder.sub(builder.zext(v, short), builder.zext(zero, short))
+        wide = builder.sext(wide, ir.VectorType(ir.IntType(32), WIDTH))
+        made += [shuffle(builder, wide, list(range(i, i + vec.lanes))) for i in range(0, WIDTH, vec.lanes)]
+    return pack(builder, vec, made)
+
+
 def to_whole(target):
     """whole(x): the nearest int32 of float32, halves even; beyond 16 bits anything beyond 16 bits of that sign."""
     if target.arch == "aarch64":
@@ -158,21 +228,20 @@ def to_whole(target):
 
 
 def ender(target, rows, panels):
-    """end(acc, (as_bytes, out, factor, zero, lo, hi, flip, y, y_row)): the end of a tile of sums in registers.
+    """end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row): the end of a tile of sums in registers.
 
-    acc: int32 [rows, panels, 16 / lanes]. Not as_bytes: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
+    acc: int32 [rows, panels, 16 / lanes]. AS_SUMS: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
     within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16].
     """
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
     NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
 
-    whole, count = to_whole(target), rows * panels
+    whole, packed, count = to_whole(target), packer(target), rows * panels
 
-    def end(acc, ending):
-        as_bytes, out, factor, zero, lo, hi, flip, y, y_row = ending
-        if as_bytes:
+    def end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row):
+        if kind:
             made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)))
-            rounded = rows_of_sixteen(saturated(made, zero, lo, hi, flip), count)
+            rounded = rows_of_sixteen(packed(made, kind, zero, lo, hi, flip), count)
             store(y, shaped(rounded, rows, panels), y_row, WIDTH)
         else:
             store(out, acc)

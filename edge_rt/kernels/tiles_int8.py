@@ -2,7 +2,9 @@
 
 A tile has `rows` rows of a and `panels` panels of 16 columns. A row of a is `runs` runs of 4 * depth bytes, at the same
 offsets for all rows; a panel is [runs * depth, 16, 4]. Sums begin with `start`, whose rows are start_row apart. What a
-tile adds up is exact, and wraps. `ending`, a tuple, says what becomes of it: see `ender`.
+tile adds up is exact, and wraps. `ending`, a tuple, says what becomes of it: see `ender`. A tile is done `times` times,
+down the rows of a, of start and of what is written: more than once only where sums end as bytes, and only where `repeats`
+says so (a call costs Arm's small tiles a third of their time, and loops make code longer).
 
 Bytes of a have the sign that the machine multiplies best with signed ones: none on x86-64, one on aarch64.
 """
@@ -77,6 +79,15 @@ def load_quads(context, builder, sig, args):
     return pack(builder, vec, [builder.load(q, align=1) for q in at])
 
 
+@primitive(new)
+def load_pairs(context, builder, sig, args):
+    """load_pairs(V, p, stride, three): eight bytes per row, as the first two of four int32; as for spread_quads."""
+    vec, (_, p, stride, three) = sig.return_type, args
+    half = vec.to(lanes=2)
+    at = (builder.bitcast(q, half.ir.as_pointer()) for q in _rows(builder, vec, p, stride, three))
+    return pack(builder, vec, [shuffle(builder, builder.load(q, align=1), [0, 1, 2, 3]) for q in at])
+
+
 @primitive(lambda p: p if isinstance(p, types.CPointer) else None)
 def hide_pointer(context, builder, sig, args):
     """hide_pointer(p): p, about which LLVM then knows nothing: it would keep one pointer per row of a tile."""
@@ -124,12 +135,12 @@ def fold(context, builder, sig, args):
 # ---- tiles ----------------------------------------------------------------------------------------------------------
 
 
-def vnni_tile(rows, panels, end):
+def vnni_sums(rows, panels):
     """16 lanes, with a dot product of unsigned and signed bytes."""
     TILE, ROW = Vec(I32, 16, (rows, panels, 1)), Vec(I8, 64, (1, panels, 1))
     COLUMN, BYTES = Vec(I32, 16, (rows, 1, 1)), Vec(U8, 64, (rows, 1, 1))
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc = load(TILE, start, start_row, WIDTH)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -144,19 +155,19 @@ def vnni_tile(rows, panels, end):
             if depth & 1:
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 b += DEPTH * WIDTH
-        end(acc, ending)
+        return acc
 
-    return tile
+    return sums
 
 
-def sdot_tile(rows, panels, end):
+def sdot_sums(rows, panels):
     """4 lanes, with a dot product of signed bytes by one lane of a register (its second operand): sixteen k of a row are
     one load."""
     TILE, ROW = Vec(I32, 4, (rows, panels, 4)), Vec(I8, 16, (1, panels, 4))
     COLUMN, BYTES = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1))
     STEP = DEPTH * WIDTH
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc = load(TILE, start, start_row, WIDTH)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -169,22 +180,27 @@ def sdot_tile(rows, panels, end):
                 acc = dot(load(ROW, b + 3 * STEP, 0, b_panel), bitcast(BYTES, lane(column, 3)), acc)
                 p += 4 * DEPTH
                 b += 4 * STEP
-            for _ in range(depth & 3):
+            if depth & 2:
+                column = load_pairs(COLUMN, p, a_row, three)
+                acc = dot(load(ROW, b, 0, b_panel), bitcast(BYTES, lane(column, 0)), acc)
+                acc = dot(load(ROW, b + STEP, 0, b_panel), bitcast(BYTES, lane(column, 1)), acc)
+                p += 2 * DEPTH
+                b += 2 * STEP
+            if depth & 1:
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
-                p += DEPTH
                 b += STEP
-        end(acc, ending)
+        return acc
 
-    return tile
+    return sums
 
 
-def smull_tile(rows, panels, end):
+def smull_sums(rows, panels):
     """4 lanes, with products of 8 bits only: pairs of neighbours are added while they widen to 32 bits."""
     HALVES, TILE = Vec(I32, 4, (rows, panels, 4, 2)), Vec(I32, 4, (rows, panels, 4))
     COLUMN, BYTES, ROW = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1)), Vec(I8, 16, (1, panels, 4))
     STEP = DEPTH * WIDTH
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc = splat(HALVES, 0)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -193,18 +209,18 @@ def smull_tile(rows, panels, end):
                 acc = dot_halves(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 p += DEPTH
                 b += STEP
-        end(fold(acc) + load(TILE, start, start_row, WIDTH), ending)
+        return fold(acc) + load(TILE, start, start_row, WIDTH)
 
-    return tile
+    return sums
 
 
-def widened_tile(rows, panels, end):
+def widened_sums(rows, panels):
     """8 lanes, with products of 16 bits added in pairs (those of 8 bits would saturate)."""
     PAIRS, TILE = Vec(I32, 8, (rows, panels, 2, 2)), Vec(I32, 8, (rows, panels, 2))
     QUADS, BYTES, COLUMN = Vec(I32, 4, (rows, 1, 1, 1)), Vec(U8, 16, (rows, 1, 1, 1)), Vec(I16, 16, (rows, 1, 1, 1))
     NARROW, ROW = Vec(I8, 16, (1, panels, 2, 2)), Vec(I16, 16, (1, panels, 2, 2))
 
-    def tile(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc = splat(PAIRS, 0)
         three = hide(3 * a_row)
         for run in range(runs):
@@ -214,9 +230,35 @@ def widened_tile(rows, panels, end):
                 acc = dot_pairs(column, convert(ROW, load(NARROW, b, 0, b_panel)), acc)
                 p += DEPTH
                 b += DEPTH * WIDTH
-        end(fold(acc) + load(TILE, start, start_row, WIDTH), ending)
+        return fold(acc) + load(TILE, start, start_row, WIDTH)
 
-    return tile
+    return sums
+
+
+def repeats(target):
+    """Whether tiles may be done more than once in a call."""
+    return target.arch == "aarch64"
+
+
+def repeated(target, rows, panels, make):
+    """The tile of the sums that `make` makes."""
+    sums, end = make(rows, panels), ender(target, rows, panels)
+
+    def once(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+        kind, out, factor, zero, lo, hi, flip, y, y_row = ending
+        acc = sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel)
+        end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row)
+
+    def tile(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+        kind, out, factor, zero, lo, hi, flip, y, y_row = ending
+        for _ in range(times):
+            acc = sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel)
+            end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row)
+            start += rows * start_row
+            a += rows * a_row
+            y += rows * y_row
+
+    return tile if repeats(target) else once
 
 
 # ---- the choice -----------------------------------------------------------------------------------------------------
@@ -230,7 +272,7 @@ class TileSet:
     """The tiles of a target.
 
     rows: of the largest one. `panels_for(rows, left)` is how many panels to take at once where `left` are left;
-    `run(rows, panels, *arguments)` runs that tile. Both are for use in kernels. most: numbers in the largest tile;
+    `run(rows, panels, times, *arguments)` runs that tile. Both are for use in kernels. most: numbers in the largest tile;
     widest: columns of the widest.
     """
 
@@ -242,7 +284,7 @@ class TileSet:
         self.rows = tallest[1]
         self.most = max(r * p for r, p in shapes) * WIDTH
         self.widest = max(tallest) * WIDTH
-        self.run = _run_of([(r * KEY + p, make(r, p, ender(target, r, p))) for r, p in shapes])
+        self.run = _run_of([(r * KEY + p, repeated(target, r, p, make)) for r, p in shapes])
         self.panels_for = chain_width(sorted(tallest.items()))
 
 
@@ -250,8 +292,8 @@ def _run_of(tiles):
     """run(rows, panels, ...) of (key, tile) pairs."""
     chain = _chain_run(tiles)
 
-    def run(rows, panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
-        chain(rows * KEY + panels, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+    def run(rows, panels, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+        chain(rows * KEY + panels, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
 
     return run
 
@@ -261,22 +303,22 @@ def _chain_run(tiles):
     # A tile that stands here twice is found the first time: LLVM drops the other one.
     (k0, t0), (k1, t1), (k2, t2), (k3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
 
-    def nothing(key, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def nothing(key, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         pass
 
     others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
 
-    def run(key, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
+    def run(key, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
         if key == k0:
-            t0(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+            t0(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
         elif key == k1:
-            t1(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+            t1(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
         elif key == k2:
-            t2(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+            t2(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
         elif key == k3:
-            t3(start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+            t3(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
         else:
-            others(key, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
+            others(key, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
 
     return run
 
@@ -284,9 +326,9 @@ def _chain_run(tiles):
 def tiles_for(target):
     """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
     if target.arch == "aarch64" and "+dotprod" in target.llvm_features:
-        return TileSet(target, sdot_tile, {1: 5, 2: 2, 4: 1})
+        return TileSet(target, sdot_sums, {1: 5, 2: 2, 4: 1})
     if target.arch == "aarch64":
-        return TileSet(target, smull_tile, {1: 2})
+        return TileSet(target, smull_sums, {1: 2})
     if target.lanes == 16:
-        return TileSet(target, vnni_tile, {1: 14, 2: 14, 4: 4})
-    return TileSet(target, widened_tile, {1: 2})
+        return TileSet(target, vnni_sums, {1: 14, 2: 14, 4: 4})
+    return TileSet(target, widened_sums, {1: 2})

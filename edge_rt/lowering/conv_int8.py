@@ -30,7 +30,7 @@ from edge_rt.ops.edge_int8 import DEPTH
 class Image:
     """Bytes that windows are read from: of x itself (direct), or of a copy [groups, n, rows, columns, pixel] of it."""
 
-    __slots__ = ("copy", "direct", "groups_lie_apart", "pixel", "row", "size")
+    __slots__ = ("copy", "direct", "groups_lie_apart", "line", "pixel", "row", "size")
 
     def __init__(self, shape: Sequence[int], g: Geometry, group: int, sign: Bytes) -> None:
         _, h, w, c = shape
@@ -43,18 +43,21 @@ class Image:
         fits = together and (kw * channels) % DEPTH == 0
         self.direct = fits and sign.is_native and not padded
         self.pixel, self.row, self.size = g.strides[1] * c, w * c, h * w * c
-        self.groups_lie_apart = False
+        self.line, self.groups_lie_apart = g.strides[0] * w * c, False
         self.copy: list[int] = []
         if self.direct:
             return
-        rows = (g.out[0] - 1) * g.strides[0] + (kh - 1) * g.dilations[0] + 1
+        rows, down = (g.out[0] - 1) * g.strides[0] + (kh - 1) * g.dilations[0] + 1, 1
+        if kh == 1:
+            rows, down = g.out[0], g.strides[0]
         taps, stride, columns, pixel = 1, 1, (g.out[1] - 1) * g.strides[1] + (kw - 1) * g.dilations[1] + 1, channels
         if kw == 1 or g.dilations[1] > 1:  # what windows see side by side
             taps, stride, columns, pixel = kw, g.strides[1], g.out[1], ceil_div(kw * channels, DEPTH) * DEPTH
         self.copy = [
-            *shape, group, channels, rows, columns, pixel, taps, stride, g.dilations[1] if taps > 1 else 1, *g.begin
+            *shape, group, channels, rows, columns, pixel, taps, stride, g.dilations[1] if taps > 1 else 1, *g.begin, down
         ]  # fmt: skip
         self.row, self.size, self.groups_lie_apart = columns * pixel, rows * columns * pixel, True
+        self.line = self.row * (1 if kh == 1 else g.strides[0])
         self.pixel = pixel if stride == g.strides[1] else g.strides[1] * pixel
 
     def group_step(self, n: int, channels: int) -> int:
@@ -79,10 +82,10 @@ def conv_calls(
     used = g.kernel[1] * channels
     depth = ceil_div(used, DEPTH)
     rows = Rows(
-        g.out[1], image.pixel, depth * DEPTH, used, shape[0] * g.out[0], g.out[0], image.size, g.strides[0] * image.row,
+        g.out[1], image.pixel, depth * DEPTH, used, shape[0] * g.out[0], g.out[0], image.size, image.line,
         [k * g.dilations[0] * image.row for k in range(g.kernel[0])],
     )  # fmt: skip
-    if plain and image.direct:
+    if (plain and image.direct) or (math.prod(g.kernel) == 1 and not image.direct):  # pixels lie one after the other
         rows = Rows(shape[0] * pixels, image.pixel, depth * DEPTH, used)
     panels = ceil_div(columns, WIDTH) * g.kernel[0] * depth * DEPTH * WIDTH
     step = image.group_step(shape[0], channels)

@@ -25,12 +25,13 @@ geometry: int64[PLACES], see below. Work is shared by blocks of channels, images
 (
     IMAGES, HEIGHT, WIDTH, CHANNELS, KERNEL_H, KERNEL_W, STRIDE_DOWN, STRIDE_WIDE, PAD_TOP, PAD_LEFT, GAP_DOWN, GAP_WIDE,
     OUT_HEIGHT, OUT_WIDTH, LINES, COLUMNS, LINE_ROOM, RESIDUES, QUADS, LINE_SEEN, SEEN_BYTES, SUMS_BYTES, WEIGHT_BYTES,
-    PREPARED_BYTES, BLANK_BYTES, PART_BYTES, PLACES,
-) = range(27)  # fmt: skip
+    PREPARED_BYTES, BLANK_BYTES, PART_BYTES, STREAMS, PLACES,
+) = range(28)  # fmt: skip
 """Places in the geometry. GAP: dilations. LINES and COLUMNS of the result are done together; LINE_ROOM: room for columns in
 a line of sums. With dot products: RESIDUES of columns, by the stride, that windows see, QUADS of rows; else LINE_SEEN
 columns of a line. Then bytes: of what windows of a block see, of sums, of weights of GROUP channels and of all in a block,
-of what stands for missing rows, and of the buffer of a part."""
+of what stands for missing rows, and of the buffer of a part. STREAMS: whether Arm's dot products take windows as they slide
+along lines."""
 
 GROUP, WIDEST = 16, 64
 """Channels that are summed together, and the most of them: bytes of the widest vector."""
@@ -61,14 +62,17 @@ def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilo
     room = ceil_div(columns, 8) * 8
     seen = max(residues * quads * DEPTH * count, (kh + lines - 1) * line) * GROUP * MOST_GROUPS
     weights = quads * kw * DEPTH * lines * GROUP
-    blank = ceil_div((together - 1) * sw * c + MOST_GROUPS * GROUP, WIDEST) * WIDEST
+    streams = arch == "aarch64" and g.kernel == (3, 3) and (dh, dw) == (1, 1) and c >= GROUP
+    streams = streams and ((sh, sw, lines) == (1, 1, 2) or (sh, sw) == (2, 2)) and g.begin[1] <= 3 - sw
+    missing_row = shape[2] * c if streams else (together - 1) * sw * c
+    blank = ceil_div(missing_row + MOST_GROUPS * GROUP, WIDEST) * WIDEST
     sums = lines * room * widest * (4 if epilogue.args["mode"] != EVEN or epilogue.has_b_zero else 1)
     taps, places = kh * kw * WIDEST, 8 * quads * kw
     prepared = weights * (min(MOST_PREPARED, ceil_div(c, GROUP) + 4) + 4)
     part = ceil_div(blank + seen + 2 * sums + prepared + taps + places, 64) * 64
     geometry = [
         *shape, kh, kw, sh, sw, *g.begin, dh, dw, oh, ow, lines, columns, room, residues, quads, line, seen, sums, weights,
-        prepared, blank, part,
+        prepared, blank, part, int(streams),
     ]  # fmt: skip
     work = 2 * images * oh * ow * c * kh * kw
     blocks = max(1, c // CHANNEL_BLOCK)

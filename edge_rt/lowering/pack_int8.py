@@ -20,8 +20,9 @@ WINDOWS_INT8 = KernelSpec("windows_int8", "x:u8* zero:u8* y:u8* geometry:i64* fl
 """Bytes of x [n, h, w, c] as y [groups, n, rows, columns, pixel]: column i has what the taps of a kernel row see there,
 `taps` times `channels` bytes (behind them anything), and *zero where they see padding. Each byte is xored with `flip`.
 
-geometry: int64[14], n, h, w, c, groups, channels, rows, columns, pixel, taps, stride, dilation, top and left pad: tap t
-of column i sees x[..., i * stride + t * dilation - left, ...]. zero may be null, for 0. Work is shared by rows of y.
+geometry: int64[15], n, h, w, c, groups, channels, rows, columns, pixel, taps, stride, dilation, top and left pad, and the
+stride of rows: tap t of column i in row r sees x[..., r * row stride - top, i * stride + t * dilation - left, ...]. zero may
+be null, for 0. Work is shared by rows of y.
 """
 
 SLACK = 16
@@ -73,7 +74,7 @@ def rows_call(x: Arg, y: Arg, sign: Bytes, m: int, k: int, **more: Any) -> Call:
     if pixel == k:  # longer rows, where they can be had
         joined = next(f for f in range(min(m, max(1, 8192 // max(k, 1))), 0, -1) if m % f == 0)
         m, k, pixel = m // joined, k * joined, k * joined
-    return windows_call(x, 0, y, sign, [1, m, 1, k, 1, k, m, 1, pixel, 1, 1, 1, 0, 0], **more)
+    return windows_call(x, 0, y, sign, [1, m, 1, k, 1, k, m, 1, pixel, 1, 1, 1, 0, 0, 1], **more)
 
 
 @lowers("edge.PackQPanels")
