@@ -16,7 +16,7 @@ import numpy as np
 
 from edge_rt.binding import CONTROL, Binding, Stage, Step, resolve
 from edge_rt.layout import lay_out
-from edge_rt.lowering._spec import Alias, BoundNode
+from edge_rt.lowering._spec import MAX_VALUES, Alias, BoundNode
 from edge_rt.lowering.rules import lower
 from edge_rt.native.cpu import cpu_architecture
 from edge_rt.ops._spec import MAX_KNOWN
@@ -150,7 +150,7 @@ class Walk:
             if k is not None and k.dtype != object:
                 self.known[slot] = k
         used = [self.uses.get(s, 0) > 0 for s in outputs]
-        data = [None if s is None else self._small(s) for s in inputs]
+        data = [None if s is None else self._small(s, MAX_VALUES) for s in inputs]
         lowered = None
         if item.op.name not in CONTROL:
             lowered = lower(BoundNode(item.op, item.attrs, types, out_types, data, used, self.arch))
@@ -169,12 +169,13 @@ class Walk:
             found = [self.values[s] for s in item.outputs if s in self.values]
             if len(found) == len(item.outputs):
                 return [v.type for v in found], [v.known for v in found]
-        return item.op.infer(item.attrs, types, [None if s is None else self._small(s) for s in inputs], item.where)
+        values = [None if s is None else self._small(s, MAX_KNOWN) for s in inputs]
+        return item.op.infer(item.attrs, types, values, item.where)
 
-    def _small(self, slot: int) -> Array | None:
-        """The contents, if they may decide what a plan is: stored plans rely on no others having been looked at."""
+    def _small(self, slot: int, size: int) -> Array | None:
+        """The contents, where they may decide what a plan is: storing.py relies on no others being looked at."""
         found = self.content_of(slot)
-        return found if found is not None and found.size <= MAX_KNOWN else None
+        return found if found is not None and found.size <= size else None
 
 
 def _count_uses(items: Iterable[Item]) -> dict[int, int]:

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt.bundle import Bundle
+from edge_rt.graph import Graph
 from edge_rt.hashing import sha256
 from edge_rt.instance import address_of
 from edge_rt.linked import ARENA, STATE, Linked, Place
 from edge_rt.loaded import Loaded
 from edge_rt.lowering._executor import HELP_SYMBOL, RUN_SYMBOL, STOP_SYMBOL
+from edge_rt.lowering._spec import MAX_VALUES
 from edge_rt.mapped import FRONT
 from edge_rt.native.packs import Library, pack_path
 from edge_rt.ops._spec import MAX_KNOWN
@@ -50,9 +53,9 @@ def store(shelf: Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> bool:
 
 def _fields(content: memoryview, loaded: Loaded, runner: Runner, call: Prepared) -> tuple[Any, ...] | None:
     """What `StoredPlan.fitting` takes; None where a plan is made of more than files."""
-    library, seen, linked = loaded.library, loaded.bundle.seen, call.linked
+    library, linked = loaded.library, call.linked
     pack = _pack(library) if isinstance(library, Library) else None
-    if pack is None or seen is None or None in linked.steps or not len(linked.table):
+    if pack is None or None in linked.steps or not len(linked.table):
         return None
     assert isinstance(library, Library)
     file = _Span(content)
@@ -60,7 +63,7 @@ def _fields(content: memoryview, loaded: Loaded, runner: Runner, call: Prepared)
     program = _program(linked, library, file)
     if variables is None or program is None:
         return None
-    spans = tuple(seen())
+    spans = _spans(loaded.bundle, file)
     only = [s for s in loaded.signatures.values() if len(loaded.signatures) == 1]
     graph = runner.plan.graph
     names = tuple(s.name for s in graph.variables)
@@ -90,6 +93,29 @@ class _Span:
         return address - self.first if 0 <= address - self.first < self.size else None
 
 
+def _spans(bundle: Bundle, file: _Span) -> tuple[tuple[int, int], ...]:
+    """The bytes of the file (first, end), behind its header, that may decide what a plan is.
+
+    Inference looks at contents where rules say so (`shape_inputs`) and where it follows them; lowerings look at few numbers.
+    What is stored encoded is decoded when the bundle is read, and may be among a plan's own constants where it is small.
+    """
+    assert bundle.spans is not None
+    if bundle.encodings:
+        return tuple(bundle.spans(MAX_KNOWN, ()))
+    seen: set[int] = set()
+    graphs = list(bundle.signatures.values())
+    for graph in graphs:
+        graphs.extend(inner for _, _, inner in graph.subgraphs())
+        for node in graph.nodes:
+            all_ = node.op.follows or any(isinstance(value, Graph) for _, value in node.attrs)
+            for position, value in enumerate(node.inputs):
+                if value is not None and value.data is not None and (all_ or position in node.op.shape_inputs):
+                    offset = file.offset(address_of(value.data))
+                    if offset is not None and value.data.size <= MAX_KNOWN:
+                        seen.add(offset)
+    return tuple(bundle.spans(MAX_VALUES, seen))
+
+
 def _variables(initial: Mapping[str, Array], file: _Span) -> tuple[Any, ...] | None:
     """Name, offset in the file, shape and dtype of all variables; None if some are not in the file."""
     found = []
@@ -117,7 +143,7 @@ def _program(linked: Linked, library: Library, file: _Span) -> tuple[Any, ...] |
         if offset is not None:
             in_file.append(position)
         elif id(kept[address]) in weights:
-            return None  # decoded when the bundle was read: `seen` does not cover what it was made of
+            return None  # decoded when the bundle was read, from what `_spans` leaves out
         else:
             in_data.append(position)
             offset = held.get(address)

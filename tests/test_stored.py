@@ -6,6 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,26 @@ import pytest
 
 import edge_rt
 import exporter
-from edge_rt import bundle, stored, storing
+from edge_rt import bundle, ops, stored, storing
 from edge_rt.codegen import build_image
 from edge_rt.dims import symbol
-from edge_rt.errors import BundleChecksumError, BundleLayoutError, DataError, InputError, SignatureError
+from edge_rt.errors import BundleChecksumError, BundleLayoutError, BundleSchemaError, DataError, InputError, SignatureError
 from edge_rt.graph import Graph
 from edge_rt.native import cpu, host, packs
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import read_header, write_image
 from edge_rt.types import DType, TensorType
+from tests.cases._case import Case
 
 ROOT = Path(__file__).parent.parent
 TARGET, _ = choose_target(cpu_features())
 F32, I64 = DType.FLOAT32, DType.INT64
+FAMILIES = (
+    "attention", "channels_first", "compact", "copy", "dynamic_lstm", "edge_conv", "edge_pool", "elementwise", "gemm",
+    "index", "int8", "integer", "normalize", "quantized_steps", "recurrent", "reduce", "trees",
+)  # fmt: skip
 LARGE = 5000
-"""Numbers of a tensor whose contents do not decide how a graph is planned, and of an input that is read where it is."""
+"""Numbers of an input that is read where it is, and of a tensor that is no small one in any respect."""
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +266,21 @@ def test_small_tensors_that_changed_behind_the_header(plans: Path) -> None:
     np.testing.assert_allclose(got, np.frombuffer(expected, np.float32) + 1, rtol=1e-6)
 
 
+CASES = [case for family in FAMILIES for case in import_module(f"tests.cases.{family}").CASES]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_rules_look_at_no_other_contents(case: Case) -> None:
+    """What `storing._spans` relies on: only those of `shape_inputs`, unless the operator's contents are followed."""
+    op = ops.get(case.op)
+    if op.follows or any(isinstance(value, Graph) for value in case.attributes.values()):
+        return
+    attrs = op.attrs(**case.attributes)
+    types = [None if x is None else TensorType.of(x) for x in case.inputs]
+    told = [x if i in op.shape_inputs else None for i, x in enumerate(case.inputs)]
+    assert op.infer(attrs, types, told, "")[0] == op.infer(attrs, types, case.inputs, "")[0]
+
+
 def test_large_tensors_are_read_where_they_are(plans: Path, tmp_path: Path) -> None:
     graph = Graph()
     x = graph.input("x", TensorType(F32, (LARGE,)))
@@ -271,6 +292,23 @@ def test_large_tensors_are_read_where_they_are(plans: Path, tmp_path: Path) -> N
     model = edge_rt.load(data[:at] + (2 * w).tobytes() + data[at + w.nbytes :])
     assert is_stored(model)
     np.testing.assert_array_equal(model(np.ones(LARGE, np.float32)), 2 * w)
+
+
+def test_contents_that_decide_shapes_count_however_many_there_are(plans: Path) -> None:
+    """A Gather of sizes is followed by inference, so the table of sizes decides what the plan is."""
+    graph = Graph()
+    x = graph.input("x", TensorType(F32, (12,)))
+    sizes = np.arange(1, 201, dtype=np.int64)
+    shape = graph.add("Gather", graph.constant(sizes), graph.constant(np.array([1, 5])))
+    graph.output(graph.add("Exp", graph.add("Reshape", x, shape)), "y")
+    data = bytes_of(graph)
+    assert edge_rt.load(data)(np.ones(12, np.float32)).shape == (2, 6)
+    assert is_stored(edge_rt.load(data))
+    swapped = sizes.copy()
+    swapped[[1, 5]] = 3, 4
+    at = data.index(sizes.tobytes())
+    with pytest.raises(BundleSchemaError, match=r"must be float32\[3, 4\], got float32\[2, 6\]"):
+        edge_rt.load(data[:at] + swapped.tobytes() + data[at + sizes.nbytes :])
 
 
 def test_damaged_bundles_are_refused_as_without(plans: Path) -> None:

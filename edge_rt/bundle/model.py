@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,11 @@ class Bundle:
     variables: initial contents of variables by name; those of graphs need not be listed by who makes a bundle.
     requires: version of each operator that the graphs use. Filled in by the reader; the writer works it out anew.
     encodings: (array of the graphs, how it is stored); others are stored as they are.
-    seen: gives the spans of the file (first byte, end) that may decide how the graphs are planned; None without a file.
+    spans: parts of the file without the contents of large tensors, see `Tensors.spans`; None for one that was not read.
     """
 
     __slots__ = (
-        "_source", "assets", "encodings", "metadata", "requires", "seen", "signatures", "test_vectors", "variables",
+        "_source", "assets", "encodings", "metadata", "requires", "signatures", "spans", "test_vectors", "variables",
     )  # fmt: skip
 
     signatures: dict[str, Graph]
@@ -61,7 +61,7 @@ class Bundle:
         requires: Mapping[str, int] | None = None,
         variables: Mapping[str, Array] | None = None,
         encodings: list[tuple[Array, Encoded]] | None = None,
-        seen: Callable[[], list[tuple[int, int]]] | None = None,
+        spans: Callable[[int, Container[int]], list[tuple[int, int]]] | None = None,
     ) -> None:
         self.signatures = dict(signatures)
         self.metadata = dict(metadata or {})
@@ -70,7 +70,7 @@ class Bundle:
         self.requires = dict(requires or {})
         self.variables = dict(variables or {})
         self.encodings = [] if encodings is None else encodings
-        self.seen = seen
+        self.spans = spans
         self._source = source
 
     @property

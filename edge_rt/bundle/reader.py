@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from math import prod
@@ -28,7 +28,6 @@ from edge_rt.errors import (
     BundleVersionError,
 )
 from edge_rt.mapped import content_of
-from edge_rt.ops._spec import MAX_KNOWN
 
 Array = np.ndarray[Any, Any]
 Path = str | os.PathLike[str]
@@ -87,7 +86,7 @@ def _read(data: memoryview, verify: str) -> Bundle:
         encodings=tensors.encodings,
         requires=header["requires"]["ops"],
         variables={name: tensors[index] for name, index in header["variables"]},
-        seen=tensors.seen,
+        spans=tensors.spans,
     )
 
 
@@ -133,14 +132,14 @@ class Tensors:
         self._attributes.add(index)
         return self[index]
 
-    def seen(self) -> list[tuple[int, int]]:
-        """What bytes of the file behind the header (first, end) may decide how graphs are planned: all but the contents of
-        tensors of more than MAX_KNOWN elements that are no attributes."""
+    def spans(self, few: int, seen: Container[int]) -> list[tuple[int, int]]:
+        """The bytes behind the header (first, end), without the contents of tensors that have more than `few` elements, are
+        no attributes and do not begin at one of the offsets in `seen`."""
         spans = []
         first = PREAMBLE.size + PREAMBLE.unpack_from(self._data)[3]
         for index, (_, shape, offset, nbytes, _, _) in enumerate(self.table):
-            if prod(shape) > MAX_KNOWN and index not in self._attributes:
-                start = self._start + offset
+            start = self._start + offset
+            if prod(shape) > few and index not in self._attributes and start not in seen:
                 if start > first:
                     spans.append((first, start))
                 first = start + nbytes

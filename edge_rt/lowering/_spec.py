@@ -26,6 +26,8 @@ from edge_rt.ops._spec import OpSpec
 from edge_rt.types import TensorType
 
 Array = np.ndarray[Any, Any]
+MAX_VALUES = 64
+"""Elements of a constant whose contents a lowering may look at: sizes, axes, scalars."""
 PARAM_TYPES = frozenset({"f16*", "f32*", "i8*", "u8*", "i32*", "i64*", "i64", "f32"})
 
 
@@ -161,7 +163,7 @@ class BoundNode:
     """Static types; None for absent optional inputs. Contents are dense, C order."""
     outputs: tuple[TensorType, ...]
     values: tuple[Array | None, ...]
-    """Contents of inputs that are constant, or small and known."""
+    """Contents of inputs that are known and have at most MAX_VALUES elements."""
     used: tuple[bool, ...]
     """Which outputs anybody reads. A kernel may skip the others, by passing 0 for their address."""
     arch: str
