@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import functools
 import tempfile
 from pathlib import Path
@@ -16,6 +17,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
     folder = tempfile.TemporaryDirectory()
     target, _ = choose_target(cpu_features())
     device_package(Path(folder.name), {target.name: build_image(target)})
+    compileall.compile_dir(folder.name, quiet=1)  # as pip does; compiling while importing takes 18 MiB
     return folder
 
 

@@ -103,7 +103,6 @@ def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: i
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = {**os.environ, "PYTHONPATH": str(installed())}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode; the first round writes it
         for model in models:
             commands = {name: _command(name, model, folder) for name in (BARE, FIRST, OURS, *peers)}
             samples: dict[str, list[tuple[float, float]]] = {name: [] for name in commands}
