@@ -93,6 +93,6 @@ def gather_products_f32(target):
                                 )  # fmt: skip
             limit(to, lo, hi, out_w * channels)
             if activation:
-                activate(activation, alpha, to, channels, out_w, channels)
+                activate(activation, alpha, to, 0, 1, out_w * channels)
 
     return body

@@ -45,17 +45,40 @@ def step(coordinates, dims, src, dst, axes, x_at, out_at):
     return x_at, out_at
 
 
-def copy_run(x, out, n, x_step, out_step):
-    if x_step == 1 and out_step == 1:
-        for i in range(n):
-            out[i] = x[i]
-    elif x_step == 0 and out_step == 1:
-        value = x[0]
-        for i in range(n):
-            out[i] = value
-    else:
-        for i in range(n):
-            out[i * out_step] = x[i * x_step]
+def line_copier(size, lanes):
+    """copy_lines(x, out, rows, n, x_row, out_row, x_step, out_step): out[r, i] = x[r, i] for r < rows, i < n."""
+    number = NUMBERS[size]
+
+    def vectors(width):
+        """Of lines that lie densely and have at least `width` numbers; the last vector overlaps the one before."""
+        ONE = Vec(number, width, (1,))
+
+        def run(x, out, rows, n, x_row, out_row):
+            for r in range(rows):
+                source, made = x + r * x_row, out + r * out_row
+                for i in range(0, n - width, width):
+                    store(made + i, load(ONE, source + i))
+                store(made + (n - width), load(ONE, source + (n - width)))
+
+        return run
+
+    def scalars(x, out, rows, n, x_row, out_row, x_step, out_step):
+        for r in range(rows):
+            for i in range(n):
+                out[r * out_row + i * out_step] = x[r * x_row + i * x_step]
+
+    WIDE, NARROW = lanes * 4 // size, 16 // size
+    wide, narrow = vectors(WIDE), vectors(NARROW)
+
+    def copy_lines(x, out, rows, n, x_row, out_row, x_step, out_step):
+        if x_step != 1 or out_step != 1 or n < NARROW:
+            scalars(x, out, rows, n, x_row, out_row, x_step, out_step)
+        elif n < WIDE:
+            narrow(x, out, rows, n, x_row, out_row)
+        else:
+            wide(x, out, rows, n, x_row, out_row)
+
+    return copy_lines
 
 
 def tile_mover(size, lanes):
@@ -116,7 +139,7 @@ def weaver(size, lanes):
 def _register(size, spec):
     @kernel(spec)
     def copy(target):
-        move, weave = tile_mover(size, target.lanes), weaver(size, target.lanes)
+        copy_lines, move, weave = (make(size, target.lanes) for make in (line_copier, tile_mover, weaver))
         LAST, ACROSS = MAX_DIMS - 1, MAX_DIMS - 2
 
         def copy_rows(x, out, pieces, piece, dims, src, dst, part, parts):
@@ -129,13 +152,22 @@ def _register(size, spec):
                 return
             number = first % pieces
             x_at, out_at = place(coordinates, dims, src, dst, LAST, first // pieces)
-            for _ in range(last - first):
+            while first < last:
                 start = number * piece
-                run = min(piece, dims[LAST] - start)
-                copy_run(x + (x_at + start * src[LAST]), out + (out_at + start * dst[LAST]), run, src[LAST], dst[LAST])
+                run, lines = min(piece, dims[LAST] - start), 1
+                if pieces == 1:
+                    lines = min(last - first, dims[ACROSS] - coordinates[ACROSS])
+                copy_lines(
+                    x + (x_at + start * src[LAST]), out + (out_at + start * dst[LAST]), lines, run,
+                    src[ACROSS], dst[ACROSS], src[LAST], dst[LAST],
+                )  # fmt: skip
+                first += lines
                 number += 1
                 if number == pieces:
                     number = 0
+                    coordinates[ACROSS] += lines - 1
+                    x_at += (lines - 1) * src[ACROSS]
+                    out_at += (lines - 1) * dst[ACROSS]
                     x_at, out_at = step(coordinates, dims, src, dst, LAST, x_at, out_at)
 
         def copy_tiles(x, out, piece, dims, src, dst, part, parts):

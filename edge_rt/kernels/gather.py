@@ -5,7 +5,7 @@ from __future__ import annotations
 from numba.core import types
 
 from edge_rt.kernels._registry import kernel
-from edge_rt.kernels.copy import copy_run, place
+from edge_rt.kernels.copy import line_copier, place
 from edge_rt.kernels.copy import step as next_place
 from edge_rt.kernels.errors import report
 from edge_rt.kernels.memory import stack
@@ -47,9 +47,11 @@ def _register_offsets(spec):
         return body
 
 
-def _register_take(spec):
+def _register_take(size, spec):
     @kernel(spec)
     def take(target):
+        copy_lines = line_copier(size, target.lanes)
+
         def body(x, offsets, out, outer, x_outer, count, inner, part, parts):
             units = outer * count
             for unit in range(units * part // parts, units * (part + 1) // parts):
@@ -58,24 +60,26 @@ def _register_take(spec):
                 if inner == 1:
                     out[unit] = source[0]
                 else:
-                    copy_run(source, out + unit * inner, inner, 1, 1)
+                    copy_lines(source, out + unit * inner, 1, inner, 0, 0, 1, 1)
 
         return body
 
 
-def _register_put(spec):
+def _register_put(size, spec):
     @kernel(spec)
     def put(target):
+        copy_lines = line_copier(size, target.lanes)
+
         def body(updates, offsets, out, count, inner, part, parts):
             for c in range(count * part // parts, count * (part + 1) // parts):
-                copy_run(updates + c * inner, out + offsets[c], inner, 1, 1)
+                copy_lines(updates + c * inner, out + offsets[c], 1, inner, 0, 0, 1, 1)
 
         return body
 
 
 for _spec in OFFSETS.values():
     _register_offsets(_spec)
-for _spec in TAKE.values():
-    _register_take(_spec)
-for _spec in PUT.values():
-    _register_put(_spec)
+for _size, _spec in TAKE.items():
+    _register_take(_size, _spec)
+for _size, _spec in PUT.items():
+    _register_put(_size, _spec)

@@ -58,7 +58,7 @@ def pool(target, dtype, averages):
         pad_top, pad_left, pad_bottom, pad_right = geometry[8], geometry[9], geometry[10], geometry[11]
         dilation_h, dilation_w, out_h, out_w = geometry[12], geometry[13], geometry[14], geometry[15]
         counts_pads = geometry[16]
-        lines = images * out_h
+        lines, reach = images * out_h, (kernel_w - 1) * dilation_w
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             image = line // out_h
             top = (line - image * out_h) * stride_h - pad_top
@@ -68,10 +68,12 @@ def pool(target, dtype, averages):
             counted_rows = min(kernel_h, (h + pad_bottom - 1 - top) // dilation_h + 1) if counts_pads else rows
             for i in range(out_w):
                 left = i * stride_w - pad_left
-                first_k = max(0, (-left + dilation_w - 1) // dilation_w)
-                last_k = min(kernel_w, (w - 1 - left) // dilation_w + 1 if left < w else 0)
-                columns = max(0, last_k - first_k)
-                counted = min(kernel_w, (w + pad_right - 1 - left) // dilation_w + 1) if counts_pads else columns
+                first_k, columns, counted = 0, kernel_w, kernel_w
+                if left < 0 or left + reach >= w:
+                    first_k = max(0, (-left + dilation_w - 1) // dilation_w)
+                    last_k = min(kernel_w, (w - 1 - left) // dilation_w + 1 if left < w else 0)
+                    columns = max(0, last_k - first_k)
+                    counted = min(kernel_w, (w + pad_right - 1 - left) // dilation_w + 1) if counts_pads else columns
                 count = F32(counted_rows * counted)
                 source = x + ((image * h + top + first_r * dilation_h) * w + left + first_k * dilation_w) * c
                 to = y + (line * out_w + i) * c
