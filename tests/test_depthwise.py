@@ -21,7 +21,7 @@ def depthwise(x: Array, w: Array, bias: Array, stride: int, padding: int, **opti
     out = [(size + 2 * padding - k) // stride + 1 for size in (h, width)]
     y = np.full((n, *out, c), np.nan, np.float32)
     geometry = np.array([n, h, width, c, k, k, stride, stride, padding, padding, 1, 1, *out], np.int64)
-    given = {"band": out[0], "channel_block": c, "parts": 1, **options}
+    given = {"band": 1, "band_alone": out[0], "channel_block": c, "parts": 1, **options}
     call(
         DEPTHWISE_F32, x=x, w=w, bias=bias, residual=None, y=y, zeros=np.zeros(16, np.float32), geometry=geometry,
         lo=-1.0, hi=2.0, activation=0, alpha=0.0, **given,
@@ -54,8 +54,9 @@ def test_bits(k: int, stride: int, channels: int) -> None:
     assert np.array_equal(exact, chain(exact_x, exact_w, exact_bias, stride, k // 2))
     expected = depthwise(x, w, bias, stride, k // 2)
     assert np.max(np.abs(expected - chain(x, w, bias, stride, k // 2))) < 1e-5
-    for band, block, parts in ((1, 16, 5), (4, 16, 3), (7, 32, 40)):
-        found = depthwise(x, w, bias, stride, k // 2, band=band, channel_block=block, parts=parts)
+    for band, block, parts in ((1, 16, 5), (4, 16, 3), (7, 32, 40), (7, 32, 1)):
+        bands = {"band": 1, "band_alone": band} if parts == 1 else {"band": band, "band_alone": 19}
+        found = depthwise(x, w, bias, stride, k // 2, channel_block=block, parts=parts, **bands)
         assert np.array_equal(found, expected), (band, block, parts)
     for target in TARGETS.values():
         if not lacking(target, cpu_features()):

@@ -75,10 +75,14 @@ def depthwise_f32(target):
             return 10 * k + stride
         return 0
 
-    def body(x, w, bias, residual, y, zeros, geometry, band, channel_block, lo, hi, activation, alpha, part, parts):
+    def body(
+        x, w, bias, residual, y, zeros, geometry, band, band_alone, channel_block, lo, hi, activation, alpha, part, parts
+    ):
         images, h, width, c = geometry[0], geometry[1], geometry[2], geometry[3]
         kernel_w, stride_h, stride_w = geometry[5], geometry[6], geometry[7]
         pad_top, pad_left, out_h, out_w = geometry[8], geometry[9], geometry[12], geometry[13]
+        if parts == 1:
+            band = band_alone
         has_bias, has_residual = address(bias) != 0, address(residual) != 0
         start_step = 1 if has_bias else 0
         x_row, w_row, y_row = width * c, kernel_w * c, out_w * c

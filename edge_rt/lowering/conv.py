@@ -22,14 +22,14 @@ from edge_rt.types import DType
 
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
-    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* band:i64 channel_block:i64 lo:f32 hi:f32 "
-    "activation:i64 alpha:f32",
+    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* band:i64 band_alone:i64 "
+    "channel_block:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
 )
 """y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
 
 geometry: int64[14], n, h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w.
 zeros: 16 of them. Work is shared by bands of `band` output rows and by blocks of `channel_block` channels (16 or more;
-the last block takes the rest too). bias and residual may be null.
+the last block takes the rest too); a single part goes by bands of `band_alone` rows. bias and residual may be null.
 """
 
 _NEAR = 1 << 20
@@ -39,6 +39,8 @@ _FAR_ROWS = 8
 in turn, and CPUs foresee only so many. Larger windows cost too much at the ends of bands."""
 _NEAR_ROWS = 12
 """Rows of outputs of other bands, at least; twice as many of larger windows."""
+_HALF_ROWS = 3
+"""Rows of outputs of two bands, at least."""
 _BLOCK, _UNITS = 32, 6
 """Channels of a block at least; units that work is shared in, if there is enough of it."""
 
@@ -83,29 +85,32 @@ def depthwise(node: BoundNode) -> Lowered:
     shape = node.type(0).static_shape
     g = window_geometry(attrs, shape[1:3])
     work = 2 * node.outputs[0].size * math.prod(g.kernel)
-    band, channel_block, parts = _shares(shape, node.outputs[0].size, g, work)
+    band, band_alone, channel_block, parts = _shares(shape, node.outputs[0].size, g, work)
     geometry = [*shape, *g.kernel, *g.strides, *g.begin, *g.dilations, *g.out]
     return [
         DEPTHWISE_F32(
             x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0),
-            zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), band=band,
+            zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), band=band, band_alone=band_alone,
             channel_block=channel_block, lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation],
             alpha=attrs.alpha, parts=parts, flops=work,
         )
     ]  # fmt: skip
 
 
-def _shares(shape: tuple[int, ...], size: int, g: Geometry, work: int) -> tuple[int, int, int]:
-    """Rows of a band, channels of a block, and parts of the work.
+def _shares(shape: tuple[int, ...], size: int, g: Geometry, work: int) -> tuple[int, int, int, int]:
+    """Rows of a band, where work is shared and where it is not, channels of a block, and parts of the work.
 
-    Strips are best over all rows and all channels, so that there are no more units than a few cores share out well.
+    Strips are best over all rows and all channels, so that there are no more units than a few cores share out well. Bands
+    come before blocks: products before and behind are shared by rows, too, which then stay in the caches of one core.
     """
     images, out_h, channels = shape[0], g.out[0], shape[3]
     is_small = g.kernel[0] <= 3
     is_far = 4 * (math.prod(shape) + size) > _NEAR
-    bands = ceil_div(out_h * g.strides[0], _FAR_ROWS) if is_far and is_small else 1
+    bands_alone = ceil_div(out_h * g.strides[0], _FAR_ROWS) if is_far and is_small else 1
     wanted = ceil_div(parts_for(work // 4, _UNITS), images)
+    most = max(out_h // (_NEAR_ROWS if is_small else 2 * _NEAR_ROWS), 2 if out_h >= 2 * _HALF_ROWS else 1)
+    bands = max(bands_alone, min(most, wanted))
     blocks = max(1, min(channels // _BLOCK, wanted // bands))
-    bands = max(bands, min(out_h // (_NEAR_ROWS if is_small else 2 * _NEAR_ROWS), wanted // blocks))
     channel_block = max(16, channels // blocks // 16 * 16)
-    return ceil_div(out_h, bands), channel_block, parts_for(work // 4, images * bands * max(1, channels // channel_block))
+    parts = parts_for(work // 4, images * bands * max(1, channels // channel_block))
+    return ceil_div(out_h, bands), ceil_div(out_h, bands_alone), channel_block, parts
