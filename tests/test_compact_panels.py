@@ -40,7 +40,16 @@ def test_layout_of_int4() -> None:
         np.testing.assert_array_equal(words[k // 8] << (28 - 4 * (k % 8)) >> 28, q[k])
 
 
-@pytest.mark.parametrize("case", CASES, ids=repr)
+def may_be_sliced(case: Case) -> bool:
+    """Whether some machines compute it otherwise: see test_sliced_products.py."""
+    a, panels, zero = case.inputs[0], case.inputs[1], case.inputs[5]
+    assert a is not None
+    assert panels is not None
+    is_plain = case.op == "edge.Gemm" and panels.dtype == np.int8 and zero is None and "block" not in case.attributes
+    return is_plain and min(a.shape[-1], case.attributes["n"]) >= 64
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not may_be_sliced(case)], ids=repr)
 def test_the_same_bits_as_over_decoded_panels(case: Case) -> None:
     a, panels, bias, residual, scale, zero = (*case.inputs, None, None, None)[:6]
     assert a is not None

@@ -90,6 +90,8 @@ def even_blocks(call: Call) -> tuple[Known, ...] | None:
     m, n, block, batches = known["m"], known["n"], known["row_block"], known["batches"]
     if known["geometry"] != 0:
         return tuple(known.values())
+    if known["patches"] != 0:
+        return None  # room for slices of blocks of just these rows
     rows = m if m <= block else min((d for d in range(1, m + 1) if m % d == 0), key=lambda d: max(d / block, block / d))
     if max(rows / block, block / rows) > MOST_UNEVEN or batches is None:
         return tuple(known.values()) if m <= block else None

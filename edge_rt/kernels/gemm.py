@@ -9,10 +9,11 @@ from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.compact import DIRECT_ROWS, decoder, direct_tiles
 from edge_rt.kernels.memory import F32, address, stack
-from edge_rt.kernels.simd import pointer
+from edge_rt.kernels.simd import is_null, pointer
+from edge_rt.kernels.sliced import can_slice, sliced_product
 from edge_rt.kernels.tiles import WIDTH, finisher, sliding_tiles_for, tiles_for
 from edge_rt.kernels.windows import window_finder
-from edge_rt.lowering.gemm import GEMM_F32, K_BLOCK, PLAIN
+from edge_rt.lowering.gemm import GEMM_F32, INT8, K_BLOCK, PLAIN, sliced_room
 from edge_rt.lowering.windows import (
     BLOCKS_DOWN,
     BLOCKS_WIDE,
@@ -50,6 +51,13 @@ def unused(height, wide, start, a, path, b, b_panel, k, addend, adds, lo, hi, y,
     """In place of sliding tiles where there are none."""
 
 
+def unused_product(
+    a, b, bias, residual, y, buffer, batches, batch, m, n, k, a_row, y_row, row_block, col_block, scale, lo, hi,
+    activation, alpha, part, parts,
+):  # fmt: skip
+    """In place of products of slices where there are none."""
+
+
 @kernel(GEMM_F32)
 def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
@@ -61,11 +69,19 @@ def gemm_f32(target):
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
+    slices = can_slice(target)
+    multiply_slices = sliced_product(finish, activate, run_direct) if slices else unused_product
 
     def body(
         a, b, bias, residual, y, patches, batches, geometry, batch, m, n, k, a_row, a_size, y_row,
         row_block, col_block, k_block, format, scale, zero, block, blocks, lo, hi, activation, alpha, part, parts,
     ):  # fmt: skip
+        if slices and format == INT8 and not is_null(patches) and is_null(geometry):
+            multiply_slices(
+                a, b, bias, residual, y, patches + part * sliced_room(row_block, k), batches, batch, m, n, k, a_row, y_row,
+                row_block, col_block, scale, lo, hi, activation, alpha, part, parts,
+            )  # fmt: skip
+            return
         tail, padded, decoded = stack(F32, tile_size), stack(F32, widest), stack(F32, decoded_size)
         decoded = pointer(F32, (address(decoded) + LINE - 1) // LINE * LINE)
         nowhere = stack(I64, 1)

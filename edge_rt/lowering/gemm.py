@@ -32,8 +32,14 @@ scale and zero (or null): `blocks` rows of 16 for each panel, one row for each `
 int64[batch, 4], offsets in numbers: of a, of b (in panels), of bias, of y and residual. Rows of a lie a_row apart, those
 of y and residual y_row. With `geometry` (see lowering/windows.py) a is an NHWC image of a_size numbers, and its windows are
 the rows. Work is shared by blocks of row_block rows (with geometry: its blocks) and col_block panels; k_block numbers of k
-are summed before moving on. patches: scratch for copied windows. residual, bias and geometry may be null.
+are summed before moving on. patches: scratch for copied windows, or for slices of rows (`sliced_room` for each part): INT8
+with one scale a column and no zero points, without geometry; else null. residual, bias and geometry may be null.
 """
+
+_SLICED_FROM = 64
+# Columns, and numbers of k, from which on it pays to slice rows.
+_SLICED_PARTS = 4
+# Most parts that slice the same rows.
 
 PACK_F32 = KernelSpec(
     "pack_panels_f32", "b:f32* panels:f32* batch:i64 heads:i64 k:i64 n:i64 transposed:i64 scale:f32"
@@ -63,6 +69,16 @@ def balanced(size: int, most: int, multiple: int) -> int:
     return ceil_div(ceil_div(size, ceil_div(size, most)), multiple) * multiple
 
 
+def in_lines(size: int) -> int:
+    """So many numbers in whole cache lines."""
+    return (size + 15) // 16 * 16
+
+
+def sliced_room(rows: int, k: int) -> int:
+    """Numbers of float32 that slices of so many rows take (kernels/sliced.py), with a word for each row in front."""
+    return in_lines(rows) + rows * in_lines(k)
+
+
 class Compact:
     """What panels that are not f32 need: see GEMM_F32; block 0 for all of k."""
 
@@ -81,9 +97,10 @@ def gemm_call(
     a: Arg, b: Arg, y: Arg, *, m: int, n: int, k: int, batches: Sequence[Sequence[int]], bias: Arg = 0,
     residual: Arg = 0, attrs: EpilogueAttrs | None = None, a_row: int = 0, y_row: int = 0,
     windows: Windows | None = None, a_size: int = 0, own_scratch: Sequence[int] = (), compact: Compact | None = None,
+    sliced: bool = False,
 ) -> Call:  # fmt: skip
     """A call of GEMM_F32. windows: of a convolution. own_scratch: bytes of the node's scratch buffers, behind which one for
-    copied windows comes. compact: of panels that are not f32."""
+    copied windows or for slices comes. compact: of panels that are not f32. sliced: whether rows may be sliced."""
     compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
@@ -92,18 +109,20 @@ def gemm_call(
     most_parts = 64 if windows is None else windows.most_parts
     parts = parts_for(work // 8, min(most_parts, batch * ceil_div(m, 5) * ceil_div(panels, 2)))
     units = batch * (ceil_div(m, row_block) if windows is None else windows.blocks)
+    if sliced:
+        parts = min(parts, max(_SLICED_PARTS, units))
     if windows is None and parts > units and m >= panels * WIDTH:  # a and y outweigh b, and lie near who made them
         least = _FEW_ROWS if m <= 2 * _ROW_BLOCK else 2 * _FEW_ROWS
         row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), least), _ROWS))
         row_block = _evenly(m, batch, row_block, range(least, min(m, _ROW_BLOCK) + 1, _ROWS), {})
         units = batch * ceil_div(m, row_block)
-    col_block = _column_block(panels, units, parts, windows is not None and windows.scratch > 0)
+    col_block = _column_block(panels, units, parts, sliced or (windows is not None and windows.scratch > 0))
     units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
-    is_copied = windows is not None and windows.scratch > 0
-    scratch = [*own_scratch, parts * windows.scratch] if windows is not None and is_copied else own_scratch
+    room = windows.scratch if windows is not None else 4 * sliced_room(row_block, k) if sliced else 0
+    scratch = [*own_scratch, parts * room] if room else own_scratch
     return GEMM_F32(
-        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if is_copied else 0,
+        a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if room else 0,
         batches=Table(batches), geometry=0 if windows is None else Table(windows.table), batch=batch,
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
         row_block=row_block, col_block=col_block, k_block=k_block, format=compact.format, scale=compact.scale,
@@ -213,10 +232,12 @@ def gemm(node: BoundNode) -> Lowered:
         offsets = batch_offsets(a[:-2], batch, y[:-2], (m * k, ceil_div(n, WIDTH), m * n))
     elif batch:
         m = math.prod(y[:-1])
+    compact = compact_of(node)
+    sliced = node.arch == "x86_64" and compact.format == INT8 and not (node.has(ZERO) or compact.block)
     return [
         gemm_call(
             In(0), In(1), Out(0), m=m, n=n, k=k, batches=offsets, bias=node.optional(2), residual=node.optional(3),
-            attrs=node.attrs, compact=compact_of(node),
+            attrs=node.attrs, compact=compact, sliced=sliced and min(n, k) >= _SLICED_FROM,
         )
     ]  # fmt: skip
 
