@@ -38,9 +38,7 @@ _FAR_ROWS = 8
 """Rows of pixels that a band of 3x3 windows begins in, in an image beyond those: pages of all its rows are read and written
 in turn, and CPUs foresee only so many. Larger windows cost too much at the ends of bands."""
 _NEAR_ROWS = 12
-"""Rows of outputs of other bands, at least; twice as many of larger windows."""
-_HALF_ROWS = 3
-"""Rows of outputs of two bands, at least."""
+"""Rows of outputs of more than two bands, at least; twice as many of larger windows."""
 _BLOCK, _UNITS = 32, 6
 """Channels of a block at least; units that work is shared in, if there is enough of it."""
 
@@ -108,7 +106,7 @@ def _shares(shape: tuple[int, ...], size: int, g: Geometry, work: int) -> tuple[
     is_far = 4 * (math.prod(shape) + size) > _NEAR
     bands_alone = ceil_div(out_h * g.strides[0], _FAR_ROWS) if is_far and is_small else 1
     wanted = ceil_div(parts_for(work // 4, _UNITS), images)
-    most = max(out_h // (_NEAR_ROWS if is_small else 2 * _NEAR_ROWS), 2 if out_h >= 2 * _HALF_ROWS else 1)
+    most = max(out_h // (_NEAR_ROWS if is_small else 2 * _NEAR_ROWS), min(2, out_h // g.kernel[0]))
     bands = max(bands_alone, min(most, wanted))
     blocks = max(1, min(channels // _BLOCK, wanted // bands))
     channel_block = max(16, channels // blocks // 16 * 16)

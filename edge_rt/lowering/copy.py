@@ -52,7 +52,7 @@ def copy_call(
     table = [mode, src_offset, dst_offset, pieces, piece, *front_padded(merged, MAX_DIMS, 1)]
     table += [*front_padded(src, MAX_DIMS, 0), *front_padded(dst, MAX_DIMS, 0)]
     work = n * (1 if mode == ROWS and src[-1] == dst[-1] == 1 else 2)
-    return COPY[itemsize](x=source, out=target, table=Table(table), parts=parts_for(work // 2, max(units, 1)))
+    return COPY[itemsize](x=source, out=target, table=Table(table), parts=parts_for(work, max(units, 1)))
 
 
 def _all(calls: Sequence[Call | None]) -> Lowered:

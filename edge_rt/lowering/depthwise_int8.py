@@ -44,6 +44,8 @@ NEARBY = 12 << 10
 """Bytes that windows of GATHERED channels should see at once: they stay in the nearest cache."""
 MOST_PARTS = 8
 """Each has a buffer."""
+PIXELS_OF_A_PART = 96
+"""At least, on x86-64: each part prepares the weights of its channels anew."""
 
 
 def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilogue: Epilogue) -> Call:
@@ -76,7 +78,11 @@ def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilo
     ]  # fmt: skip
     work = 2 * images * oh * ow * c * kh * kw
     blocks = max(1, c // CHANNEL_BLOCK)
-    parts = parts_for(work // 8, min(MOST_PARTS, images * blocks * ceil_div(oh, lines) * ceil_div(ow, columns)))
+    took = 2 * images * max(oh * ow, shape[1] * shape[2]) * max(c, GATHERED) * kh * kw
+    most = min(MOST_PARTS, images * blocks * ceil_div(oh, lines) * ceil_div(ow, columns))
+    if arch == "x86_64":
+        most = min(most, max(4, images * blocks * oh * ow // PIXELS_OF_A_PART))
+    parts = parts_for(took // 8, most)
     ones: Arg = Table(np.ones(kh * kw * WIDEST), np.int8) if epilogue.has_b_zero else 0
     return DEPTHWISE_INT8(
         x=In(0), w=w, y=Out(0), ones=ones, buffer=Scratch(0), geometry=Table(geometry), parts=parts, flops=work,

@@ -41,6 +41,8 @@ INT32, FLOAT32, EVEN, AWAY = range(4)
 MOST_ROWS = 112
 _DEPTH_BLOCK = 128
 """Quads of k that are summed before moving on: two panels of them stay in the nearest cache."""
+_RESULT_COST = 32
+"""What making a result of a sum takes, in numbers of k."""
 
 
 def _step(node: BoundNode, index: int) -> int:
@@ -108,7 +110,8 @@ def gemm_call(
     pieces = _pieces(depth)
     depth //= pieces
     offsets = [start + i * depth * DEPTH for start in rows.offsets for i in range(pieces)]
-    parts = parts_for(work // 24, batch * ceil_div(m, 5) * ceil_div(panels, 2))
+    took, most_parts = 2 * batch * m * n * (k + _RESULT_COST), batch * ceil_div(m, 5) * ceil_div(panels, 2)
+    parts = max(parts_for(work // 24, most_parts), parts_for(took // 24, min(most_parts, 2)))
     pixel_block = balanced(rows.pixels, MOST_ROWS, 28)
     line_block = max(1, min(rows.lines, MOST_ROWS // max(1, rows.pixels)))
     units = batch * ceil_div(rows.lines, line_block) * ceil_div(rows.pixels, pixel_block)

@@ -39,7 +39,7 @@ def pool_call(
     geometry = [*shape, *g.kernel, *g.strides, *g.begin, *g.end, *g.dilations, *g.out, counts_pads]
     work = shape[0] * math.prod(g.out) * shape[3] * math.prod(g.kernel)
     return spec(
-        x=x, y=y, geometry=Table(geometry), parts=parts_for(work // 4, shape[0] * g.out[0]), flops=work, **more
+        x=x, y=y, geometry=Table(geometry), parts=parts_for(work, shape[0] * g.out[0]), flops=work, **more
     )
 
 

@@ -65,7 +65,7 @@ def _binary(node: BoundNode, spec: KernelSpec, **factors: Any) -> list[Call] | N
             a=0 if repeats[0] else In(0), b=0 if repeats[1] else In(1), p=In(0) if repeats[0] else 0,
             q=In(1) if repeats[1] else 0, y=Out(0), table=Table(table), n=n, a_flip=flips[0], b_flip=flips[1],
             a_zero=float(attrs.a_zero + flips[0]), b_zero=float(attrs.b_zero + flips[1]), **factors, **_rounded(attrs),
-            parts=parts_for(n // 2, -(-n // BLOCK)), flops=2 * n,
+            parts=parts_for(4 * n, -(-n // BLOCK)), flops=2 * n,
         )
     ]  # fmt: skip
 
