@@ -21,7 +21,7 @@ from edge_rt.kernels import kernel_of
 from edge_rt.kernels.errors import report
 from edge_rt.kernels.simd import atomic_add
 from edge_rt.lowering._errors import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, NO_ERROR, describe_error
-from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
+from edge_rt.lowering.executor import GIVES_WAY, HELP_TEAM, MEMBER_WORDS, RANGES, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import write_image
 from edge_rt.native.packs import Library
@@ -175,6 +175,20 @@ def test_two_threads_run_programs_with_one_team(library: Library) -> None:
         thread.join()
     team.close()
     assert not errors
+
+
+def test_helpers_give_way_and_the_owner_does_not(library: Library) -> None:
+    """Between parts, and again and again, so that a system whose CPUs are busy does not stop them within one."""
+    team, chain = Team(library, 2), Chain(library, 200, lambda i: 64, n=4000)
+    members = team._crew._block[RANGES:].reshape(2, MEMBER_WORDS)
+    turns: set[int] = set()
+    deadline = time.monotonic() + 20
+    while len(turns) < 5:
+        chain.check(team)
+        turns.add(int(members[1, GIVES_WAY]))
+        assert time.monotonic() < deadline
+    assert members[0, GIVES_WAY] == 0
+    team.close()
 
 
 def test_an_idle_team_uses_no_cpu(library: Library) -> None:

@@ -37,6 +37,7 @@ from edge_rt.lowering.executor import (
     AWAY,
     BUSY,
     DONE,
+    GIVES_WAY,
     HELP_TEAM,
     MEMBER_WORDS,
     MEMBERS,
@@ -61,6 +62,9 @@ I64 = types.int64
 BUSY_US, IDLE_US, WAIT_US = 200, 50, 100
 """Microseconds before a helper on a CPU of its own sleeps, during a program and after one; and before the owner lets others
 run."""
+TURN_US = 1000
+"""Microseconds after which a helper lets others run. A system stops a thread whose CPU others want after some milliseconds,
+at any place; a helper that was stopped within a part would make the owner wait as long again."""
 SPAN_US = 1000
 """Microseconds of a span, at least, but for a program's last."""
 
@@ -69,9 +73,20 @@ def range_of(team, member):
     return team + (RANGES + MEMBER_WORDS * member)
 
 
-def claim_parts(team, member, own):
-    """Does parts of a member's range until none is left; how many. own: from the front, else from the back."""
-    place, done = range_of(team, member), 0
+def is_due(place):
+    """Whether the helper whose range this is should give way, as soon as it holds no part."""
+    return ticks() > atomic_load(place + GIVES_WAY)
+
+
+def give_way(place):
+    yield_processor()
+    atomic_store(place + GIVES_WAY, ticks() + TURN_US * ticks_in_a_microsecond())
+
+
+def claim_parts(team, member, taker):
+    """The taker does parts of a member's range until none is left: its own from the front, others from the back. How many
+    it has not counted as done yet."""
+    place, done, own = range_of(team, member), 0, member == taker
     word = atomic_load(place)
     while ((word >> 16) & 0xFFFF) < (word & 0xFFFF):
         address, args = atomic_load(place + ADDRESS), pointer(I64, atomic_load(place + ARGS))
@@ -79,16 +94,20 @@ def claim_parts(team, member, own):
         if compare_exchange(place, word, word + 0x10000 if own else word - 1):
             call_kernel(address, args, (word >> 16) & 0xFFFF if own else (word & 0xFFFF) - 1, parts)
             done += 1
+            if taker > 0 and is_due(range_of(team, taker)):
+                atomic_add(team + DONE, done)
+                done = 0
+                give_way(range_of(team, taker))
         word = atomic_load(place)
     return done
 
 
 def do_parts(team, member, members):
     """Does parts of the current step, the member's own first, until all are claimed."""
-    done = claim_parts(team, member, True)
+    done = claim_parts(team, member, member)
     for i in range(1, members):
         other = member + i
-        done += claim_parts(team, other if other < members else other - members, False)
+        done += claim_parts(team, other if other < members else other - members, member)
     if done:
         atomic_add(team + DONE, done)
 
@@ -157,6 +176,7 @@ def run_spans(steps, start, stop, team, record):
         if shares:
             if at == start:
                 call_back(team)
+            atomic_store(team + OWNER_CPU, current_cpu())
             helper = atomic_load(range_of(team, 1) + ASLEEP)
         run_steps(steps, at, upto, team, shares)
         if shares:
@@ -204,6 +224,9 @@ def help_team(target):
                 do_parts(team, member, members)
                 since = ticks()
             elif is_apart and ticks() - since < (BUSY_US if atomic_load(team + BUSY) else IDLE_US) * microsecond:
+                if is_due(place):
+                    give_way(place)
+                    is_apart = current_cpu() != atomic_load(team + OWNER_CPU)
                 pause()
             else:
                 atomic_store(place + ASLEEP, SLEEPS if is_apart else AWAY)
@@ -211,6 +234,7 @@ def help_team(target):
                 if atomic_load(team + STOPPED) == 0:
                     futex_wait(place, seen << 32)
                 atomic_store(place + ASLEEP, AWAKE)
+                atomic_store(place + GIVES_WAY, ticks() + TURN_US * microsecond)
                 is_apart = current_cpu() != atomic_load(team + OWNER_CPU)
                 if not is_apart:
                     seen = atomic_load(place) >> 32

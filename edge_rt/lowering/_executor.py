@@ -24,7 +24,7 @@ STOPPED = 48
 MEMBERS = 49
 """How many threads the team has, with the owner, who is member 0."""
 OWNER_CPU = 50
-"""Where the owner ran when it last woke a helper."""
+"""Where the owner ran when it last woke a helper or began to share a span."""
 RANGES = 64
 """From here each member has MEMBER_WORDS words, the first of which holds the parts of the current step that nobody has
 claimed, of those that are the member's own first of all: sequence << 32 | first << 16 | end. One word, so that whoever
@@ -34,6 +34,8 @@ ADDRESS, ARGS, PARTS = 1, 2, 3
 ASLEEP = 4
 """Behind a range: whether the member is AWAKE, SLEEPS until its range changes (or is about to), WAKES: was woken, and has
 not come yet; or sleeps and must not be woken by this program, since it would have to share the owner's CPU: AWAY."""
+GIVES_WAY = 5
+"""Behind a range: when the member lets others run on its CPU next, in ticks."""
 AWAKE, SLEEPS, WAKES, AWAY = range(4)
 MEMBER_WORDS = 16
 
