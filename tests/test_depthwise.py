@@ -15,12 +15,12 @@ from edge_rt.targets import TARGETS
 Array = np.ndarray[Any, Any]
 
 
-def depthwise(x: Array, w: Array, bias: Array, stride: int, padding: int, **options: Any) -> Array:
+def depthwise(x: Array, w: Array, bias: Array, strides: tuple[int, int], padding: int, **options: Any) -> Array:
     n, h, width, c = x.shape
     k = w.shape[0]
-    out = [(size + 2 * padding - k) // stride + 1 for size in (h, width)]
+    out = [(size + 2 * padding - k) // stride + 1 for size, stride in zip((h, width), strides)]
     y = np.full((n, *out, c), np.nan, np.float32)
-    geometry = np.array([n, h, width, c, k, k, stride, stride, padding, padding, 1, 1, *out], np.int64)
+    geometry = np.array([n, h, width, c, k, k, *strides, padding, padding, 1, 1, *out], np.int64)
     given = {"band": 1, "band_alone": out[0], "channel_block": c, "parts": 1, **options}
     call(
         DEPTHWISE_F32, x=x, w=w, bias=bias, residual=None, y=y, zeros=np.zeros(16, np.float32), geometry=geometry,
@@ -29,35 +29,40 @@ def depthwise(x: Array, w: Array, bias: Array, stride: int, padding: int, **opti
     return y
 
 
-def chain(x: Array, w: Array, bias: Array, stride: int, padding: int) -> Array:
+def chain(x: Array, w: Array, bias: Array, strides: tuple[int, int], padding: int) -> Array:
     """One product after the other, each added with one rounding (as far as float64 can tell)."""
     k = w.shape[0]
     padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))).astype(np.float64)
-    out = [(size - k) // stride + 1 for size in padded.shape[1:3]]
+    out = [(size - k) // stride + 1 for size, stride in zip(padded.shape[1:3], strides)]
+    down, across = strides
     sums = np.broadcast_to(bias, (x.shape[0], *out, x.shape[3])).astype(np.float32)
     for r in range(k):
         for q in range(k):
-            seen = padded[:, r : r + stride * out[0] : stride, q : q + stride * out[1] : stride][:, : out[0], : out[1]]
+            seen = padded[:, r : r + down * out[0] : down, q : q + across * out[1] : across][:, : out[0], : out[1]]
             sums = (sums.astype(np.float64) + seen * w[r, q]).astype(np.float32)
     return np.clip(sums, -1, 2)
 
 
-@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2), (4, 1)])
+@pytest.mark.parametrize(
+    ("k", "strides"),
+    [(k, (s, s)) for k, s in ((3, 1), (3, 2), (5, 1), (5, 2), (7, 1), (7, 2), (4, 1))]
+    + [(3, (2, 1)), (3, (1, 2)), (5, (2, 1)), (7, (3, 1)), (3, (1, 3))],
+)
 @pytest.mark.parametrize("channels", [8, 40])
-def test_bits(k: int, stride: int, channels: int) -> None:
+def test_bits(k: int, strides: tuple[int, int], channels: int) -> None:
     rng = np.random.default_rng(k)
     shapes: tuple[tuple[int, ...], ...] = ((2, 19, 15, channels), (k, k, channels), (channels,))
     x, w, bias = (np.asarray(rng.standard_normal(shape), np.float32) for shape in shapes)
     # Sixteenths, whose products and sums are exact, so that no rounding of the reference shows.
     exact_x, exact_w, exact_bias = (np.round(a * 4) / np.float32(16) for a in (x, w, bias))
-    exact = depthwise(exact_x, exact_w, exact_bias, stride, k // 2)
-    assert np.array_equal(exact, chain(exact_x, exact_w, exact_bias, stride, k // 2))
-    expected = depthwise(x, w, bias, stride, k // 2)
-    assert np.max(np.abs(expected - chain(x, w, bias, stride, k // 2))) < 1e-5
+    exact = depthwise(exact_x, exact_w, exact_bias, strides, k // 2)
+    assert np.array_equal(exact, chain(exact_x, exact_w, exact_bias, strides, k // 2))
+    expected = depthwise(x, w, bias, strides, k // 2)
+    assert np.max(np.abs(expected - chain(x, w, bias, strides, k // 2))) < 1e-5
     for band, block, parts in ((1, 16, 5), (4, 16, 3), (7, 32, 40), (7, 32, 1)):
         bands = {"band": 1, "band_alone": band} if parts == 1 else {"band": band, "band_alone": 19}
-        found = depthwise(x, w, bias, stride, k // 2, channel_block=block, parts=parts, **bands)
+        found = depthwise(x, w, bias, strides, k // 2, channel_block=block, parts=parts, **bands)
         assert np.array_equal(found, expected), (band, block, parts)
     for target in TARGETS.values():
         if not lacking(target, cpu_features()):
-            assert np.array_equal(depthwise(x, w, bias, stride, k // 2, target=target), expected), target.name
+            assert np.array_equal(depthwise(x, w, bias, strides, k // 2, target=target), expected), target.name

@@ -64,8 +64,8 @@ def depthwise_f32(target):
 
     def windows_of(geometry, channels):
         width, pad_left, out_w = geometry[2], geometry[9], geometry[13]
-        k, stride = geometry[4], geometry[6]
-        is_square = geometry[5] == k and geometry[7] == stride and geometry[10] == 1 and geometry[11] == 1
+        k, stride = geometry[4], geometry[7]
+        is_square = geometry[5] == k and geometry[10] == 1 and geometry[11] == 1
         beyond = (out_w - 1) * stride + k - pad_left - width
         if not is_square or out_w < NARROW or pad_left > k // 2 or beyond > k // 2:
             return 0
@@ -89,6 +89,8 @@ def depthwise_f32(target):
         blocks, bands = max(1, c // channel_block), (out_h + band - 1) // band
         windows = windows_of(geometry, min(c, channel_block))
         most, inner, down = sizes_of(windows)
+        if windows == 0 or stride_h != stride_w:  # a strip goes down by what it goes across
+            down = 1
         units = images * bands * blocks
         for unit in range(units * part // parts, units * (part + 1) // parts):
             group = unit // blocks
@@ -101,7 +103,7 @@ def depthwise_f32(target):
             weights, start = w + first_channel, bias + first_channel if has_bias else zeros
             i = 0
             while out_row < last_row:
-                rows = min(1 if windows == 0 else down, last_row - out_row)
+                rows = min(down, last_row - out_row)
                 top = out_row * stride_h - pad_top
                 columns = NARROW if out_w < most or out_w - i <= NARROW else most
                 if windows == 0:
