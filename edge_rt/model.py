@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_rt import stored
+from edge_rt import garbage, stored
 from edge_rt.mapped import content_of
 from edge_rt.session import Session
 
@@ -277,14 +277,17 @@ class Model:
         """All that the bundle tells."""
         found = self._loaded
         if found is None:
-            from edge_rt.loaded import Loaded
-
             with self._reading:
                 found = self._loaded
                 if found is None:
-                    name = os.fspath(self._source) if isinstance(self._source, (str, os.PathLike)) else None
-                    found = self._loaded = Loaded(self._content, name, self._options)
+                    self._loaded = found = garbage.uncollected(self._read)
         return found
+
+    def _read(self) -> Loaded:
+        from edge_rt.loaded import Loaded
+
+        name = os.fspath(self._source) if isinstance(self._source, (str, os.PathLike)) else None
+        return Loaded(self._content, name, self._options)
 
     def _default(self) -> Session:
         with self._lock:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edge_rt.garbage import uncollected
 from edge_rt.prepared import Prepared
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Session:
                 self._state[name][...] = value
             return [np.array(m) for m in made]
         runner = self._runner(entry)
-        made = runner.run(arrays)
+        made = uncollected(runner.run, arrays)
         instance = runner.whole
         results = None if instance is None else instance.fixed_results
         if instance is not None and results is not None:
@@ -129,7 +130,7 @@ class Session:
             names = entry.graph.output_names
             self._recent = Prepared(signature, forms, names, instance, results, runner.updated)
             self._model.note_call(self._recent, runner)
-        return made
+        return list(made)
 
     def _runner(self, entry: Signature) -> Runner:
         runner = self._runners.get(entry.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
 import shutil
@@ -40,14 +41,21 @@ for name in sys.argv[1].split():
     if module.__package__ == module.__name__:
         of["package"] = module.__path__[-1]
     for key, value in vars(module).items():
-        if not key.startswith("__") and key != "annotations":
+        if not key.startswith("__") and key != "annotations" and getattr(value, "__module__", "") != "edge_rt.errors":
             of[key] = [getattr(value, "__module__", None), getattr(value, "__qualname__", None), str(type(value))]
             if name in sys.argv[2].split() and of[key][0] == module.__name__ and not key.startswith("_"):
                 of[key] += shown(value)
                 if inspect.isclass(value):
                     of[key] += [shown(v) for k, v in inspect.getmembers(value, inspect.isfunction) if not k.startswith("_")]
 found["first"] = [name for name in first if name not in ("edge_rt._start", "edge_rt._joined")]
-found["joined"] = sorted(n for n, m in sys.modules.items() if type(getattr(m, "__loader__", 0)).__name__ == "Joined")
+joined = [n for n, m in sys.modules.items() if type(getattr(m, "__loader__", 0)).__name__ == "Joined"]
+found["joined"] = sorted(joined)
+for name in joined:
+    package, _, own = name.rpartition(".")
+    assert own in vars(sys.modules[package]), name
+    before = vars(sys.modules[name]).copy()
+    importlib.reload(sys.modules[name])
+    assert name == "edge_rt.bundle._msgpack" or any(before.get(k) is not v for k, v in vars(sys.modules[name]).items()), name
 print(json.dumps(found))
 """
 
@@ -105,6 +113,49 @@ def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: 
     assert set(others) - families == {"edge_rt._start", "edge_rt._joined"}
 
 
+AT_ONCE = """
+import sys, threading
+import edge_rt
+names, start, problems = sys.argv[1].split(), threading.Barrier(8), []
+def work(number):
+    start.wait()
+    try:
+        for name in names[number * 3:] + names[:number * 3]:
+            module = __import__("edge_rt." + name, fromlist=["_"])
+            assert module is sys.modules["edge_rt." + name], name
+            seen.setdefault(name, module)
+            assert seen[name] is module, name
+    except BaseException as error:
+        problems.append(error)
+seen = {}
+sys.setswitchinterval(1e-4)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(problems)
+"""
+
+
+def test_threads_import_at_once(package: Path) -> None:
+    compileall.compile_dir(package, quiet=1)
+    for _ in range(5):
+        assert run(package, AT_ONCE, " ".join(joining.MODULES.split())) == "[]\n"
+
+
+def test_errors_are_loaded_when_they_are_needed(package: Path, tmp_path: Path) -> None:
+    script = """
+import sys, edge_rt
+model = edge_rt.load(sys.argv[1])
+print("edge_rt.errors" in sys.modules)
+try: model.run({})
+except edge_rt.errors.InputError as error: print(error, type(error).__module__)
+"""
+    exporter.export(ROOT / "examples" / "digits.onnx", tmp_path / "digits.edge")
+    first, second = run(package, script, tmp_path / "digits.edge").splitlines()
+    assert first == "False"
+    assert second.endswith("got none edge_rt.errors")
+
+
 def test_an_import_that_fails_leaves_no_modules(package: Path) -> None:
     script = """
 import sys
@@ -127,13 +178,13 @@ def test_tracebacks_show_the_line(package: Path) -> None:
     command = [sys.executable, "-c", script]
     environment = {**os.environ, "PYTHONPATH": str(package)}
     done = subprocess.run(command, cwd=package, env=environment, capture_output=True, text=True, check=True)
-    for name, line in zip(FILES, ("return Model(content_of(path_or_bytes", "raise BundleTruncatedError(f'the file must")):
+    for name, line in zip(FILES, ("return Model(content_of(path_or_bytes", "BundleTruncatedError(f'the file must")):
         assert f'{package}/edge_rt/{name}", line ' in done.stderr
         assert line in done.stderr
 
 
 def test_a_module_that_does_not_compile(tmp_path: Path) -> None:
-    (tmp_path / "__init__.py").write_text("from edge_rt import errors")
-    (tmp_path / "errors.py").write_text("class Error(\n")
+    (tmp_path / "__init__.py").write_text("from edge_rt import names")
+    (tmp_path / "names.py").write_text("class Names(\n")
     with pytest.raises(SyntaxError):
-        joining.joined(tmp_path, ["errors"], [])
+        joining.joined(tmp_path, ["names"], [], [])

@@ -70,9 +70,9 @@ def brief(value: Any) -> str:
     return repr(value)
 
 
-def refuse(path: str, requirement: str, value: Any, error: type[BundleError] = BundleSchemaError) -> NoReturn:
-    """Raises the error: "header path must be requirement, got value"."""
-    raise error(f"{path} must be {requirement}, got {brief(value)}")
+def refuse(path: str, requirement: str, value: Any, error: type[BundleError] | None = None) -> NoReturn:
+    """Raises the error, by default BundleSchemaError: "header path must be requirement, got value"."""
+    raise (error or BundleSchemaError)(f"{path} must be {requirement}, got {brief(value)}")
 
 
 def check_limit(path: str, what: str, value: int, limit: int) -> None:

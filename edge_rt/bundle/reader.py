@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.bundle import _msgpack
 from edge_rt.bundle._build import Builder
 from edge_rt.bundle._encodings import Encoded
 from edge_rt.bundle._format import HASHED, MAGIC, MAX_HEADER, PREAMBLE, VERSION, aligned, check_limit, digest
+from edge_rt.bundle._msgpack import decode
 from edge_rt.bundle._types import DTYPES
 from edge_rt.bundle.model import Blobs, Bundle, TestVector
 from edge_rt.bundle.validate import validate_header, validate_source
@@ -92,7 +92,7 @@ def _read(data: memoryview, verify: str) -> Bundle:
 
 def _source(tensors: Tensors, index: int) -> Bundle:
     tensors.verify(index)
-    header = _msgpack.decode(tensors[index].tobytes(), "source")
+    header = decode(tensors[index].tobytes(), "source")
     validate_source(header, tensors.table)
     return Bundle(
         Builder(header, tensors, "source.").signatures(),
@@ -214,7 +214,7 @@ def _header(data: memoryview) -> tuple[dict[str, Any], int]:
         raise BundleTruncatedError(f"the tensor section must end at byte {end}, the file ends at byte {size}")
     if size > end:
         raise BundleLayoutError(f"the file must end with its tensor section at byte {end}, it has {size} bytes")
-    header = _msgpack.decode(content)
+    header = decode(content)
     validate_header(header, section)
     _check_padding(data, PREAMBLE.size + length, start, header["tensors"])
     return header, start
