@@ -82,6 +82,8 @@ class Model:
         self._shelf = stored.shelf(content) if _is_plain(options) else None
         self._stored = None if self._shelf is None else self._shelf.find()
         """What an earlier process found out. With it, the bundle is read when somebody asks for what it does not tell."""
+        self._names = () if self._stored is None else self._stored.names
+        """Of the inputs, if there is but one signature."""
         self._loaded: Loaded | None = None
         if self._stored is None:
             self._whole()
@@ -174,12 +176,21 @@ class Model:
     ) -> dict[str, Array]:
         """Runs on the default session: see Session.run."""
         session = self._session or self._default()
+        if signature is None and out is None:
+            again = session.again
+            if again is not None:
+                made = again(inputs)
+                if made is not None:
+                    return made
         return session.run(inputs, signature=signature, out=out)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs with inputs in order or by name; the output, or a tuple of all, in order."""
-        session = self._session or self._default()
-        return session(*args, **kwargs)
+        made = self.run(self.named(args, kwargs))
+        if len(made) != 1:
+            return tuple(made.values())
+        (only,) = made.values()
+        return only
 
     def bind(self, signature: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> BoundCall:
         """A call over fixed views: see Session.bind."""
@@ -242,8 +253,8 @@ class Model:
 
     def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """Positional and named arguments of a call, by input name."""
-        if not kwargs and self._stored is not None and len(args) == len(self._stored.names):
-            return dict(zip(self._stored.names, args))
+        if not kwargs and len(args) == len(self._names):
+            return dict(zip(self._names, args))
         return self._whole().named(args, kwargs)
 
     def runner(self, entry: Signature, state: Mapping[str, Array], pinned: bool = False) -> Runner:
@@ -287,7 +298,10 @@ class Model:
         from edge_rt.loaded import Loaded
 
         name = os.fspath(self._source) if isinstance(self._source, (str, os.PathLike)) else None
-        return Loaded(self._content, name, self._options)
+        found = Loaded(self._content, name, self._options)
+        if len(found.signatures) == 1:
+            self._names = found.entry(None).input_names
+        return found
 
     def _default(self) -> Session:
         with self._lock:

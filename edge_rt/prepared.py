@@ -12,11 +12,15 @@ from edge_rt.instance import Instance, conclude, is_dense
 
 if TYPE_CHECKING:
     from edge_rt.linked import Linked
+    from edge_rt.turn import Turn
 
 Array = np.ndarray[Any, Any]
 
 InputForm = tuple[str, tuple[int, ...], "np.dtype[Any]", "bytes | None"]
 """Of an input: name, shape, dtype; its contents, where these decide shapes."""
+
+Call = Callable[[Mapping[str, Any]], "dict[str, Array] | None"]
+"""Outputs by name; None, and nothing is done, for inputs that it is not for."""
 
 
 class Prepared:
@@ -103,6 +107,28 @@ class Prepared:
             return dict(zip(self._names, conclude(self._results, self._updated)))
         return {name: view.copy() for name, view in self._outputs}
 
+    def taking(self, turn: Turn) -> Call:
+        """`run` for callers whose turn on the session it is not yet: the call takes it, and gives it back."""
+        if self._single[1] is not None and len(self._inputs) == 1 and self._inputs[0][3] is not None:
+            return _of_one(self, turn)
+        free = turn.free
+
+        def call(inputs: Mapping[str, Any]) -> dict[str, Array] | None:
+            while True:  # `with turn`, written out
+                try:
+                    del free[0]
+                    break
+                except IndexError:
+                    turn.wait()
+            try:
+                return self.run(inputs)
+            finally:
+                free.append(None)
+                if turn.waiting:
+                    turn.wake()
+
+        return call
+
     def _load(self, number: int, array: Array, contents: bytes | None) -> bool:
         """Loads an input that is read in place, or whose contents decide; False for one this call is not for."""
         view = self._instance.copies[number]
@@ -115,3 +141,38 @@ class Prepared:
             self._instance.refer(number, array)
             return True
         return False
+
+
+def _of_one(prepared: Prepared, turn: Turn) -> Call:
+    """`Prepared.taking` where one input is copied to the arena and one output from it: the same, written out."""
+    ((name, shape, dtype, view, _, _),) = prepared._inputs
+    output, copy = prepared._single
+    free, waiting = turn.free, turn.waiting
+    assert view is not None
+    assert copy is not None
+
+    def call(inputs: Mapping[str, Any]) -> dict[str, Array] | None:
+        try:
+            array = inputs[name]
+        except KeyError:
+            return None
+        if type(array) is not ndarray or array.shape != shape or len(inputs) != 1:
+            return None
+        if array.dtype is not dtype and array.dtype != dtype:
+            return None
+        while True:  # `with turn`, written out
+            try:
+                del free[0]
+                break
+            except IndexError:
+                turn.wait()
+        try:
+            view[...] = array
+            prepared._execute()
+            return {output: copy()}
+        finally:
+            free.append(None)
+            if waiting:
+                turn.wake()
+
+    return call

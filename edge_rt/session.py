@@ -13,6 +13,7 @@ from edge_rt.prepared import Prepared
 if TYPE_CHECKING:
     from edge_rt.bound import BoundCall
     from edge_rt.model import Model
+    from edge_rt.prepared import Call
     from edge_rt.runner import Runner
     from edge_rt.signature import Signature
 from edge_rt.turn import Turn
@@ -28,7 +29,10 @@ class Session:
         self._turn = Turn()
         self._state = {name: initial.copy() for name, initial in model.initial_state.items()}
         self._runners: dict[str, Runner] = {}
-        self._recent = model.stored_call(self._state)
+        self.again: Call | None = None
+        """`run` without a signature or `out`, for inputs like those before: see Prepared.taking. Who closed the model must
+        not call it."""
+        self._remember(model.stored_call(self._state))
 
     def run(
         self,
@@ -44,26 +48,20 @@ class Session:
         Raises InputError, SignatureError, DataError, MemoryLimitError, ClosedError; state is unchanged then, but where an
         array of `out` has a wrong size and only running the model told the right one.
         """
-        if out is not None:
-            _check_out(self._model.select(inputs, signature)[0], out)
-        recent = self._recent
-        if recent is not None and recent.signature == signature and not self._model.is_closed:
-            turn = self._turn
-            free = turn.free
-            while True:  # `with turn`, written out
-                try:
-                    del free[0]
-                    break
-                except IndexError:
-                    turn.wait()
-            try:
-                made = recent.run(inputs)
-            finally:
-                free.append(None)
-                if turn.waiting:
-                    turn.wake()
-            if made is not None:
-                return made if out is None else _fill(out, made)
+        if out is None and signature is None:
+            again = self.again
+            if again is not None and not self._model.is_closed:
+                made = again(inputs)
+                if made is not None:
+                    return made
+        else:
+            if out is not None:
+                _check_out(self._model.select(inputs, signature)[0], out)
+            recent, again = self._recent, self._again
+            if recent is not None and again is not None and recent.signature == signature and not self._model.is_closed:
+                made = again(inputs)
+                if made is not None:
+                    return made if out is None else _fill(out, made)
         entry, arrays = self._model.select(inputs, signature)
         with self._turn:
             made = dict(zip(entry.graph.output_names, self._execute(entry, arrays, signature)))
@@ -71,8 +69,11 @@ class Session:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Runs with inputs in order or by name; the output, or a tuple of all, in order."""
-        made = tuple(self.run(self._model.named(args, kwargs)).values())
-        return made[0] if len(made) == 1 else made
+        made = self.run(self._model.named(args, kwargs))
+        if len(made) != 1:
+            return tuple(made.values())
+        (only,) = made.values()
+        return only
 
     def bind(self, signature: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> BoundCall:
         """A call whose inputs and outputs are views over the arena: fill, run, read; nothing is copied or checked.
@@ -128,9 +129,16 @@ class Session:
                 for info, a, slot in zip(entry.inputs, arrays, runner.plan.inputs)
             ]
             names = entry.graph.output_names
-            self._recent = Prepared(signature, forms, names, instance, results, runner.updated)
-            self._model.note_call(self._recent, runner)
+            call = Prepared(signature, forms, names, instance, results, runner.updated)
+            self._remember(call)
+            self._model.note_call(call, runner)
         return list(made)
+
+    def _remember(self, call: Prepared | None) -> None:
+        """Calls like this one are made by it from now on."""
+        self._recent = call
+        self._again = None if call is None else call.taking(self._turn)
+        self.again = self._again if call is not None and call.signature is None else None
 
     def _runner(self, entry: Signature) -> Runner:
         runner = self._runners.get(entry.name)

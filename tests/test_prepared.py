@@ -209,15 +209,18 @@ def test_a_larger_call_between_moves_the_arena() -> None:
         np.testing.assert_array_equal(repeated(session, {"x": x})["y"], -x)
 
 
-def test_threads_share_a_session() -> None:
-    session = loaded(add()).session()
+@pytest.mark.parametrize("names", ["a b", "x"])
+def test_threads_share_a_session(names: str) -> None:
+    graph, factor = (add(), 2) if names == "a b" else (negate(), -1)
+    session = loaded(graph).session()
     wrong: list[str] = []
 
     def work(seed: int) -> None:
         for i in range(400):
             n = 5 if i % 20 else 5 + seed
             a = np.full(n, 1000 * seed + i, np.float32)
-            if not np.array_equal(session.run({"a": a, "b": a})["sum"], 2 * a):
+            (made,) = session.run(dict.fromkeys(names.split(), a)).values()
+            if not np.array_equal(made, factor * a):
                 wrong.append(f"thread {seed}, call {i}")
 
     interval = sys.getswitchinterval()
