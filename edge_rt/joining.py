@@ -34,9 +34,9 @@ TOGETHER = (
 """What every model needs that is read from its bundle."""
 
 MODULES = (
-    f"{TOGETHER} storing ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape ops.softmax "
-    "lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv lowering.reduce "
-    "lowering.softmax"
+    f"{TOGETHER} storing writing ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape "
+    "ops.softmax lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv "
+    "lowering.reduce lowering.softmax"
 )
 """What loads and runs a convolutional network; other operators' families are read from their own files."""
 

@@ -25,6 +25,7 @@ from edge_rt.prepared import Prepared
 from edge_rt.runner import Runner
 from edge_rt.stored import MAGIC, MAX_BYTES, Shelf, hash_of
 from edge_rt.targets import TARGETS
+from edge_rt.writing import write_atomic
 
 Array = np.ndarray[Any, Any]
 _FORMAT = 4
@@ -45,7 +46,8 @@ def store(shelf: Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> bool:
     if len(data) > MAX_BYTES - FRONT:
         return False
     try:
-        _write(shelf.path, MAGIC + sha256(shelf.key + data).digest() + data)
+        write_atomic(shelf.path, MAGIC + sha256(shelf.key + data).digest() + data, private=True)
+        _prune(os.path.dirname(shelf.path))
     except OSError:
         return False
     return True
@@ -190,22 +192,6 @@ def _pack(library: Library) -> tuple[Any, ...] | None:
     header = library.header
     symbols = {symbol: header.symbols[symbol] for symbol in (RUN_SYMBOL, HELP_SYMBOL, STOP_SYMBOL)}
     return os.path.basename(path), front, size, header.code_offset, header.code_size, symbols
-
-
-def _write(path: str, data: bytes) -> None:
-    """Writes a file that others see whole or not at all, and removes what is too old. Raises OSError."""
-    folder = os.path.dirname(path)
-    os.makedirs(folder, mode=0o700, exist_ok=True)
-    temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _prune(folder)
 
 
 def _prune(folder: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.native.package import FOLDER, cache_path
 from edge_rt.native.packs import Library
 from edge_rt.targets import Target
+from edge_rt.writing import write_atomic as write_atomic
 
 PACKAGE = Path(FOLDER)
 
@@ -39,20 +39,6 @@ def cached_image(path: Path, target: Target, sources: str, symbols: Collection[s
     header = found.header
     fits = header.target == target.name and header.requires == target.requires and header.sources == sources
     return found if fits and header.symbols.keys() >= set(symbols) else None
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Writes a file so that others see nothing or all of it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 @contextlib.contextmanager

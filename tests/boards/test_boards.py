@@ -145,6 +145,27 @@ def test_the_demos_model(board: str, package: Path, digits: Path) -> None:
     assert np.array_equal(got.argmax(1), want.argmax(1))
 
 
+TWICE = """\
+import sys
+import numpy as np
+import edge_rt
+model = edge_rt.load(sys.argv[1], threads=int(sys.argv[3]))
+print(model(np.load(sys.argv[2])).tobytes().hex(), model._loaded is None)
+"""
+
+
+def test_a_second_start_takes_the_stored_plan(board: str, package: Path, digits: Path, tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", (load_digits().images[:2, None] / 16).astype(np.float32))
+    told = []
+    for threads in ("1", "1", "2"):
+        arguments = ["-c", TWICE, str(digits), str(tmp_path / "x.npy"), threads]
+        done = emulator.run(board, package, *arguments, EDGE_RT_CACHE=str(tmp_path / "cache"))
+        assert (done.returncode, done.stderr) == (0, "")
+        told.append(done.stdout.split())
+    (bits, _), *_ = told
+    assert told == [[bits, "False"], [bits, "True"], [bits, "True"]]
+
+
 def test_corpus_models(board: str, package: Path, tmp_path: Path) -> None:
     wanted = {}
     for name in CORPUS:
