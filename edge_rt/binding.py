@@ -13,6 +13,7 @@ from edge_rt.plan import Item, Plan
 from edge_rt.types import TensorType
 
 if TYPE_CHECKING:
+    from edge_rt.bands import Group
     from edge_rt.graph import Value
 
 Array = np.ndarray[Any, Any]
@@ -63,7 +64,7 @@ class Stage:
 class Step:
     """An item that does something at run time."""
 
-    __slots__ = ("calls", "inputs", "item", "outputs", "scratch")
+    __slots__ = ("calls", "group", "inputs", "item", "outputs", "scratch")
 
     def __init__(
         self, item: Item, inputs: tuple[int | None, ...], outputs: tuple[int, ...], calls: tuple[Call, ...] | None
@@ -71,6 +72,8 @@ class Step:
         self.item, self.inputs, self.outputs = item, inputs, outputs
         self.calls = calls
         """Kernel calls; None for a NumPy step."""
+        self.group: Group | None = None
+        """The steps that this one is done together with: see bands.py."""
         sizes = [c.scratch for c in calls or ()]
         count = max(map(len, sizes), default=0)
         self.scratch = [Block(max(n[i] for n in sizes if i < len(n)), 0, 0) for i in range(count)]

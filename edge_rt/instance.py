@@ -149,15 +149,36 @@ class Instance:
         return execute
 
     def execute_step(self, index: int, live: Sequence[Array]) -> Sequence[Array]:
-        """Runs one step alone; gives the outputs of one that makes its own arrays."""
+        """Runs one step alone, or all of a group with its first; gives the outputs of one that makes its own arrays."""
         calls = self.linked.steps[index]
         if calls is None:
             made: Sequence[Array] = self._python[index](live)
             return made
+        group = None if calls[0] == calls[1] else self.binding.steps[index].group
+        if group is not None:
+            self._spent(index)[...] = 0  # of parts that do not run
         self._program.run(*calls, self._team)
         if self._error[0] != NO_ERROR:
             self._raise()
         return ()
+
+    def shares(self, index: int) -> list[tuple[int, float]]:
+        """The steps that `execute_step` last did for this one, and their shares of its time."""
+        group = self.binding.steps[index].group
+        if group is None:
+            return [(index, 1.0)]
+        if index > group.first:
+            return []
+        spent = self._spent(index)[:, : group.end - index].sum(0)
+        return list(enumerate((spent / max(spent.sum(), 1)).tolist(), index))
+
+    def _spent(self, index: int) -> Array:
+        """Ticks of each part of a group, whose first step this is, in each of its steps."""
+        from edge_rt.lowering.bands import MOST_MEMBERS
+
+        step = self.binding.steps[index]
+        shape = step.group.call.parts, MOST_MEMBERS
+        return np.ndarray(shape, np.int64, self._arena.data, step.scratch[-1].offset)
 
     def view(self, place: Place, constants: Sequence[Array]) -> Array:
         """The array at a place that is neither a live slot's nor made by the last step."""
@@ -180,6 +201,7 @@ def _relocated(linked: Linked, arena: int, state: Sequence[Array]) -> Array:
     """The words for an arena at this address and these variables."""
     words = linked.words.copy()
     words[linked.in_arena] += arena
+    words[linked.in_words] = words[linked.in_words] * 8 + address_of(words)
     for number, positions in linked.states.items():
         words[positions] = address_of(state[number])
     return words

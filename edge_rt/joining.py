@@ -26,7 +26,7 @@ START = (
 """What a start from a stored plan needs."""
 
 TOGETHER = (
-    "dims types names graph targets plan arena binding layout binder linking runner signature loaded "
+    "dims types names graph targets plan arena binding bands layout binder linking runner signature loaded "
     "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
     "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec "
     "native.features native.image native.mapping native.packs native.host lowering._families lowering._spec lowering.rules"
@@ -36,7 +36,7 @@ TOGETHER = (
 MODULES = (
     f"{TOGETHER} storing writing ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape "
     "ops.softmax lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv "
-    "lowering.reduce lowering.softmax"
+    "lowering.bands lowering.reduce lowering.softmax"
 )
 """What loads and runs a convolutional network; other operators' families are read from their own files."""
 

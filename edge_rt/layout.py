@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from edge_rt.arena import Block, assign
+from edge_rt.bands import group_steps
 from edge_rt.binding import INLINE_BYTES, RESERVED, Binding, Place, Stage, Step, resolve
 from edge_rt.lowering._spec import In, Out
 from edge_rt.plan import Item, decisive_positions
@@ -31,11 +32,14 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
     def root(slot: int) -> int:
         return walk.roots.get(slot, slot)
 
+    group_steps(walk.steps, walk.types, wanted.union(walk.roots, walk.roots.values()))
+    spans = [(i, i) if s.group is None else (s.group.first, s.group.end - 1) for i, s in enumerate(walk.steps)]
+    """The first and the last of the steps that each is done together with."""
     last: dict[int, int] = {}
     for index, step in enumerate(walk.steps):
         for slot in step.inputs:
             if slot is not None:
-                last[root(slot)] = index
+                last[root(slot)] = spans[index][1]
     for slot in wanted:
         last[root(slot)] = end
 
@@ -64,10 +68,11 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
         for position, slot in enumerate(step.outputs):
             if slot not in last and step.skips(position):
                 continue
-            until = last.get(slot, index)
+            until = last.get(slot, spans[index][1])
             block = shared.get(position)
             if block is None:
-                block = Block(walk.types[slot].nbytes, index, until)
+                nbytes = walk.types[slot].nbytes if step.group is None else step.group.rings.get(slot)
+                block = Block(walk.types[slot].nbytes if nbytes is None else nbytes, spans[index][0], until)
                 blocks.append(block)
             else:
                 block.last = max(block.last, until)
@@ -77,7 +82,7 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
             places[slot] = places[source]
     for index, step in enumerate(walk.steps):
         for buffer in step.scratch:
-            buffer.first = buffer.last = index
+            buffer.first, buffer.last = spans[index]
             blocks.append(buffer)
     result.arena = assign(blocks, RESERVED)
     result.places = places
@@ -100,7 +105,7 @@ def _in_place(
     step: Step, places: dict[int, Place], last: dict[int, int], root: Any, types: dict[int, TensorType], index: int
 ) -> dict[int, Block]:
     """Output position -> block of an input that the step may overwrite."""
-    if step.calls is None or len(step.calls) != 1:
+    if step.calls is None or len(step.calls) != 1 or step.group is not None:
         return {}
     call = step.calls[0]
     args = {p.name: a for p, a in zip(call.spec.params, call.args)}

@@ -29,7 +29,8 @@ class Linked:
     words: int64[n], the arguments of all kernels. Addresses in the arena are offsets in it, those of variables and of live
     slots are 0: an instance puts in its own. table: int64[calls, 3], for each call the address of the kernel's entry, the
     position of its first word, and its parts. in_arena: positions of the words that are offsets. constant: positions of
-    those that are addresses of constants. states, live: the positions for each variable and live slot that any word is an
+    those that are addresses of constants. in_code, in_words: of those that are addresses of kernels, and positions of words
+    whose addresses are meant. states, live: the positions for each variable and live slot that any word is an
     address of. steps: for each step its calls in the table, first and end, or None where Python does it. copies: for each
     live slot the place that its array is copied to, None where the steps read the array itself. results: places of the
     wanted slots. names: the steps' nodes for errors, if any of them may find contents out of range. keeps: arrays that
@@ -37,8 +38,8 @@ class Linked:
     """
 
     __slots__ = (
-        "arena", "binding", "brief", "constant", "copies", "in_arena", "keeps", "live", "names", "results", "states",
-        "steps", "table", "words",
+        "arena", "binding", "brief", "constant", "copies", "in_arena", "in_code", "in_words", "keeps", "live", "names",
+        "results", "states", "steps", "table", "words",
     )  # fmt: skip
 
     def __init__(
@@ -48,6 +49,8 @@ class Linked:
         table: Array,
         in_arena: Array,
         constant: Array,
+        in_code: Array,
+        in_words: Array,
         states: Mapping[int, Array],
         live: Mapping[int, Array],
         steps: Sequence[tuple[int, int] | None],
@@ -59,5 +62,6 @@ class Linked:
         binding: Binding | None = None,
     ) -> None:
         self.arena, self.words, self.table, self.in_arena, self.constant = arena, words, table, in_arena, constant
+        self.in_code, self.in_words = in_code, in_words
         self.states, self.live, self.steps, self.copies, self.results = states, live, steps, copies, results
         self.names, self.keeps, self.brief, self.binding = names, keeps, brief, binding

@@ -11,7 +11,7 @@ import numpy as np
 from edge_rt.binding import Binding, Step
 from edge_rt.instance import address_of
 from edge_rt.linked import ARENA, CONSTANT, LIVE, MADE, STATE, Linked, Place
-from edge_rt.lowering._spec import Arg, ErrorWord, In, Out, Scratch, StepNumber, Table
+from edge_rt.lowering._spec import Arg, Call, Calls, ErrorWord, In, Out, Scratch, StepNumber, Table
 from edge_rt.native.host import AnyLibrary
 
 Array = np.ndarray[Any, Any]
@@ -32,6 +32,10 @@ class _Linker:
         self.words: list[int] = []
         self.in_arena: list[int] = []
         self.constant: list[int] = []
+        self.in_code: list[int] = []
+        self.in_words: list[int] = []
+        self.entries: dict[int, int] = {}
+        """Addresses of kernels by the identity of calls."""
         self.states: dict[int, list[int]] = {}
         self.live: dict[int, list[int]] = {}
         self.keeps: list[Array] = []
@@ -47,6 +51,8 @@ class _Linker:
             np.array(table, np.int64).reshape(-1, 3),
             np.array(self.in_arena, np.int64),
             np.array(self.constant, np.int64),
+            np.array(self.in_code, np.int64),
+            np.array(self.in_words, np.int64),
             {n: np.array(at, np.int64) for n, at in self.states.items()},
             {n: np.array(at, np.int64) for n, at in self.live.items()},
             steps,
@@ -62,23 +68,44 @@ class _Linker:
         return None if self.binding.places[slot].block is None else place_of(self.binding, slot, self.keeps)
 
     def _calls(self) -> tuple[list[tuple[int, int, int]], list[tuple[int, int] | None]]:
-        """The table, and for each step its part of it."""
-        calls = [call for step in self.binding.steps for call in step.calls or ()]
-        assert self.library is not None or not calls
-        entries = iter(() if self.library is None else self.library.entries(calls))
+        """The table, and for each step its part of it, which is empty where the first step of a group does it."""
+        steps = self.binding.steps
+        calls = [_calls_of(step, index) for index, step in enumerate(steps)]
+        called = [call for own in calls for call in own]
+        called += [call for own in called for arg in own.args if type(arg) is Calls for _, call, _ in arg.rows]
+        assert self.library is not None or not called
+        entries = () if self.library is None else self.library.entries(called)
+        self.entries = {id(call): entry for call, entry in zip(called, entries)}
         table: list[tuple[int, int, int]] = []
-        steps: list[tuple[int, int] | None] = []
-        for index, step in enumerate(self.binding.steps):
-            if step.calls is None:
-                steps.append(None)
-                continue
+        places: list[tuple[int, int] | None] = []
+        for index, step in enumerate(steps):
             first = len(table)
-            for call in step.calls:
-                table.append((next(entries), len(self.words), call.parts))
-                for arg in call.args:
-                    self.words.append(self._word(arg, step, index, len(self.words)))
-            steps.append((first, len(table)))
-        return table, steps
+            for call in calls[index]:
+                table.append((self.entries[id(call)], self._arguments(call, index), call.parts))
+            places.append(None if step.calls is None else (first, len(table)))
+        return table, places
+
+    def _arguments(self, call: Call, index: int) -> int:
+        """The position of the argument words of a step's call."""
+        others = {i: self._others(arg) for i, arg in enumerate(call.args) if type(arg) is Calls}
+        first = len(self.words)
+        for i, arg in enumerate(call.args):
+            if i in others:
+                self.in_words.append(len(self.words))
+                self.words.append(others[i])
+            else:
+                self.words.append(self._word(arg, self.binding.steps[index], index, len(self.words)))
+        return first
+
+    def _others(self, arg: Calls) -> int:
+        """The position of the words about other calls."""
+        places = [self._arguments(call, index) for index, call, _ in arg.rows]
+        first = len(self.words)
+        for place, (_, call, numbers) in zip(places, arg.rows):
+            self.in_code.append(len(self.words))
+            self.in_words.append(len(self.words) + 1)
+            self.words += [self.entries[id(call)], place, *numbers]
+        return first
 
     def _word(self, arg: Arg, step: Step, index: int, position: int) -> int:
         slot: int | None
@@ -126,6 +153,13 @@ class _Linker:
         self.keeps.append(array)
         self.constant.append(position)
         return address_of(array)
+
+
+def _calls_of(step: Step, index: int) -> Sequence[Call]:
+    """What does the step: of those that are done together, what does all of them."""
+    if step.group is None:
+        return step.calls or ()
+    return [step.group.call] if index == step.group.first else ()
 
 
 def place_of(binding: Binding, slot: int, keeps: list[Array]) -> Place:

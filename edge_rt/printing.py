@@ -16,9 +16,9 @@ from edge_rt.types import TensorType
 
 
 class PlanStep(NamedTuple):
-    """One step. kernels: symbols, or ("numpy",). inputs, outputs: types as text. offset: of the first output in the arena
-    (-1 outside it). parts: of each kernel. macs: multiply-adds, see cost.py. flops: as the lowering counts them; of NumPy
-    steps twice the multiply-adds."""
+    """One step. kernels: symbols, or ("numpy",); first "run_bands" where steps are done together. inputs, outputs: types
+    as text. offset: of the first output in the arena (-1 outside it). parts: of each kernel. macs: multiply-adds, see
+    cost.py. flops: as the lowering counts them; of NumPy steps twice the multiply-adds."""
 
     name: str
     op: str
@@ -106,7 +106,7 @@ def concrete_type(
 
 def _step(binding: Binding, index: int) -> PlanStep:
     step = binding.steps[index]
-    calls = step.calls
+    calls, group = step.calls, () if step.group is None else (step.group.call,)
     first = binding.places.get(step.outputs[0]) if step.outputs else None
     types = [None if s is None else binding.types[s] for s in step.inputs]
     counted = macs(step.item.op.name, step.item.attrs, types, [binding.types[s] for s in step.outputs])
@@ -114,11 +114,11 @@ def _step(binding: Binding, index: int) -> PlanStep:
     return PlanStep(
         step.item.name,
         step.item.op.name,
-        ("numpy",) if calls is None else tuple(c.spec.symbol for c in calls),
+        ("numpy",) if calls is None else (*(c.spec.symbol for c in group), *(c.spec.symbol for c in calls)),
         tuple("-" if t is None else str(t) for t in types),
         tuple(str(binding.types[s]) for s in step.outputs),
         -1 if first is None or first.block is None else first.block.offset,
-        () if calls is None else tuple(c.parts for c in calls),
+        () if calls is None else tuple(c.parts for c in (*group, *calls)),
         2 * known if calls is None else sum(c.flops for c in calls),
         known,
     )

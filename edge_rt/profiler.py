@@ -30,7 +30,8 @@ class StepTime(NamedTuple):
 
 
 class Profile(NamedTuple):
-    """Times of all steps of a signature for given inputs. Each step is called alone, which adds about 0.2 us to each.
+    """Times of all steps of a signature for given inputs. Each step is called alone, which adds about 0.2 us to each; those
+    that are done together (bands.py) with one another.
 
     Where sizes depend on data, a later stage has a row per step and size that came up.
     """
@@ -128,10 +129,11 @@ class _Clock:
             table = self._tables[instance.binding] = PlanTable.of_binding(self.signature, instance.binding)
         made: Sequence[Array] = ()
         instance.load(live)
-        for index, step in enumerate(table.steps):
+        for index in range(len(table.steps)):
             started = time.perf_counter_ns()
             made = instance.execute_step(index, live)
             elapsed = (time.perf_counter_ns() - started) / 1e3
-            self.times.setdefault((self.stage, index, step), []).append(elapsed)
+            for done, share in instance.shares(index):
+                self.times.setdefault((self.stage, done, table.steps[done]), []).append(elapsed * share)
         self.stage += 1
         return instance.results(live, made)

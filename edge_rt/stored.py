@@ -159,12 +159,14 @@ class StoredPlan:
 
 def _linked(program: tuple[Any, ...], content: memoryview, code: int) -> Linked:
     """What storing.py wrote, with the addresses of this process."""
-    arena, words, table, in_arena, in_file, in_data, data, states, live, copies, results, names, brief = program
+    arena, words, table, in_arena, in_file, in_data, in_code, in_words, data, states, live, *rest = program
+    copies, results, names, brief = rest
     held = aligned_bytes(len(data))
     held[:] = np.frombuffer(data, np.uint8)
     words, table = _numbers(words).copy(), _numbers(table).reshape(-1, 3).copy()
     words[_numbers(in_file)] += address_of(np.frombuffer(content, np.uint8))
     words[_numbers(in_data)] += address_of(held)
+    words[_numbers(in_code)] += code
     table[:, 0] += code
     return Linked(
         arena,
@@ -172,6 +174,8 @@ def _linked(program: tuple[Any, ...], content: memoryview, code: int) -> Linked:
         table,
         _numbers(in_arena),
         _NONE,
+        _NONE,
+        _numbers(in_words),
         {number: _numbers(at) for number, at in states},
         {number: _numbers(at) for number, at in live},
         [(0, len(table))],

@@ -133,7 +133,9 @@ def _program(linked: Linked, library: Library, file: _Span) -> tuple[Any, ...] |
     """The linked words and table, relative to file, pack and constants of their own; None if some are nowhere in these."""
     words, table = linked.words.copy(), linked.table.copy()
     table[:, 0] -= library.base
-    assert ((table[:, 0] >= 0) & (table[:, 0] < library.header.code_size)).all()
+    words[linked.in_code] -= library.base
+    called = np.concatenate([table[:, 0], words[linked.in_code]])
+    assert ((called >= 0) & (called < library.header.code_size)).all()
     kept = {address_of(array): array for array in linked.keeps}
     assert linked.binding is not None
     weights = {id(p.data) for p in linked.binding.places.values() if p.data is not None and p.data.size > MAX_KNOWN}
@@ -164,6 +166,8 @@ def _program(linked: Linked, library: Library, file: _Span) -> tuple[Any, ...] |
         linked.in_arena.tobytes(),
         np.array(in_file, np.int64).tobytes(),
         np.array(in_data, np.int64).tobytes(),
+        linked.in_code.tobytes(),
+        linked.in_words.tobytes(),
         bytes(data),
         tuple((number, at.tobytes()) for number, at in linked.states.items()),
         tuple((number, at.tobytes()) for number, at in linked.live.items()),

@@ -29,6 +29,8 @@ from edge_rt.native.image import read_header, write_image
 from edge_rt.types import DType, TensorType
 from tests.boards.emulator import device_package
 from tests.cases._case import Case
+from tests.test_bands import LARGE as IMAGE
+from tests.test_bands import Layer, chain
 
 ROOT = Path(__file__).parent.parent
 TARGET, _ = choose_target(cpu_features())
@@ -121,6 +123,11 @@ def int8() -> Graph:
     return graph
 
 
+def bands() -> Graph:
+    """Two steps that are done together."""
+    return chain(IMAGE, [Layer("gemm", 32), Layer("depthwise")])
+
+
 RNG = np.random.default_rng(2)
 MODELS: dict[str, tuple[Callable[[], Graph], dict[str, Any]]] = {
     "dense": (dense, {"x": RNG.random((3, 8), np.float32)}),
@@ -130,6 +137,7 @@ MODELS: dict[str, tuple[Callable[[], Graph], dict[str, Any]]] = {
     ),
     "shaped": (shaped, {"x": RNG.random(12, np.float32), "shape": np.array([3, 4])}),
     "int8": (int8, {"x": RNG.integers(0, 255, (7, 40)).astype(np.uint8)}),
+    "bands": (bands, {"x": RNG.random(IMAGE, np.float32)}),
 }  # fmt: skip
 
 

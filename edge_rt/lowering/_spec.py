@@ -85,7 +85,20 @@ class StepNumber:
         return "StepNumber()"
 
 
-Arg = In | Table | ErrorWord | StepNumber | int | float
+class Calls:
+    """The address of words about other calls, a row for each: the address of its kernel's entry, that of its argument words,
+    and then numbers. rows: (step, call, numbers); a call's tensors are those of its step in the binding."""
+
+    __slots__ = ("rows",)
+
+    def __init__(self, rows: Sequence[tuple[int, Call, Sequence[int]]]) -> None:
+        self.rows = tuple(rows)
+
+    def __repr__(self) -> str:
+        return f"Calls({', '.join(call.spec.symbol for _, call, _ in self.rows)})"
+
+
+Arg = In | Table | ErrorWord | StepNumber | Calls | int | float
 
 
 class Param:

@@ -1,0 +1,131 @@
+"""Which steps are done together, band by band of rows: those with more between them than caches hold.
+
+A convolution's rows need few rows of its input. Where a tensor between two steps is larger than a core's caches, and nobody
+else reads it, both are done by bands: a few rows of the first, then those of the second that these allow. Of the tensor
+only a ring of rows is ever there, in the nearest caches, and in the arena. Results have the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from edge_rt.arena import Block
+from edge_rt.binding import Step
+from edge_rt.lowering._spec import Call, Scratch
+from edge_rt.types import DType, TensorType
+
+if TYPE_CHECKING:
+    from edge_rt.lowering.bands import Member
+
+FAR = 1 << 20
+"""Bytes of a tensor that does not stay in a core's caches: measured, smaller ones gain nothing."""
+NEAR = 3 << 17
+"""Bytes of all rings that do, beside what else a core needs at the time."""
+MOST_WEIGHTS = 1 << 18
+"""Bytes that the steps may read anew for each band."""
+BANDS = 4, 2, 1
+"""Rows of the last output that are made at a time, the best first."""
+DEPTHWISE_ROWS = 2
+"""Rows of a part of a depthwise convolution, at most."""
+PARTS = 1, 2, 4
+"""Of a group. Each has rings, and makes a few rows that its neighbour makes too."""
+
+
+class Group:
+    """Neighbouring steps that one call does. first, end: their numbers. rings: bytes of outputs but the last, by slot."""
+
+    __slots__ = ("call", "end", "first", "rings")
+
+    def __init__(self, first: int, end: int, call: Call, rings: Mapping[int, int]) -> None:
+        self.first, self.end, self.call, self.rings = first, end, call, rings
+
+
+def group_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: Iterable[int]) -> None:
+    """Finds groups; changes the calls of their steps, and gives each its group. kept: slots that others read, too, or
+    whose bytes have several names."""
+    if not any(_is_far(step, types) for step in steps):
+        return
+    from edge_rt.lowering.bands import MOST_MEMBERS, member_of
+
+    readers: dict[int, int] = dict.fromkeys(kept, 2)
+    for step in steps:
+        for slot in step.inputs:
+            if slot is not None:
+                readers[slot] = readers.get(slot, 0) + 1
+
+    def member(index: int) -> Member | None:
+        step = steps[index]
+        x, y = None if not step.inputs or step.inputs[0] is None else types[step.inputs[0]], types[step.outputs[0]]
+        if step.calls is None or len(step.calls) != 1 or x is None or {x.dtype, y.dtype} != {DType.FLOAT32}:
+            return None
+        return member_of(step.calls[0], x.static_shape, y.static_shape)
+
+    def goes_on(index: int) -> bool:
+        """Whether the step is done with the one before."""
+        slot = steps[index - 1].outputs[0]
+        slides = steps[index].item.op.name in ("edge.DepthwiseConv", "edge.Gemm")
+        return slides and _is_far(steps[index - 1], types) and steps[index].inputs[0] == slot and readers[slot] == 1
+
+    index = 0
+    while index < len(steps):
+        first, found = index, [member(index)]
+        index += 1
+        while index < len(steps) and found[-1] is not None and len(found) < MOST_MEMBERS and goes_on(index):
+            found.append(member(index))
+            index += 1
+        if found[-1] is None and len(found) > 1:
+            found.pop()
+            index -= 1
+        _unite(first, steps[first:index], [m for m in found if m is not None], types)
+
+
+def _unite(first: int, steps: Sequence[Step], members: Sequence[Member], types: Mapping[int, TensorType]) -> None:
+    """Makes a group of these steps if bands of some size fit, else groups of fewer: what a depthwise convolution reads gains
+    most from being near."""
+    if len(members) < 2 or not any(_is_depthwise(step) for step in steps):
+        return
+    if sum(_weight(step, types) for step in steps) <= MOST_WEIGHTS:
+        for rows in BANDS:
+            if _unite_bands(first, steps, members, rows):
+                return
+    cut = max((i for i in range(1, len(steps)) if not _is_depthwise(steps[i])), default=len(steps) - 1)
+    _unite(first, steps[:cut], members[:cut], types)
+    _unite(first + cut, steps[cut:], members[cut:], types)
+
+
+def _unite_bands(first: int, steps: Sequence[Step], members: Sequence[Member], rows: int) -> bool:
+    """Makes a group with bands of about so many rows, unless its rings are too large; whether it did."""
+    from edge_rt.lowering.bands import bands_call, ring_bytes
+
+    units = [min(rows, DEPTHWISE_ROWS) if _is_depthwise(step) else m.unit for step, m in zip(steps, members)]
+    band = -(-rows // units[-1]) * units[-1]
+    parts = max((n for n in PARTS if n * band <= members[-1].rows), default=1)
+    many, held = band, []
+    for before, m, unit in zip(members[-2::-1], members[:0:-1], units[-2::-1]):
+        many = min(m.rows_for(many) + 2 * (unit - 1), before.rows)
+        held.append(many)
+    rings = [(n, ring_bytes(n, m.row_bytes)) for n, m in zip(held[::-1], members)]
+    if sum(nbytes for _, nbytes in rings) > NEAR:
+        return False
+    united = [m.in_parts(unit, parts) for m, unit in zip(members, units)]
+    scratch = Scratch(len(united[0].call.scratch))
+    call = bands_call([(first + i, m) for i, m in enumerate(united)], rings, band, parts, scratch)
+    sizes = {step.outputs[0]: parts * nbytes for step, (_, nbytes) in zip(steps, rings)}
+    group = Group(first, first + len(steps), call, sizes)
+    for step, m in zip(steps, united):
+        step.calls, step.group = (m.call,), group
+        step.scratch = [Block(nbytes, 0, 0) for nbytes in (call if step is steps[0] else m.call).scratch]
+    return True
+
+
+def _is_depthwise(step: Step) -> bool:
+    return step.item.op.name == "edge.DepthwiseConv"
+
+
+def _is_far(step: Step, types: Mapping[int, TensorType]) -> bool:
+    return step.calls is not None and types[step.outputs[0]].nbytes >= FAR if step.outputs else False
+
+
+def _weight(step: Step, types: Mapping[int, TensorType]) -> int:
+    return sum(types[s].nbytes for s in step.inputs[1:2] if s is not None)
