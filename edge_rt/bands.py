@@ -96,19 +96,15 @@ def _unite(first: int, steps: Sequence[Step], members: Sequence[Member], types: 
 
 def _unite_bands(first: int, steps: Sequence[Step], members: Sequence[Member], rows: int) -> bool:
     """Makes a group with bands of about so many rows, unless its rings are too large; whether it did."""
-    from edge_rt.lowering.bands import bands_call, ring_bytes
+    from edge_rt.lowering.bands import bands_call, ring_bytes, rows_held
 
     units = [min(rows, DEPTHWISE_ROWS) if _is_depthwise(step) else m.unit for step, m in zip(steps, members)]
     band = -(-rows // units[-1]) * units[-1]
     parts = max((n for n in PARTS if n * band <= members[-1].rows), default=1)
-    many, held = band, []
-    for before, m, unit in zip(members[-2::-1], members[:0:-1], units[-2::-1]):
-        many = min(m.rows_for(many) + 2 * (unit - 1), before.rows)
-        held.append(many)
-    rings = [(n, ring_bytes(n, m.row_bytes)) for n, m in zip(held[::-1], members)]
+    united = [m.in_parts(unit, parts) for m, unit in zip(members, units)]
+    rings = [(n, ring_bytes(n, m.row_bytes)) for n, m in zip(rows_held(united, band, parts), members)]
     if sum(nbytes for _, nbytes in rings) > NEAR:
         return False
-    united = [m.in_parts(unit, parts) for m, unit in zip(members, units)]
     scratch = Scratch(len(united[0].call.scratch))
     call = bands_call([(first + i, m) for i, m in enumerate(united)], rings, band, parts, scratch)
     sizes = {step.outputs[0]: parts * nbytes for step, (_, nbytes) in zip(steps, rings)}

@@ -17,6 +17,7 @@ from edge_rt.bands import Group
 from edge_rt.bundle import Bundle, write
 from edge_rt.graph import Graph, Value
 from edge_rt.jit.library import jit_library
+from edge_rt.lowering._spec import Calls
 from edge_rt.model import load
 from edge_rt.native.host import AnyLibrary
 from edge_rt.ops._panels import pack_panels
@@ -131,6 +132,7 @@ def check(graph: Graph, threads: Sequence[int] = (1, 3), **values: Any) -> list[
         for a, b in zip(expected, made):
             np.testing.assert_array_equal(a, b)
         found = groups_of(runner)
+        check_rings(found)
     return found
 
 
@@ -182,7 +184,7 @@ def chains(draw: Any) -> Graph:
     return graph
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(chains(), st.sampled_from([1, 2, 3, 5]), st.sampled_from([1 << 12, 1 << 15, 1 << 30]))
 def test_bits_of_any_chain(graph: Graph, rows: int, near: int) -> None:
     check(graph, (1, 2), BANDS=(rows, 1), NEAR=near)
@@ -200,6 +202,46 @@ def test_bits_of_kernels_for_one_model() -> None:
         np.testing.assert_array_equal(made[0], expected[0])
         assert spans(groups_of(runner)) == [(0, 5)]
     assert library.report.calls == 10
+
+
+def rows_held(group: Group, part: int, parts: int) -> list[int]:
+    """The rows of each output but the last that a part holds at most: what the kernel does."""
+    calls, _, band, _ = group.call.args
+    assert isinstance(calls, Calls)
+    assert isinstance(band, int)
+    members = [dict(zip(("rows", "unit", "stride", "reach", "pad"), numbers[1:6])) for _, _, numbers in calls.rows]
+
+    def up(rows: int, m: dict[str, int]) -> int:
+        return min(-(-rows // m["unit"]) * m["unit"], m["rows"])
+
+    last = members[-1]
+    units = -(-last["rows"] // last["unit"])
+    row, end = units * part // parts * last["unit"], up(units * (part + 1) // parts * last["unit"], last)
+    made = [0] * len(members)
+    for i, m in reversed(list(enumerate(members))):
+        made[i] = row // m["unit"] * m["unit"]
+        row = max(0, made[i] * m["stride"] - m["pad"])
+    most = [0] * (len(members) - 1)
+    while made[-1] < end:
+        wanted, row = made[:], min(made[-1] + band, end)
+        for i, m in reversed(list(enumerate(members))):
+            wanted[i] = max(made[i], up(row, m))
+            row = (wanted[i] - 1) * m["stride"] + m["reach"] - m["pad"]
+        for i, m in enumerate(members[1:]):
+            needed = min(made[i], max(0, made[i + 1] * m["stride"] - m["pad"]))
+            most[i] = max(most[i], wanted[i] - needed)
+        made = wanted
+    return most
+
+
+def check_rings(groups: Sequence[Group]) -> None:
+    """Asserts that rings are large enough, alone and shared."""
+    for group in groups:
+        (calls, *_), parts = group.call.args, group.call.parts
+        assert isinstance(calls, Calls)
+        rings = [numbers[-2] for _, _, numbers in calls.rows[:-1]]
+        for part, count in [(0, 1), *((part, parts) for part in range(parts))]:
+            assert all(n <= ring for n, ring in zip(rows_held(group, part, count), rings)), (rings, part, count)
 
 
 # ---- which steps -----------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from edge_rt.lowering import windows
@@ -46,14 +47,6 @@ class Member:
         self.call, self.rows, self.unit, self.row_bytes = call, rows, unit, row_bytes
         self.stride, self.reach, self.pad = window
         self.scratch_bytes = scratch_bytes
-
-    @property
-    def units(self) -> int:
-        return ceil_div(self.rows, self.unit)
-
-    def rows_for(self, rows: int) -> int:
-        """The most rows of the input that are held while so many rows of the output are made; but for its units."""
-        return (rows - 1) * self.stride + max(self.reach, self.stride)
 
     def in_parts(self, unit: int, parts: int) -> Member:
         """The same with a call that has a part for each `unit` rows. parts: of the group, each with buffers."""
@@ -110,6 +103,23 @@ def member_of(call: Call, x: Sequence[int], y: Sequence[int]) -> Member | None:
     if unit >= y[1] or pad >= reach:
         return None
     return Member(call, y[1], unit, row_bytes, (stride, reach, pad), 4 * places[windows.SCRATCH])
+
+
+def rows_held(members: Sequence[Member], band: int, parts: int) -> list[int]:
+    """The most rows of the outputs of all members but the last that a part holds at a time, or somewhat more."""
+    last = members[-1]
+    units = ceil_div(last.rows, last.unit)
+    # Rows of a member's output are made in one go, `many` at most, from and to a multiple of `step`, or to the last.
+    many, step = band, math.gcd(band, last.rows, *(units * part // parts * last.unit for part in range(parts)))
+    held = []
+    for before, m in zip(members[-2::-1], members[:0:-1]):
+        starts = [row * m.stride - m.pad for row in range(0, step * before.unit, step)]
+        below = max(start % before.unit for start in starts)
+        above = max((m.stride - m.reach - start) % before.unit for start in starts)
+        many = min((many - 1) * m.stride + max(m.reach, m.stride) + below + above, before.rows)
+        step = math.gcd(before.unit, before.rows)
+        held.append(many)
+    return held[::-1]
 
 
 def bands_call(
