@@ -20,16 +20,19 @@ if TYPE_CHECKING:
 
 FAR = 1 << 20
 """Bytes of a tensor that does not stay in a core's caches: measured, smaller ones gain nothing."""
-NEAR = 3 << 17
+NEAR = 1 << 19
 """Bytes of all rings that do, beside what else a core needs at the time."""
 MOST_WEIGHTS = 1 << 18
 """Bytes that the steps may read anew for each band."""
-BANDS = 4, 2, 1
-"""Rows of the last output that are made at a time, the best first."""
-DEPTHWISE_ROWS = 2
-"""Rows of a part of a depthwise convolution, at most."""
+BANDS = 8, 4, 2
+"""Rows of the last output that are made at a time: the more the better, since depthwise convolutions read more than they
+make."""
+DEPTHWISE_ROWS = 4, 2
+"""Rows of a part of a depthwise convolution between others, likewise; of the last one the least."""
 PARTS = 1, 2, 4
 """Of a group. Each has rings, and makes a few rows that its neighbour makes too."""
+LEAST_ROWS = 4
+"""Of each of several parts."""
 
 
 class Group:
@@ -56,8 +59,10 @@ def group_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: It
 
     def member(index: int) -> Member | None:
         step = steps[index]
-        x, y = None if not step.inputs or step.inputs[0] is None else types[step.inputs[0]], types[step.outputs[0]]
-        if step.calls is None or len(step.calls) != 1 or x is None or {x.dtype, y.dtype} != {DType.FLOAT32}:
+        if step.calls is None or len(step.calls) != 1 or not step.inputs or step.inputs[0] is None:
+            return None
+        x, y = types[step.inputs[0]], types[step.outputs[0]]
+        if {x.dtype, y.dtype} != {DType.FLOAT32}:
             return None
         return member_of(step.calls[0], x.static_shape, y.static_shape)
 
@@ -87,20 +92,24 @@ def _unite(first: int, steps: Sequence[Step], members: Sequence[Member], types: 
         return
     if sum(_weight(step, types) for step in steps) <= MOST_WEIGHTS:
         for rows in BANDS:
-            if _unite_bands(first, steps, members, rows):
-                return
+            for unit in DEPTHWISE_ROWS:
+                if _unite_bands(first, steps, members, rows, unit):
+                    return
     cut = max((i for i in range(1, len(steps)) if not _is_depthwise(steps[i])), default=len(steps) - 1)
     _unite(first, steps[:cut], members[:cut], types)
     _unite(first + cut, steps[cut:], members[cut:], types)
 
 
-def _unite_bands(first: int, steps: Sequence[Step], members: Sequence[Member], rows: int) -> bool:
-    """Makes a group with bands of about so many rows, unless its rings are too large; whether it did."""
+def _unite_bands(first: int, steps: Sequence[Step], members: Sequence[Member], rows: int, unit: int) -> bool:
+    """Makes a group with bands of about so many rows, unless its rings are too large; whether it did. unit: rows of a part
+    of depthwise convolutions."""
     from edge_rt.lowering.bands import bands_call, ring_bytes, rows_held
 
-    units = [min(rows, DEPTHWISE_ROWS) if _is_depthwise(step) else m.unit for step, m in zip(steps, members)]
+    units = [unit if _is_depthwise(step) else m.unit for step, m in zip(steps, members)]
+    if _is_depthwise(steps[-1]):
+        units[-1] = DEPTHWISE_ROWS[-1]
     band = -(-rows // units[-1]) * units[-1]
-    parts = max((n for n in PARTS if n * band <= members[-1].rows), default=1)
+    parts = max(n for n in PARTS if n == 1 or n * LEAST_ROWS <= members[-1].rows)
     united = [m.in_parts(unit, parts) for m, unit in zip(members, units)]
     rings = [(n, ring_bytes(n, m.row_bytes)) for n, m in zip(rows_held(united, band, parts), members)]
     if sum(nbytes for _, nbytes in rings) > NEAR:

@@ -158,7 +158,7 @@ def spans(groups: Sequence[Group]) -> list[tuple[int, int]]:
 )
 def test_bits(shape: tuple[int, ...], layers: list[Layer], rows: int) -> None:
     for parts in ((1,), (1, 2, 4), (1, 8)):
-        found = check(chain(shape, layers), BANDS=(rows,), PARTS=parts)
+        found = check(chain(shape, layers), BANDS=(rows,), PARTS=parts, DEPTHWISE_ROWS=(rows, 1))
         assert spans(found) == [(0, len(layers))]
         assert found[0].call.parts in parts
 
@@ -185,9 +185,9 @@ def chains(draw: Any) -> Graph:
 
 
 @settings(max_examples=80, deadline=None)
-@given(chains(), st.sampled_from([1, 2, 3, 5]), st.sampled_from([1 << 12, 1 << 15, 1 << 30]))
-def test_bits_of_any_chain(graph: Graph, rows: int, near: int) -> None:
-    check(graph, (1, 2), BANDS=(rows, 1), NEAR=near)
+@given(chains(), st.sampled_from([1, 2, 3, 5]), st.sampled_from([1, 4]), st.sampled_from([1 << 12, 1 << 15, 1 << 30]))
+def test_bits_of_any_chain(graph: Graph, rows: int, unit: int, near: int) -> None:
+    check(graph, (1, 2), BANDS=(rows, 1), NEAR=near, DEPTHWISE_ROWS=(unit, rows))
 
 
 def test_bits_of_kernels_for_one_model() -> None:

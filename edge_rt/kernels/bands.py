@@ -17,6 +17,7 @@ from edge_rt.kernels.simd import call_kernel, pointer
 from edge_rt.lowering.bands import (
     ARG_COUNT,
     ARGS,
+    BAND,
     ENTRY,
     MEMBER_WORDS,
     MOST_ARGS,
@@ -47,7 +48,11 @@ def run_bands(target):
     def run_units(member, args, first, end):
         """Parts first to end of a member's call."""
         units, many = (member[ROWS] + member[UNIT] - 1) // member[UNIT], end - first
+        if member[BAND] >= 0:
+            args[member[BAND]] = member[UNIT]
         if member[SCRATCH] < 0 and first % many == 0 and units % many == 0:
+            if member[BAND] >= 0:  # which a kernel for one model does not read: it keeps to single units
+                args[member[BAND]] = member[UNIT] * many
             call_kernel(member[ENTRY], args, first // many, units // many)
             return
         for unit in range(first, end):

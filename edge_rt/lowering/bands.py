@@ -18,13 +18,13 @@ part does of the others what its rows need. spent: int64[parts, MOST_MEMBERS], t
 """
 
 (
-    ENTRY, ARGS, ARG_COUNT, ROWS, UNIT, STRIDE, REACH, PAD, X, Y, SCRATCH, SCRATCH_BYTES, ROW_BYTES, RING_ROWS, RING_BYTES,
-    MEMBER_WORDS,
-) = range(16)  # fmt: skip
+    ENTRY, ARGS, ARG_COUNT, ROWS, UNIT, STRIDE, REACH, PAD, X, Y, BAND, SCRATCH, SCRATCH_BYTES, ROW_BYTES, RING_ROWS,
+    RING_BYTES, MEMBER_WORDS,
+) = range(17)  # fmt: skip
 """A member's words: the entry of its kernel, its argument words and how many there are; rows of its output, and how many of
 these are a part of it; row i of the output is made of REACH rows of the input from i * STRIDE - PAD on. Which arguments are
-the input, the output, and a buffer of SCRATCH_BYTES for each part (-1: none). Bytes of a row of the output; if that is a
-ring, rows it holds and bytes from one part's to the next one's, else 0."""
+the input, the output, how many rows are done at a time (-1: none), and a buffer of SCRATCH_BYTES for each part (-1: none).
+Bytes of a row of the output; if that is a ring, rows it holds and bytes from one part's to the next one's, else 0."""
 
 MOST_MEMBERS, MOST_ARGS = 8, 32
 SLACK = 64
@@ -68,9 +68,10 @@ class Member:
         """The words behind ENTRY and ARGS."""
         names = [p.name for p in self.call.spec.params]
         x = names.index("x" if self.call.spec is DEPTHWISE_F32 else "a")
+        band = names.index("band") if self.call.spec is DEPTHWISE_F32 else -1
         scratch = names.index("patches") if self.scratch_bytes else -1
         return [
-            len(names), self.rows, self.unit, self.stride, self.reach, self.pad, x, names.index("y"), scratch,
+            len(names), self.rows, self.unit, self.stride, self.reach, self.pad, x, names.index("y"), band, scratch,
             self.scratch_bytes, self.row_bytes, ring_rows, ring_bytes,
         ]  # fmt: skip
 
