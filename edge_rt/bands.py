@@ -31,8 +31,10 @@ DEPTHWISE_ROWS = 4, 2
 """Rows of a part of a depthwise convolution between others, likewise; of the last one the least."""
 PARTS = 1, 2, 4
 """Of a group. Each has rings, and makes a few rows that its neighbour makes too."""
-LEAST_ROWS = 4
+LEAST_ROWS = 8
 """Of each of several parts."""
+MOST_WORK = 24
+"""Operations for each byte of a tensor between two steps: where more are needed, memory keeps up with them."""
 
 
 class Group:
@@ -68,9 +70,12 @@ def group_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: It
 
     def goes_on(index: int) -> bool:
         """Whether the step is done with the one before."""
-        slot = steps[index - 1].outputs[0]
-        slides = steps[index].item.op.name in ("edge.DepthwiseConv", "edge.Gemm")
-        return slides and _is_far(steps[index - 1], types) and steps[index].inputs[0] == slot and readers[slot] == 1
+        before, step = steps[index - 1], steps[index]
+        slot = before.outputs[0]
+        if not _is_far(before, types) or step.inputs[:1] != (slot,) or readers[slot] > 1:
+            return False
+        work = sum(call.flops for call in before.calls or ())
+        return work <= MOST_WORK * types[slot].nbytes and step.item.op.name in ("edge.DepthwiseConv", "edge.Gemm")
 
     index = 0
     while index < len(steps):
@@ -86,9 +91,9 @@ def group_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: It
 
 
 def _unite(first: int, steps: Sequence[Step], members: Sequence[Member], types: Mapping[int, TensorType]) -> None:
-    """Makes a group of these steps if bands of some size fit, else groups of fewer: what a depthwise convolution reads gains
-    most from being near."""
-    if len(members) < 2 or not any(_is_depthwise(step) for step in steps):
+    """Makes a group of these steps if bands of some size fit, else groups of fewer. Only what a depthwise convolution reads
+    gains from being near; what it writes may come along."""
+    if not any(_is_depthwise(step) for step in steps[1:]):
         return
     if sum(_weight(step, types) for step in steps) <= MOST_WEIGHTS:
         for rows in BANDS:

@@ -127,7 +127,7 @@ def check(graph: Graph, threads: Sequence[int] = (1, 3), **values: Any) -> list[
         assert not groups_of(runner)
     found: list[Group] = []
     for count in threads:
-        with limits(**{"FAR": 1, "NEAR": 1 << 30, **values}):
+        with limits(**{"FAR": 1, "NEAR": 1 << 30, "MOST_WORK": 1 << 30, "LEAST_ROWS": 1, **values}):
             made, runner = run(graph, native.library(), count)
         for a, b in zip(expected, made):
             np.testing.assert_array_equal(a, b)
@@ -147,11 +147,11 @@ def spans(groups: Sequence[Group]) -> list[tuple[int, int]]:
 @pytest.mark.parametrize(
     ("shape", "layers"),
     [
-        ((1, 40, 17, 16), [DEEP, POINT]),
+        ((1, 40, 17, 16), [DEEP, DEEP]),
         ((1, 33, 20, 20), [POINT, DEEP._replace(stride=2), POINT._replace(residual=True)]),
         ((1, 64, 40, 3), [WIDE, DEEP, POINT, DEEP._replace(stride=2, kernel=5, pads=(2, 2, 2, 2))]),
         ((1, 30, 130, 8), [POINT, DEEP._replace(dilation=3, pads=(3, 3, 3, 3)), DEEP._replace(pads=(0, 0, 0, 0))]),
-        ((1, 26, 26, 8), [DEEP._replace(kernel=4, stride=3, pads=(3, 0, 0, 3)), POINT._replace(activation="HardSwish")]),
+        ((1, 26, 26, 8), [POINT._replace(activation="HardSwish"), DEEP._replace(kernel=4, stride=3, pads=(3, 0, 0, 3))]),
         ((1, 40, 12, 8), [DEEP._replace(residual=True), POINT._replace(half=True), DEEP._replace(activation="Sigmoid")]),
         ((1, 50, 10, 16), [POINT, DEEP._replace(kernel=1, stride=2, pads=(0, 0, 0, 0)), POINT, POINT]),
     ],
@@ -191,7 +191,7 @@ def test_bits_of_any_chain(graph: Graph, rows: int, unit: int, near: int) -> Non
 
 
 def test_bits_of_kernels_for_one_model() -> None:
-    layers = [WIDE, DEEP, POINT, DEEP._replace(stride=2), POINT._replace(n=64)]
+    layers = [WIDE._replace(n=32), DEEP, POINT._replace(n=64), DEEP._replace(stride=2), POINT._replace(n=64)]
     graph = chain((1, 96, 64, 3), layers)
     with limits(FAR=1 << 60):
         expected, _ = run(graph, native.library(), 1)
@@ -263,12 +263,13 @@ def test_steps_with_much_between_them() -> None:
     assert plan(chain((1, 48, 48, 32), deep)) == []
     assert plan(chain(LARGE, [*deep, Layer("gemm", 32)])) == [(0, 3)]
     assert plan(chain(LARGE, [*deep, Layer("gemm", 8), Layer("gemm", 32), DEEP])) == [(0, 3), (3, 5)]
-    assert plan(chain(LARGE, [Layer("gemm", 32), Layer("gemm", 32)])) == []  # no windows
+    assert plan(chain(LARGE, [Layer("gemm", 32), Layer("gemm", 32)])) == []
+    assert plan(chain(LARGE, [DEEP, Layer("gemm", 32)])) == []  # it does not look at rows more than once
     assert plan(chain((2, *LARGE[1:]), deep)) == []  # two images
 
 
 def test_what_others_read_is_there_as_a_whole() -> None:
-    assert plan(chain(LARGE, [Layer("gemm", 32), DEEP, Layer("gemm", 32)], kept=[0])) == [(1, 3)]
+    assert plan(chain(LARGE, [*[Layer("gemm", 32), DEEP] * 2], kept=[0])) == [(1, 4)]
     graph = Graph()
     x = graph.input("x", TensorType(DType.FLOAT32, LARGE))
     made = add(graph, x, Layer("gemm", 32))
@@ -277,8 +278,14 @@ def test_what_others_read_is_there_as_a_whole() -> None:
 
 
 def test_weights_that_do_not_stay_near() -> None:
-    assert plan(chain((1, 96, 96, 256), [Layer("gemm", 240), DEEP])) == [(0, 2)]
-    assert plan(chain((1, 96, 96, 256), [Layer("gemm", 256), DEEP])) == []
+    with limits(MOST_WORK=1 << 30):
+        assert plan(chain((1, 96, 96, 256), [Layer("gemm", 240), DEEP])) == [(0, 2)]
+        assert plan(chain((1, 96, 96, 256), [Layer("gemm", 256), DEEP])) == []
+
+
+def test_products_that_take_longer_than_memory() -> None:
+    assert plan(chain((1, 96, 96, 48), [Layer("gemm", 64), DEEP])) == [(0, 2)]
+    assert plan(chain((1, 96, 96, 56), [Layer("gemm", 64), DEEP])) == []
 
 
 def test_rings_that_would_be_too_large_are_cut() -> None:
