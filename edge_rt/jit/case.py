@@ -9,7 +9,7 @@ import msgpack
 import numpy as np
 
 from edge_rt.hashing import sha256
-from edge_rt.lowering._spec import Call, Table
+from edge_rt.lowering._spec import Call, Table, Varying
 from edge_rt.lowering.elementwise import BROADCAST, ELEMENTWISE_F32, HEADER, INPUT_WORDS, PERIODIC
 from edge_rt.lowering.gemm import GEMM_F32
 from edge_rt.ops._panels import WIDTH as PANEL
@@ -111,6 +111,8 @@ def even_blocks(call: Call) -> tuple[Known, ...] | None:
 def _known(arg: Any) -> Known:
     if isinstance(arg, Table):
         return arg.data.tobytes() if arg.data.nbytes <= MAX_TABLE else None
+    if isinstance(arg, Varying):
+        return None
     if isinstance(arg, (float, np.floating)):
         return float(arg)
     return int(arg) if isinstance(arg, (int, np.integer)) else None

@@ -51,7 +51,7 @@ def run_bands(target):
         if member[BAND] >= 0:
             args[member[BAND]] = member[UNIT]
         if member[SCRATCH] < 0 and first % many == 0 and units % many == 0:
-            if member[BAND] >= 0:  # which a kernel for one model does not read: it keeps to single units
+            if member[BAND] >= 0:
                 args[member[BAND]] = member[UNIT] * many
             call_kernel(member[ENTRY], args, first // many, units // many)
             return

@@ -85,6 +85,10 @@ class StepNumber:
         return "StepNumber()"
 
 
+class Varying(int):
+    """A number that whoever calls the kernel may change: no kernel is made for just this one."""
+
+
 class Calls:
     """The address of words about other calls, a row for each: the address of its kernel's entry, that of its argument words,
     and then numbers. rows: (step, call, numbers); a call's tensors are those of its step in the binding."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge_rt.lowering import windows
 from edge_rt.lowering._layout import ceil_div
-from edge_rt.lowering._spec import Arg, Call, Calls, KernelSpec, Scratch, Table
+from edge_rt.lowering._spec import Arg, Call, Calls, KernelSpec, Scratch, Table, Varying
 from edge_rt.lowering.conv import DEPTHWISE_F32
 from edge_rt.lowering.gemm import GEMM_F32
 
@@ -52,7 +52,7 @@ class Member:
         """The same with a call that has a part for each `unit` rows. parts: of the group, each with buffers."""
         changed: dict[str, Arg] = {}
         if self.call.spec is DEPTHWISE_F32:
-            changed = {"band": unit}
+            changed = {"band": Varying(unit)}
         elif not self.scratch_bytes and _argument(self.call, "geometry") == 0:
             m = _argument(self.call, "m")
             assert isinstance(m, int)
