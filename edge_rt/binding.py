@@ -90,13 +90,15 @@ class Step:
 
 
 class Place:
-    """Where a tensor's bytes are: in a `block` of the arena, in constant `data`, in variable number `variable`, or (none of
-    these) in the caller's array or an array that a NumPy step made."""
+    """Where a tensor's bytes are: `offset` bytes behind the start of a `block` of the arena, in constant `data`, in variable
+    number `variable`, or (none of these) in the caller's array or an array that a NumPy step made."""
 
-    __slots__ = ("block", "data", "variable")
+    __slots__ = ("block", "data", "offset", "variable")
 
-    def __init__(self, block: Block | None = None, data: Array | None = None, variable: int = -1) -> None:
-        self.block, self.data, self.variable = block, data, variable
+    def __init__(
+        self, block: Block | None = None, data: Array | None = None, variable: int = -1, offset: int = 0
+    ) -> None:
+        self.block, self.data, self.variable, self.offset = block, data, variable, offset
 
     @property
     def is_external(self) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edge_rt.arena import Block, assign
 from edge_rt.bands import group_steps
 from edge_rt.binding import INLINE_BYTES, RESERVED, Binding, Place, Stage, Step, resolve
+from edge_rt.joins import join_steps
 from edge_rt.lowering._spec import In, Out
 from edge_rt.plan import Item, decisive_positions
 from edge_rt.types import TensorType
@@ -32,7 +33,9 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
     def root(slot: int) -> int:
         return walk.roots.get(slot, slot)
 
-    group_steps(walk.steps, walk.types, wanted.union(walk.roots, walk.roots.values()))
+    elsewhere = wanted.union(walk.roots, walk.roots.values())
+    parts = join_steps(walk.steps[: end - walk.dynamic], walk.types, elsewhere)
+    group_steps(walk.steps, walk.types, elsewhere)
     spans = [(i, i) if s.group is None else (s.group.first, s.group.end - 1) for i, s in enumerate(walk.steps)]
     """The first and the last of the steps that each is done together with."""
     last: dict[int, int] = {}
@@ -64,12 +67,13 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
             for slot in step.outputs:
                 places[slot] = Place()
             continue
-        shared = _in_place(step, places, last, root, walk.types, index)
-        for position, slot in enumerate(step.outputs):
+        shared = {} if parts.keys() & step.outputs else _in_place(step, places, last, root, walk.types, index)
+        for position, made in enumerate(step.outputs):
+            slot, offset = parts.get(made, (made, 0))
             if slot not in last and step.skips(position):
                 continue
             until = last.get(slot, spans[index][1])
-            block = shared.get(position)
+            block = places[slot].block if slot in places else shared.get(position)
             if block is None:
                 nbytes = walk.types[slot].nbytes if step.group is None else step.group.rings.get(slot)
                 block = Block(walk.types[slot].nbytes if nbytes is None else nbytes, spans[index][0], until)
@@ -77,6 +81,7 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
             else:
                 block.last = max(block.last, until)
             places[slot] = Place(block=block)
+            places[made] = Place(block=block, offset=offset)
     for slot, source in walk.roots.items():
         if source in places:
             places[slot] = places[source]

@@ -121,7 +121,7 @@ class _Linker:
         place = self.binding.places[slot]
         if place.block is not None:
             self.in_arena.append(position)
-            return place.block.offset
+            return place.block.offset + place.offset
         if place.data is not None:
             return self._address(_contiguous(place), position)
         if place.variable >= 0:
@@ -167,7 +167,7 @@ def place_of(binding: Binding, slot: int, keeps: list[Array]) -> Place:
     place, type_ = binding.places[slot], binding.types[slot]
     shape, dtype = type_.static_shape if type_.is_static else (), type_.dtype.numpy
     if place.block is not None:
-        return ARENA, place.block.offset, shape, dtype
+        return ARENA, place.block.offset + place.offset, shape, dtype
     if place.data is not None:
         keeps.append(place.data)
         return CONSTANT, len(keeps) - 1, shape, dtype

@@ -117,7 +117,7 @@ def _step(binding: Binding, index: int) -> PlanStep:
         ("numpy",) if calls is None else (*(c.spec.symbol for c in group), *(c.spec.symbol for c in calls)),
         tuple("-" if t is None else str(t) for t in types),
         tuple(str(binding.types[s]) for s in step.outputs),
-        -1 if first is None or first.block is None else first.block.offset,
+        -1 if first is None or first.block is None else first.block.offset + first.offset,
         () if calls is None else tuple(c.parts for c in (*group, *calls)),
         2 * known if calls is None else sum(c.flops for c in calls),
         known,

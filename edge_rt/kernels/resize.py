@@ -15,15 +15,16 @@ def resize_f32(target):
     wide, narrow = 4 * lanes, lanes
 
     def body(
-        x, y, rows, row_weights, columns, column_weights, n, h, w, c, out_h, out_w, row_taps, column_taps, part, parts
-    ):
+        x, y, rows, row_weights, columns, column_weights, n, h, w, c, out_h, out_w, row_taps, column_taps, y_row, part,
+        parts,
+    ):  # fmt: skip
         lines = n * out_h
         for line in range(lines * part // parts, lines * (part + 1) // parts):
             image = line // out_h
             row = line - image * out_h
             row_at, weight_at = rows + row * row_taps, row_weights + row * row_taps
             for i in range(out_w):
-                to = y + (line * out_w + i) * c
+                to = y + (line * out_w + i) * y_row
                 column_at, share_at = columns + i * column_taps, column_weights + i * column_taps
                 q = 0
                 while q + wide <= c:

@@ -225,7 +225,7 @@ def winograd_f32(target):
                 t += 1
 
     def transform_products(
-        products, products_row, geometry, first, last, groups, column, start, residual, adds, lo, hi, y, buffer
+        products, products_row, geometry, first, last, groups, column, start, residual, adds, lo, hi, y, y_row, buffer
     ):
         """Of tiles first to last - 1, in the 16 columns from `column` on."""
         columns, out_h, out_w = geometry[COLUMNS], geometry[OUT_HEIGHT], geometry[OUT_WIDTH]
@@ -237,15 +237,15 @@ def winograd_f32(target):
                 above = t // wide
                 image = above // down
                 top, left = (above - image * down) * TILE_ROWS, (t - above * wide) * TILE_COLUMNS
-                at = ((image * out_h + top) * out_w + left) * columns + column
+                at = ((image * out_h + top) * out_w + left) * y_row + column
                 of_products(
-                    source, start, residual + at, adds, lo, hi, y + at, columns, out_w * columns,
+                    source, start, residual + at, adds, lo, hi, y + at, y_row, out_w * y_row,
                     min(TILE_ROWS, out_h - top), min(TILE_COLUMNS, out_w - left), min(WIDTH, columns - column), buffer,
                 )  # fmt: skip
                 source += products_row
                 t += 1
 
-    def body(x, panels, bias, residual, y, buffer, geometry, lo, hi, part, parts):
+    def body(x, panels, bias, residual, y, buffer, geometry, y_row, lo, hi, part, parts):
         start, outputs = stack(F32, WIDTH), stack(F32, buffer_size)
         has_bias, has_residual = address(bias) != 0, address(residual) != 0
         channels, columns = geometry[CHANNELS], geometry[COLUMNS]
@@ -292,7 +292,7 @@ def winograd_f32(target):
                         start[q] = bias[column + q] if has_bias and column + q < columns else F32(0)
                     transform_products(
                         products + p * WIDTH, products_row, geometry, first, last, groups, column, start, residual,
-                        has_residual, lo, hi, y, outputs,
+                        has_residual, lo, hi, y, y_row, outputs,
                     )  # fmt: skip
                 panel += width
 

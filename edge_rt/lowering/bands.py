@@ -88,7 +88,7 @@ def member_of(call: Call, x: Sequence[int], y: Sequence[int]) -> Member | None:
         _, _, _, _, kernel, _, stride, _, pad, _, dilation = table.data[:11].tolist()
         reach = (kernel - 1) * dilation + 1
         return Member(call, y[1], 1, row_bytes, (stride, reach, pad)) if pad < reach else None
-    if call.spec is not GEMM_F32 or _argument(call, "batch") != 1:
+    if call.spec is not GEMM_F32 or _argument(call, "batch") != 1 or _argument(call, "y_row") != y[3]:
         return None
     table = _argument(call, "geometry")
     if not isinstance(table, Table):

@@ -27,9 +27,11 @@ right), dilations h and w, output h and w, whether an average counts padding. Wo
 RESIZE_F32 = KernelSpec(
     "resize_f32",
     "x:f32* y:f32* rows:i64* row_weights:f32* columns:i64* column_weights:f32* n:i64 h:i64 w:i64 c:i64 out_h:i64 "
-    "out_w:i64 row_taps:i64 column_taps:i64",
+    "out_w:i64 row_taps:i64 column_taps:i64 y_row:i64",
+    strided=("y", "y_row"),
 )
-"""y [n, out_h, out_w, c]: weighted sums of x at rows [out_h, row_taps] and columns [out_w, column_taps]."""
+"""y [n, out_h, out_w, c], whose pixels are y_row numbers apart: weighted sums of x at rows [out_h, row_taps] and columns
+[out_w, column_taps]."""
 
 
 def pool_call(
@@ -112,7 +114,7 @@ def resize(node: BoundNode) -> Lowered:
         RESIZE_F32(
             x=In(0), y=Out(0), rows=Table(rows), row_weights=Table(row_weights, np.float32), columns=Table(columns),
             column_weights=Table(column_weights, np.float32), n=n, h=h, w=w, c=c, out_h=out_h, out_w=out_w,
-            row_taps=rows.shape[1], column_taps=columns.shape[1], parts=parts_for(work // 4, n * out_h), flops=work,
+            row_taps=rows.shape[1], column_taps=columns.shape[1], y_row=c, parts=parts_for(work // 4, n * out_h), flops=work,
         )
     ]  # fmt: skip
 

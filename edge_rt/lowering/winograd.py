@@ -13,10 +13,11 @@ from edge_rt.ops.edge_gemm import EpilogueAttrs
 
 WINOGRAD_F32 = KernelSpec(
     "winograd_f32",
-    "x:f32* panels:f32* bias:f32* residual:f32* y:f32* buffer:f32* geometry:i64* lo:f32 hi:f32",
-    in_place=(("residual", "y"),),
+    "x:f32* panels:f32* bias:f32* residual:f32* y:f32* buffer:f32* geometry:i64* y_row:i64 lo:f32 hi:f32",
+    in_place=(("residual", "y"),), strided=("y", "y_row"),
 )
 """y [n, oh, ow, N] = clamp(conv(x [n, h, w, c], panels [ceil(N/16), 9 * c, 16]) + bias + residual): 3x3, by steps of one.
+Pixels of y and residual are y_row numbers apart.
 
 The output is cut into tiles of TILE_ROWS x TILE_COLUMNS pixels, whose windows see SEEN_ROWS x SEEN_COLUMNS. Work is shared
 by TILE_BLOCK tiles and PANEL_BLOCK panels; where KEEPS, a part keeps the transformed weights of a block of panels for the
@@ -96,8 +97,8 @@ def winograd_call(
     scratch = ceil_div(POINTS * (weights + most + channels), WIDTH) * WIDTH + 4 * WIDTH
     table = [images, h, w, channels, *g.out, n, *g.begin, down, wide, tile_block, panel_block, int(keeps), scratch]
     return WINOGRAD_F32(
-        x=x, panels=panels, bias=bias, residual=residual, y=y, buffer=Scratch(0), geometry=Table(table), lo=lo, hi=hi,
-        parts=parts, scratch=[4 * parts * scratch], flops=work,
+        x=x, panels=panels, bias=bias, residual=residual, y=y, buffer=Scratch(0), geometry=Table(table), y_row=n,
+        lo=lo, hi=hi, parts=parts, scratch=[4 * parts * scratch], flops=work,
     )  # fmt: skip
 
 
