@@ -92,7 +92,7 @@ def member_of(call: Call, x: Sequence[int], y: Sequence[int]) -> Member | None:
         return None
     table = _argument(call, "geometry")
     if not isinstance(table, Table):
-        if (_argument(call, "m"), _argument(call, "a_row")) != (y[1] * y[2], x[3]):
+        if (_argument(call, "m"), _argument(call, "a_row"), _argument(call, "patches")) != (y[1] * y[2], x[3], 0):
             return None
         unit = max(d for d in range(1, y[1]) if y[1] % d == 0 and (d == 1 or d * y[2] <= UNIT_PIXELS))
         return Member(call, y[1], unit, row_bytes)
