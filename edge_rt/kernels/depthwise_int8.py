@@ -9,6 +9,7 @@ from edge_rt.kernels import depthwise_int8_quads as quads
 from edge_rt.kernels import depthwise_int8_taps as taps
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
+from edge_rt.kernels.depthwise_int8_slides import by_slides
 from edge_rt.kernels.depthwise_int8_streams import streamer
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
@@ -61,7 +62,7 @@ def by_quads(target, size):
     prepare(taps, none, g, to, places): weights u8[kernel_h, kernel_w, size] as sum_lines reads them, and in places, int64,
     where each step of sums lies in what windows see. gather(image, channels, row, column, g, blank, flip, edge, to): what
     windows of lines and columns from there on see; gives the bytes of a group. sum_lines(x, w, places, start, factor,
-    as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, g): sums of a group, see `sweeper`.
+    as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g): sums of a group, see `sweeper`.
     """
     B = 4 * target.lanes // size
     pack, gather_quads = quads.weight_packer(size), quads.gatherer(target, size)
@@ -73,7 +74,7 @@ def by_quads(target, size):
         return (whole + (g[KERNEL_W] - 1) * g[GAP_WIDE] // g[STRIDE_WIDE] + B - 1) // B * B
 
     def prepare(taps, none, g, to, places):
-        pack(taps, none, g[KERNEL_H], g[KERNEL_W], g[LINES], to)
+        pack(taps, none, g[KERNEL_H], g[KERNEL_W], g[LINES], g[STRIDE_DOWN], to)
         count, i = columns_seen(g), 0
         for quad in range(g[QUADS]):
             for tap in range(0, g[KERNEL_W] * g[GAP_WIDE], g[GAP_WIDE]):
@@ -83,7 +84,7 @@ def by_quads(target, size):
                 i += 1
 
     def gather(image, channels, row, column, g, blank, flip, edge, to):
-        w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + g[LINES] - 1, columns_seen(g)
+        w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN], columns_seen(g)
         safe = w - (size - 1 + channels) // channels + 1 if channels < size else w
         gather_quads(
             image, w * c, c, channels, g[HEIGHT], w, safe, row, g[GAP_DOWN], rows, column, g[STRIDE_WIDE], g[RESIDUES],
@@ -91,8 +92,9 @@ def by_quads(target, size):
         )  # fmt: skip
         return g[QUADS] * g[RESIDUES] * count * 4 * size
 
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, g):
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         k_step, steps, line_size, c = columns_seen(g) * size, g[QUADS] * g[KERNEL_W], g[LINE_ROOM] * size, g[CHANNELS]
+        is_whole = is_whole and count == g[LINES]
         if g[LINES] == 2:
             return two(
                 x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, c, apart,
@@ -116,17 +118,17 @@ def by_taps(target):
             store(to + i, load(LINE, taps + i))
 
     def gather(image, channels, row, column, g, blank, flip, edge, to):
-        w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + g[LINES] - 1
+        w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN]
         gather_taps(
             image, w * c, c, channels, g[HEIGHT], w, row, g[GAP_DOWN], rows, column, g[LINE_SEEN], blank, flip, to
         )  # fmt: skip
         return rows * g[LINE_SEEN] * GROUP
 
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, g):
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         row, line_size = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP
-        for line in range(g[LINES]):
+        for line in range(count):
             sweep(
-                x + line * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start, factor, as_bytes, zero,
+                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start, factor, as_bytes, zero,
                 lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
             )  # fmt: skip
         return 0
@@ -166,11 +168,11 @@ def depthwise_int8(target):
     has_dot = "+avx512vnni" in target.llvm_features or "+dotprod" in target.llvm_features
     # Whole vectors of channels, where there are so many: then no vector is put together from pieces.
     has_wide = has_dot and 4 * target.lanes > GROUP
-    prepare, gather, sum_lines = by_quads(target, GROUP) if has_dot else by_taps(target)
+    has_streams = has_dot and target.arch == "aarch64"
+    prepare, gather, sum_lines = by_slides(target) if has_streams else by_quads(target, GROUP) if has_dot else by_taps(target)
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     copy_columns = column_copier()
-    has_streams = has_dot and target.arch == "aarch64"
     stream_lines = by_streams(target) if has_streams else no_streams
     LINE, FOUR, WHOLE = Vec(U8, GROUP), Vec(I32, 4), Vec(I32, target.lanes, (GROUP // target.lanes,))
 
@@ -226,7 +228,7 @@ def depthwise_int8(target):
         if as_bytes:
             lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
             kind = kind_of(y_middle, lowest, highest)
-        streams = has_streams and as_bytes and g[STREAMS] != 0
+        streams = has_streams and g[STREAMS] != 0
         blocks = (c + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK if is_wide else max(1, (c - GROUP) // CHANNEL_BLOCK + 1)
         line_groups, stretches = (out_h + lines - 1) // lines, (out_w + wide - 1) // wide
         units, prepared = blocks * g[IMAGES] * line_groups * stretches, I64(-1)
@@ -268,7 +270,7 @@ def depthwise_int8(target):
             source = x + (image * h * image_w * c + first)
             group_seen, base, gathered = I64(0), I64(0), I64(0)
             line_count = min(lines, out_h - first_line)
-            is_whole = as_bytes and line_count == lines and room >= size
+            is_whole = as_bytes and room >= size
             for group in range(groups):
                 at = max(0, min(group * size, room - size))
                 place = ((image * out_h + first_line) * out_w + first_column) * c + first + at
@@ -293,12 +295,12 @@ def depthwise_int8(target):
                     if is_wide:
                         done = sum_lines_wide(
                             seen, group_w, places, begins, by, as_bytes, y_middle, lowest, highest, y_flip, is_whole,
-                            y + place, out_w * c, to, columns, g,
+                            y + place, out_w * c, to, columns, line_count, g,
                         )  # fmt: skip
                     else:
                         done = sum_lines(
                             seen + (group - base) * group_seen, group_w, places, begins, by, as_bytes, y_middle, lowest,
-                            highest, y_flip, is_whole, y + place, out_w * c, to, columns, g,
+                            highest, y_flip, is_whole, y + place, out_w * c, to, columns, line_count, g,
                         )  # fmt: skip
                     # The second time, only what is seen.
                     group_w, to, begins = weights + groups * weight_size, seen_sums, pointer(I32, none)

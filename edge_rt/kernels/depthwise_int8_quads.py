@@ -194,29 +194,38 @@ def gatherer(target, size):
     return gather
 
 
-def weight_packer(size):
-    """pack(taps, none, kernel_h, kernel_w, lines, to): weights u8[kernel_h, kernel_w, size] of a group as
-    u8[steps, 4, lines, size]. A step is a quad of rows and a column of the kernel; line i sees kernel row r in row r + i.
-
-    none: zeros for a group.
-    """
+def weight_weaver(size):
+    """woven(taps, none, row, column, kernel_h, kernel_w): what a quad of rows, from `row` of the kernel on, is multiplied by:
+    weights u8[kernel_h, kernel_w, size] of a group, as u8[4, size]. none: zeros for a group."""
     ROW = Vec(U8, size)
 
     def row_of(taps, none, row, column, kernel_h, kernel_w):
         return load(ROW, taps + (row * kernel_w + column) * size if row >= 0 and row < kernel_h else none)
 
-    def pack(taps, none, kernel_h, kernel_w, lines, to):
-        for quad in range((kernel_h + lines + DEPTH - 2) // DEPTH):
+    def woven(taps, none, row, column, kernel_h, kernel_w):
+        rows = tile(
+            row_of(taps, none, row, column, kernel_h, kernel_w), row_of(taps, none, row + 1, column, kernel_h, kernel_w),
+            row_of(taps, none, row + 2, column, kernel_h, kernel_w),
+            row_of(taps, none, row + 3, column, kernel_h, kernel_w),
+        )  # fmt: skip
+        return weave(rows)
+
+    return woven
+
+
+def weight_packer(size):
+    """pack(taps, none, kernel_h, kernel_w, lines, stride, to): weights u8[kernel_h, kernel_w, size] of a group as
+    u8[steps, 4, lines, size]. A step is a quad of rows and a column of the kernel; line i sees kernel row r in row r + i *
+    stride.
+    """
+    woven = weight_weaver(size)
+
+    def pack(taps, none, kernel_h, kernel_w, lines, stride, to):
+        for quad in range((kernel_h + (lines - 1) * stride + DEPTH - 1) // DEPTH):
             for column in range(kernel_w):
                 for line in range(lines):
-                    row = DEPTH * quad - line
-                    rows = tile(
-                        row_of(taps, none, row, column, kernel_h, kernel_w),
-                        row_of(taps, none, row + 1, column, kernel_h, kernel_w),
-                        row_of(taps, none, row + 2, column, kernel_h, kernel_w),
-                        row_of(taps, none, row + 3, column, kernel_h, kernel_w),
-                    )
-                    store(to + line * size, weave(rows), lines * size)
+                    rows = woven(taps, none, DEPTH * quad - line * stride, column, kernel_h, kernel_w)
+                    store(to + line * size, rows, lines * size)
                 to += DEPTH * lines * size
 
     return pack

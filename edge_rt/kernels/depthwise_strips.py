@@ -14,8 +14,8 @@ from numba import types
 from edge_rt.kernels.memory import F32, stack
 from edge_rt.kernels.neon import load_anew, load_rows, row_distances, settle, store_rows
 from edge_rt.kernels.registers import hide
-from edge_rt.kernels.simd import Vec, call, load, pack, primitive, splat, store, suffix, unpack
-from edge_rt.kernels.tiles import clamp
+from edge_rt.kernels.simd import Vec, call, load, maximum, pack, primitive, splat, store, suffix, unpack
+from edge_rt.kernels.tiles import INF, clamp
 
 NARROW = 2
 """Columns of a strip that finishes a row, or takes one of few columns."""
@@ -156,8 +156,9 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
 
         return add
 
-    def stepper(guards):
-        """guards: whether rows may lie outside of the image, and whether there may be no output, or a residual."""
+    def stepper(guards, bound=clamp):
+        """guards: whether rows may lie outside of the image, and whether there may be no output, or a residual. bound(x, lo,
+        hi): what is written."""
         add_first, add_second = adder(0, guards), adder(stride - 1, guards)
 
         def step(acc, o, row, here, there, also, first, image, taps, weights, edges, output):
@@ -170,7 +171,7 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
                 made = first_of(acc)
                 if guards and has_residual:
                     made = made + load(START, also, c)
-                store_pixels(there, clamp(made, lo, hi), pixels)
+                store_pixels(there, bound(made, lo, hi), pixels)
             if not guards:
                 first = again(first, taps[2])
             return shifted(acc, first), o + 1, row + stride, here + stride * x_row, there + y_row, also + y_row
@@ -197,10 +198,14 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
         return run
 
     guarded, steady = steps(stepper(True), 1 if apart else waiting, True), steps(stepper(False), waiting, False)
+    # A comparison takes the place of a multiply, so what needs none or one has loops of its own; of 5x5 windows, none only.
+    free, below = steps(stepper(False, lambda x, lo, hi: x), waiting, False), steady
+    if kernel == 3:
+        below = steps(stepper(False, lambda x, lo, hi: maximum(x, lo)), waiting, False)
 
     def strip(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels):
         x_row, c, first_row, h = image
-        y_row, has_residual, _, _, n = output
+        y_row, has_residual, lo, hi, n = output
         image = x_row, c, first_row, h, distances_of(SEEN, c)
         buffer = stack(F32, kept) if keeps else w
         # Steps before the first row that is there change nothing.
@@ -228,8 +233,20 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
                     acc, o, row, here, there, also = guarded(
                         acc, o, row, here, there, also, first, image, taps, weights, edges, output
                     )
+                if hi < INF:
+                    while turns > 0:
+                        acc, o, row, here, there, also = steady(
+                            acc, o, row, here, there, also, first, image, taps, weights, edges, output
+                        )
+                        turns -= 1
+                elif lo > -INF:
+                    while turns > 0:
+                        acc, o, row, here, there, also = below(
+                            acc, o, row, here, there, also, first, image, taps, weights, edges, output
+                        )
+                        turns -= 1
                 while turns > 0:
-                    acc, o, row, here, there, also = steady(
+                    acc, o, row, here, there, also = free(
                         acc, o, row, here, there, also, first, image, taps, weights, edges, output
                     )
                     turns -= 1

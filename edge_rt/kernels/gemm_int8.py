@@ -7,7 +7,7 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.requantize import AS_SUMS, finisher, kind_of
+from edge_rt.kernels.requantize import AS_BYTES, AS_RAMP, AS_SUMS, finisher, kind_of, shrinks
 from edge_rt.kernels.simd import Vec, load, load_first, pointer, select, splat, store
 from edge_rt.kernels.tiles import clamp
 from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of, repeats, tiles_for
@@ -137,7 +137,7 @@ def gemm_int8(target):
                 place = acc + (r * room + q)
                 store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
 
-    copy_columns = column_copier()
+    copy_columns, fits = column_copier(), shrinks(target)
 
     def body(
         a, b, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, batches, offsets, batch, lines, pixels, n, k,
@@ -205,6 +205,7 @@ def gemm_int8(target):
                     start, factor, addend, b_zeros, columns, room, zero, k, sums_batch + at, column_at + at, bias, scale,
                     scale_step, a_scale, b_zero, b_zero_step, is_float,
                 )  # fmt: skip
+                how = AS_BYTES if kind == AS_RAMP and not fits(factor, room) else kind
                 # A block of k at a time, so that b stays in the nearest cache, if sums of all rows fit there too.
                 together, from_run = runs_in_block, 0
                 if room > blocked or count * (last_line - first_line) == 1:
@@ -234,7 +235,7 @@ def gemm_int8(target):
                             run(
                                 height, wide, times, begin, begin_row, source + i * pixel_step, pixel_step,
                                 offsets + from_run, these, depth, b_at, b_panel,
-                                (kind if ends else AS_SUMS, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
+                                (how if ends else AS_SUMS, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
                             )  # fmt: skip
                             if as_bytes:
                                 if not is_whole:

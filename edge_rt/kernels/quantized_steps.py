@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba.core import types
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.requantize import kind_of, packer, rows_of_sixteen, to_whole, widened_bytes, widened_less
+from edge_rt.kernels.requantize import (
+    AS_RAMP,
+    kind_of,
+    nearest,
+    packer,
+    rectified,
+    rows_of_sixteen,
+    spread_bytes,
+    to_whole,
+    widened_less,
+)
 from edge_rt.kernels.simd import Vec, convert, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
 from edge_rt.kernels.vmath import clamp
@@ -16,6 +27,8 @@ from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, 
 
 F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
 SIXTEEN = 16
+SMALL = np.float32(1 << 14)
+"""Scales below it keep products of two bytes within int32."""
 
 
 def converters(lanes):
@@ -32,32 +45,53 @@ def converters(lanes):
     return numbers, bytes_of
 
 
+def batch_on_arm(target, combine):
+    """batch(a, b, y, left, right, ends, small): sixteen numbers of y, see `blocks`."""
+    WIDE, NUMBERS, BYTES = Vec(I32, 4, (4,)), Vec(F32, 4, (4,)), Vec(U8, SIXTEEN, (1,))
+    whole, packed = to_whole(target), packer(target)
+
+    def numbers_of(at, given):
+        return convert(NUMBERS, widened_less(WIDE, load(BYTES, at) ^ given[0], given[1]))
+
+    def batch(a, b, y, left, right, ends, small):
+        y_flip, y_zero, lo, hi = ends
+        made = whole(combine(numbers_of(a, left), numbers_of(b, right), left, right))
+        # Bytes are packed as signed ones, which are 128 less.
+        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
+        store(y, rows_of_sixteen(packed(made, kind_of(zero, low, high), zero, low, high, y_flip ^ 128), 1))
+
+    return batch
+
+
+def batch_on_x86(target, combine):
+    """As batch_on_arm: as many numbers as a vector has bytes. small: whether nothing that is rounded is beyond int32."""
+    BYTES, NUMBERS = Vec(U8, 4 * target.lanes), Vec(F32, target.lanes, (4,))
+    whole, packed = to_whole(target), packer(target)
+
+    def numbers_of(at, given):
+        return spread_bytes(NUMBERS, load(BYTES, at) ^ given[0]) - (given[1] + F32(1 << 23))
+
+    def batch(a, b, y, left, right, ends, small):
+        y_flip, y_zero, lo, hi = ends
+        made = combine(numbers_of(a, left), numbers_of(b, right), left, right)
+        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
+        kind = kind_of(zero, low, high)
+        if small and kind == AS_RAMP:
+            store(y, rectified(nearest(made), y_flip))
+        else:
+            store(y, packed(whole(made), kind, zero, low, high, y_flip ^ 128))
+
+    return batch
+
+
 def blocks(target, combine):
-    """run(a, b, p, q, y, table, n, left, right, ends, part, parts): y = combine(numbers of a, of b), rounded.
+    """run(a, b, p, q, y, table, n, left, right, ends, small, part, parts): y = combine(numbers of a, of b), rounded.
 
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
     zero, lo, hi) of y.
     """
-    LANES, read, whole, packed = target.lanes, stretch_reader(U8), to_whole(target), packer(target)
-    LINES = 4 * LANES // SIXTEEN
-    BATCH = 4 * LANES
-    BYTES, WIDE, NUMBERS = Vec(U8, SIXTEEN, (LINES,)), Vec(I32, LANES, (4,)), Vec(F32, LANES, (4,))
-
-    def centred(x, zero):
-        return convert(NUMBERS, widened_bytes(WIDE, x)) - zero
-
-    def centred_on_arm(x, zero):
-        return convert(NUMBERS, widened_less(WIDE, x, zero))
-
-    numbers_of = centred_on_arm if target.arch == "aarch64" else centred
-
-    def batch(a, b, y, left, right, ends):
-        """Many numbers: sums are packed to bytes as signed ones, which are 128 less."""
-        x, z = numbers_of(load(BYTES, a) ^ left[0], left[1]), numbers_of(load(BYTES, b) ^ right[0], right[1])
-        y_flip, y_zero, lo, hi = ends
-        made = whole(combine(x, z, left, right))
-        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
-        store(y, rows_of_sixteen(packed(made, kind_of(zero, low, high), zero, low, high, y_flip ^ 128), LINES))
+    read, batch = stretch_reader(U8), batch_on_arm(target, combine) if target.arch == "aarch64" else batch_on_x86(target, combine)
+    BATCH = 4 * target.lanes
 
     def stepper(lanes):
         ONE, V = Vec(U8, lanes), Vec(F32, lanes)
@@ -73,13 +107,14 @@ def blocks(target, combine):
 
     some, one = stepper(4), stepper(1)
 
-    def run(a, b, p, q, y, table, n, left, right, ends, part, parts):
+    def run(a, b, p, q, y, table, n, left, right, ends, small, part, parts):
         p_buffer, q_buffer = stack(U8, BLOCK), stack(U8, BLOCK)
         dims = table + 2
         count = (n + BLOCK - 1) // BLOCK
-        for block in range(count * part // parts, count * (part + 1) // parts):
-            start = block * BLOCK
-            size = min(BLOCK, n - start)
+        start, end = count * part // parts * BLOCK, min(n, count * (part + 1) // parts * BLOCK)
+        most = BLOCK if table[0] != 0 or table[1] != 0 else end - start
+        while start < end:
+            size = min(most, end - start)
             from_a, from_b, out = a + start, b + start, y + start
             if table[0] != 0:
                 read(p_buffer, p, dims, dims + MAX_DIMS, start, size)
@@ -89,7 +124,7 @@ def blocks(target, combine):
                 from_b = q_buffer
             i = 0
             while i + BATCH <= size:
-                batch(from_a + i, from_b + i, out + i, left, right, ends)
+                batch(from_a + i, from_b + i, out + i, left, right, ends, small)
                 i += BATCH
             while i + 4 <= size:
                 some(from_a + i, from_b + i, out + i, left, right, ends)
@@ -97,6 +132,7 @@ def blocks(target, combine):
             while i < size:
                 one(from_a + i, from_b + i, out + i, left, right, ends)
                 i += 1
+            start += size
 
     return run
 
@@ -109,7 +145,7 @@ def quantized_add(target):
         a, b, p, q, y, table, n, a_flip, a_zero, a_scale, b_flip, b_zero, b_scale, y_flip, y_zero, lo, hi, part, parts
     ):  # fmt: skip
         left, right, ends = (a_flip, a_zero, a_scale), (b_flip, b_zero, b_scale), (y_flip, y_zero, lo, hi)
-        run(a, b, p, q, y, table, n, left, right, ends, part, parts)
+        run(a, b, p, q, y, table, n, left, right, ends, abs(a_scale) + abs(b_scale) < SMALL, part, parts)
 
     return body
 
@@ -120,7 +156,7 @@ def quantized_mul(target):
 
     def body(a, b, p, q, y, table, n, a_flip, a_zero, scale, b_flip, b_zero, y_flip, y_zero, lo, hi, part, parts):
         left, right, ends = (a_flip, a_zero, scale), (b_flip, b_zero, scale), (y_flip, y_zero, lo, hi)
-        run(a, b, p, q, y, table, n, left, right, ends, part, parts)
+        run(a, b, p, q, y, table, n, left, right, ends, abs(scale) < SMALL, part, parts)
 
     return body
 

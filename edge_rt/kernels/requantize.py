@@ -7,6 +7,7 @@ from numba import types
 
 from edge_rt.kernels.simd import (
     Vec,
+    all_true,
     call,
     convert,
     fma,
@@ -84,12 +85,15 @@ def _saturated_arm(builder, shorts, zero, lo, hi, flip):
 
 def _saturated_x86(builder, four, zero, lo, hi, flip):
     """Packing takes numbers from both operands for each 16 bytes: in those, four of each vector lie together."""
-    lanes = four[0].type.count
-    name = {16: "llvm.x86.avx512.packss{}.512", 8: "llvm.x86.avx2.packss{}"}[lanes]
-    shorts, bytes_ = ir.VectorType(SHORT, 2 * lanes), ir.VectorType(BYTE, 4 * lanes)
-    pairs = [call(builder, name.format("dw"), shorts, *pair) for pair in zip(four[::2], four[1::2])]
-    pairs = [call(builder, f"llvm.sadd.sat.v{2 * lanes}i16", shorts, p, zero) for p in pairs]
-    return _within(builder, call(builder, name.format("wb"), bytes_, *pairs), lo, hi, flip)
+    pairs = [_packed_x86(builder, "ssdw", SHORT, *pair) for pair in zip(four[::2], four[1::2])]
+    pairs = [call(builder, f"llvm.sadd.sat.v{p.type.count}i16", p.type, p, zero) for p in pairs]
+    return _within(builder, _packed_x86(builder, "sswb", BYTE, *pairs), lo, hi, flip)
+
+
+def _packed_x86(builder, how, element, low, high):
+    made = ir.VectorType(element, 2 * low.type.count)
+    wide = made.count * element.width == 512
+    return call(builder, f"llvm.x86.avx512.pack{how}.512" if wide else f"llvm.x86.avx2.pack{how}", made, low, high)
 
 
 def _within(builder, x, lo, hi, flip):
@@ -196,14 +200,33 @@ def shaped(context, builder, sig, args):
     return args[0]
 
 
+def _woven_x86(builder, x, y, size, half):
+    """Numbers of `size` bytes, alternately of x and of y, from the first or second half of each 16 bytes."""
+    n, count = x.type.count, WIDTH // size
+    wide = ir.VectorType(ir.IntType(8 * size), n // size)
+    order = [base + half * count // 2 + i // 2 + i % 2 * wide.count for base in range(0, wide.count, count) for i in range(count)]
+    return builder.bitcast(shuffle(builder, builder.bitcast(x, wide), order, builder.bitcast(y, wide)), x.type)
+
+
 @primitive(new)
-def widened_bytes(context, builder, sig, args):
-    """widened_bytes(V, x): uint8 x, sixteen in a vector, as int32 V, which has as many numbers."""
-    vec, made = sig.return_type, []
-    for v in unpack(builder, sig.args[1], args[1]).flat:
-        wide = builder.zext(v, ir.VectorType(ir.IntType(32), WIDTH))
-        made += [shuffle(builder, wide, list(range(i, i + vec.lanes))) for i in range(0, WIDTH, vec.lanes)]
-    return pack(builder, vec, made)
+def spread_bytes(context, builder, sig, args):
+    """spread_bytes(V, x): uint8 x, one vector, as four of float32 V, each 2**23 more, in the order that `saturated` and
+    `rectified` pack (x86): they become the lowest bits of such numbers, which takes fewer instructions than to convert them."""
+    (x,), vec = unpack(builder, sig.args[1], args[1]).flat, sig.return_type
+    none, power = ir.Constant(x.type, [0] * x.type.count), ir.Constant(x.type, [0x00, 0x4B] * (x.type.count // 2))
+    shorts = [_woven_x86(builder, x, none, 1, half) for half in (0, 1)]
+    return pack(builder, vec, [builder.bitcast(_woven_x86(builder, v, power, 2, half), vec.ir) for v in shorts for half in (0, 1)])
+
+
+@primitive(_packed)
+def rectified(context, builder, sig, args):
+    """rectified(x, flip): as `saturated`, for int32 that become the nearest uint8 with bits xored with flip (x86)."""
+    vectors, lanes = unpack(builder, sig.args[0], args[0]).reshape(-1, 4), sig.args[0].lanes
+    flips, made = _repeated(builder, args[1], U8, 4 * lanes), []
+    for four in vectors:
+        pairs = [_packed_x86(builder, "ssdw", SHORT, *pair) for pair in zip(four[::2], four[1::2])]
+        made.append(builder.xor(_packed_x86(builder, "uswb", BYTE, *pairs), flips))
+    return pack(builder, sig.return_type, made)
 
 
 @primitive(new)
@@ -227,19 +250,40 @@ def to_whole(target):
     return lambda x: nearest(minimum(x, 32767.0))
 
 
+def shrinks(target):
+    """shrinks(factor, count): whether all factors, float32[count], are within (-1, 1), so that sums times them stay within
+    int32; of no interest to Arm, which saturates. count: a multiple of WIDTH."""
+    NUMBERS = Vec(F32, target.lanes, (WIDTH // target.lanes,))
+
+    def within(factor, count):
+        for q in range(0, count, WIDTH):
+            f = load(NUMBERS, factor + q)
+            if not all_true(f * f < 1):
+                return False
+        return True
+
+    return (lambda factor, count: True) if target.arch == "aarch64" else within
+
+
 def ender(target, rows, panels):
     """end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row): the end of a tile of sums in registers.
 
     acc: int32 [rows, panels, 16 / lanes]. AS_SUMS: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
-    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16].
+    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16]. AS_RAMP on x86: what
+    is rounded is within int32.
     """
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
     NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
 
     whole, packed, count = to_whole(target), packer(target), rows * panels
+    rectifies = target.arch != "aarch64"
 
     def end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row):
-        if kind:
+        if rectifies and kind == AS_RAMP:
+            made = in_fours(nearest(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)))
+            rounded = rows_of_sixteen(rectified(made, flip ^ 128), count)
+            store(y, shaped(rounded, rows, panels), y_row, WIDTH)
+        elif kind:
             made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)))
             rounded = rows_of_sixteen(packed(made, kind, zero, lo, hi, flip), count)
             store(y, shaped(rounded, rows, panels), y_row, WIDTH)

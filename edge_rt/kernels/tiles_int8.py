@@ -36,12 +36,14 @@ from edge_rt.kernels.simd import (
     splat,
     unpack,
 )
-from edge_rt.kernels.tiles import chain_width
+from edge_rt.kernels.tiles import AHEAD_SIZE, chain_width
 
 I8, U8, I16, I32 = types.int8, types.uint8, types.int16, types.int32
 
 WIDTH, DEPTH = 16, 4
 """Columns of a panel, and neighbours of k that lie together in it."""
+AHEAD = 2048
+"""How far ahead, in bytes, large tiles ask for panels: what comes from the last cache takes as long as so many products."""
 
 
 def byte_of(target):
@@ -95,6 +97,16 @@ def hide_pointer(context, builder, sig, args):
     return builder.asm(ir.FunctionType(t, [t]), "", "=r,0", [args[0]], False)
 
 
+@primitive(lambda vec, p, b_panel: types.none)
+def prefetch_panels(context, builder, sig, args):
+    """prefetch_panels(V, p, b_panel): asks for what a load of V, of panels, would read, for the second-level cache."""
+    for panel in range(sig.args[0].instance_type.shape[1]):
+        at = builder.gep(args[1], [builder.mul(args[2], ir.IntType(64)(panel))])
+        at = builder.bitcast(at, ir.IntType(8).as_pointer())
+        call(builder, "llvm.prefetch.p0", ir.VoidType(), at, *(ir.IntType(32)(n) for n in (0, 2, 1)))
+    return context.get_dummy_value()
+
+
 def _halves(x, y, z):
     whole = all(isinstance(t, Vec) for t in (x, y, z)) and x.lanes == y.lanes == 4 * z.lanes
     return z if whole and (*np.broadcast_shapes(x.shape, y.shape), 2) == z.shape else None
@@ -139,6 +151,7 @@ def vnni_sums(rows, panels):
     """16 lanes, with a dot product of unsigned and signed bytes."""
     TILE, ROW = Vec(I32, 16, (rows, panels, 1)), Vec(I8, 64, (1, panels, 1))
     COLUMN, BYTES = Vec(I32, 16, (rows, 1, 1)), Vec(U8, 64, (rows, 1, 1))
+    looks_ahead = rows * panels >= AHEAD_SIZE
 
     def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc = load(TILE, start, start_row, WIDTH)
@@ -150,6 +163,9 @@ def vnni_sums(rows, panels):
                 acc = dot(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
                 column = bitcast(BYTES, spread_quads(COLUMN, p + DEPTH, a_row, three))
                 acc = dot(column, load(ROW, b + DEPTH * WIDTH, 0, b_panel), acc)
+                if looks_ahead:
+                    prefetch_panels(ROW, b + AHEAD, b_panel)
+                    prefetch_panels(ROW, b + (AHEAD + DEPTH * WIDTH), b_panel)
                 p += 2 * DEPTH
                 b += 2 * DEPTH * WIDTH
             if depth & 1:

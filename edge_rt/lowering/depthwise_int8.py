@@ -40,6 +40,8 @@ GATHERED = 64
 CHANNEL_BLOCK = 256
 """Channels of a block, whose weights are prepared together; the last block takes up to GROUP - 1 more."""
 MOST_GROUPS, MOST_PREPARED = GATHERED // GROUP + 1, CHANNEL_BLOCK // GROUP + 1
+SLIDE = 7
+"""Columns of a tile for Arm's dot products: what divides lines of images of 224 columns."""
 NEARBY = 12 << 10
 """Bytes that windows of GATHERED channels should see at once: they stay in the nearest cache."""
 MOST_PARTS = 8
@@ -52,24 +54,27 @@ def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilo
     """A depthwise convolution of x [n, h, w, c] of this shape with w [kh, kw, c]."""
     images, c, (kh, kw), (oh, ow) = shape[0], shape[3], g.kernel, g.out
     (sh, sw), (dh, dw) = g.strides, g.dilations
-    # Two lines share what they see, if that takes no more quads of rows.
-    lines = 2 if sh == dh == 1 and oh > 1 and kh % DEPTH else 1
-    reach = (kw - 1) * dw
-    residues, quads = min(sw, reach + 1), ceil_div(kh + lines - 1, DEPTH)
-    columns = balanced(ow, max(16, NEARBY // (GATHERED * DEPTH * residues * quads)), 4)
+    # Lines share what they see, if that takes no more quads of rows.
+    lines = 1 + (-kh % DEPTH) // sh if dh == 1 and oh > 1 else 1
+    lines = min(lines // 2 * 2, 4 if arch == "aarch64" else 2) if lines > 1 else 1
+    reach, rows = (kw - 1) * dw, kh + (lines - 1) * sh
+    residues, quads = min(sw, reach + 1), ceil_div(rows, DEPTH)
     # Vectors have as many columns as they have quads, at most.
     together, widest = (1, GROUP) if arch == "aarch64" else (4, WIDEST)
-    count = ceil_div(ceil_div(columns, together) * together + reach // sw, together) * together
+    columns = balanced(ow, max(16, NEARBY // (GATHERED * DEPTH * residues * quads)), SLIDE if arch == "aarch64" else 4)
+    # What follows the last column, up to whole tiles.
+    room = max(ceil_div(columns, tile) * tile for tile in (SLIDE, 8))
+    count = ceil_div(room + reach // sw, together) * together
     line = (ceil_div(columns, 4) * 4 - 1) * sw + reach + 1
-    room = ceil_div(columns, 8) * 8
-    seen = max(residues * quads * DEPTH * count, (kh + lines - 1) * line) * GROUP * MOST_GROUPS
+    seen = max(residues * quads * DEPTH * count, rows * line) * GROUP * MOST_GROUPS
     weights = quads * kw * DEPTH * lines * GROUP
-    streams = arch == "aarch64" and g.kernel == (3, 3) and (dh, dw) == (1, 1) and c >= GROUP
+    as_bytes = epilogue.args["mode"] == EVEN and not epilogue.has_b_zero
+    streams = arch == "aarch64" and as_bytes and g.kernel == (3, 3) and (dh, dw) == (1, 1) and c >= GROUP
     streams = streams and ((sh, sw, lines) == (1, 1, 2) or (sh, sw) == (2, 2)) and g.begin[1] <= 3 - sw
     missing_row = shape[2] * c if streams else (together - 1) * sw * c
     blank = ceil_div(missing_row + MOST_GROUPS * GROUP, WIDEST) * WIDEST
-    sums = lines * room * widest * (4 if epilogue.args["mode"] != EVEN or epilogue.has_b_zero else 1)
-    taps, places = kh * kw * WIDEST, 8 * quads * kw
+    sums = lines * room * widest * (1 if as_bytes else 4)
+    taps, places = kh * kw * WIDEST, 8 * (quads * kw + 4)
     prepared = weights * (min(MOST_PREPARED, ceil_div(c, GROUP) + 4) + 4)
     part = ceil_div(blank + seen + 2 * sums + prepared + taps + places, 64) * 64
     geometry = [

@@ -1,0 +1,197 @@
+"""Sums of depthwise windows for Arm's dot products of four bytes, over what `depthwise_int8_quads` wove.
+
+A tile is a quarter of the channels of a group at a time: so few that sums of several columns of two lines stay in registers
+with the weights of a row of the kernel, and each quad is loaded once for all windows that it lies in. Taps that neighbours
+share form chains; what a tile adds at once are five, three, two or one of a chain.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import types
+
+from edge_rt.kernels.depthwise_int8_quads import DEPTH, weight_packer, weight_weaver
+from edge_rt.kernels.depthwise_int8_quads import gatherer as quad_gatherer
+from edge_rt.kernels.memory import stack
+from edge_rt.kernels.requantize import in_fours, kind_of, packer, to_whole
+from edge_rt.kernels.simd import Vec, call, convert, load, new, pack, part, pointer, primitive, splat, store, unpack
+from edge_rt.kernels.tiles_int8 import hide_pointer
+from edge_rt.lowering.depthwise_int8 import (
+    CHANNELS,
+    COLUMNS,
+    GAP_DOWN,
+    GAP_WIDE,
+    GROUP,
+    HEIGHT,
+    KERNEL_H,
+    KERNEL_W,
+    LINE_ROOM,
+    LINES,
+    QUADS,
+    RESIDUES,
+    SLIDE,
+    STREAMS,
+    STRIDE_DOWN,
+    STRIDE_WIDE,
+    WIDTH,
+)
+
+F32, I32, U8 = types.float32, types.int32, types.uint8
+LENGTHS = 5, 3, 2, 1
+"""How many taps of a chain are added at once."""
+BYTES, LONG = ir.VectorType(ir.IntType(8), GROUP), ir.IntType(64)
+
+
+@primitive(lambda acc, x, w, taps: acc if isinstance(taps, types.IntegerLiteral) else None)
+def add_chain(context, builder, sig, args):
+    """add_chain(acc, x, w, taps): acc [lines, columns] plus products of columns x, u8[columns + taps - 1, 16], and weights
+    i8[taps, lines, 16]."""
+    vec, (acc, x, w, _), taps = sig.return_type, args, sig.args[3].literal_value
+    sums = unpack(builder, vec, acc)
+    lines, columns = vec.shape
+
+    def load_at(p, offset):
+        return builder.load(builder.bitcast(builder.gep(p, [offset]), BYTES.as_pointer()), align=1)
+
+    weights = [[load_at(w, LONG((t * lines + line) * GROUP)) for line in range(lines)] for t in range(taps)]
+    for column in range(columns + taps - 1):
+        seen = load_at(x, LONG(column * GROUP))
+        for t in range(max(0, column - columns + 1), min(taps, column + 1)):
+            for line in range(lines):
+                given = sums[line, column - t], seen, weights[t][line]
+                sums[line, column - t] = call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", vec.ir, *given)
+    return pack(builder, vec, sums.flat)
+
+
+@primitive(new)
+def load_turned(context, builder, sig, args):
+    """load_turned(V, p): sixteen bytes for each column, of which quarters of four columns lie at p, [4, 4, 4], one after the
+    other."""
+    vec, p, words, made = sig.return_type, args[1], ir.VectorType(ir.IntType(32), 4), []
+    four = ir.LiteralStructType([words] * 4)
+    for first in range(0, vec.count, 4):
+        at = builder.bitcast(builder.gep(p, [LONG(first * GROUP)]), ir.IntType(32).as_pointer())
+        loaded = call(builder, "llvm.aarch64.neon.ld4.v4i32.p0", four, at)
+        made += [builder.bitcast(builder.extract_value(loaded, i), vec.ir) for i in range(4)]
+    return pack(builder, vec, made[: vec.count])
+
+
+def _tile(target, lines):
+    """tile(...): sums of `lines` lines and SLIDE columns, as bytes or as int32. y_line: 0 where there is no second line."""
+    SUMS, START, fours = Vec(I32, 4, (lines, SLIDE)), Vec(I32, 4, (1, 1)), (lines * SLIDE + 3) // 4
+    NUMBERS, FACTOR, MADE = SUMS.to(dtype=F32), START.to(dtype=F32), Vec(U8, GROUP, (lines, SLIDE))
+    whole, packed, room = to_whole(target), packer(target), 4 * GROUP * fours
+    STEP = lines * GROUP
+
+    def store_two(y, made, y_line, y_step):
+        store(y + y_line, part(made, 1), y_step)
+        store(y, part(made, 0), y_step)
+
+    store_lines = store_two if lines == 2 else store
+
+    def run(x, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, y, y_line, y_step):
+        quarters, kind = stack(U8, room), kind_of(zero, lo, hi)
+        for k in range(DEPTH):
+            acc, at = splat(SUMS, 0) + load(START, start + DEPTH * k), len(LENGTHS)
+            for _ in range(places[0]):
+                acc = add_chain(acc, hide_pointer(x + places[at]), w, 5)
+                at, w = at + 1, hide_pointer(w + 5 * STEP)
+            for _ in range(places[1]):
+                acc = add_chain(acc, hide_pointer(x + places[at]), w, 3)
+                at, w = at + 1, hide_pointer(w + 3 * STEP)
+            for _ in range(places[2]):
+                acc = add_chain(acc, hide_pointer(x + places[at]), w, 2)
+                at, w = at + 1, hide_pointer(w + 2 * STEP)
+            for _ in range(places[3]):
+                acc = add_chain(acc, hide_pointer(x + places[at]), w, 1)
+                at, w = at + 1, hide_pointer(w + 1 * STEP)
+            if as_bytes:
+                made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor + DEPTH * k)))
+                store(quarters + k * GROUP, packed(made, kind, zero, lo, hi, flip), 4 * GROUP)
+            else:
+                store(pointer(I32, y) + DEPTH * k, acc, y_line, GROUP)
+            x += k_step
+        if as_bytes:
+            store_lines(y, load_turned(MADE, quarters), y_line, y_step)
+
+    return run
+
+
+def by_slides(target):
+    """(prepare, gather, sum_lines): as those of `by_quads`, of groups of GROUP channels, or for streams. places: how many chains there are of
+    each of LENGTHS; then for each, the long ones first, where it begins in what windows see, in bytes. Weights lie in the order
+    of quarters, of chains and of their taps, i8[4, taps, lines, 16], two lines after two."""
+    woven, pack, gather_quads = weight_weaver(GROUP), weight_packer(GROUP), quad_gatherer(target, GROUP)
+    one, two = _tile(target, 1), _tile(target, 2)
+
+    def columns_seen(g):
+        """Columns of each residue."""
+        return g[COLUMNS] + (g[KERNEL_W] - 1) * g[GAP_WIDE] // g[STRIDE_WIDE]
+
+    def tap_step(g):
+        """From a tap to the next one of its chain; beyond all, where no two of them are neighbours."""
+        step = g[STRIDE_WIDE] // g[GAP_WIDE]
+        return step if step * g[GAP_WIDE] == g[STRIDE_WIDE] else g[KERNEL_W]
+
+    def prepare(taps, none, g, to, places):
+        if g[STREAMS]:
+            pack(taps, none, g[KERNEL_H], g[KERNEL_W], g[LINES], g[STRIDE_DOWN], to)
+        else:
+            prepare_chains(taps, none, g, to, places)
+
+    def prepare_chains(taps, none, g, to, places):
+        step, count, kernel_h, kernel_w, lines = tap_step(g), columns_seen(g), g[KERNEL_H], g[KERNEL_W], min(g[LINES], 2)
+        quarter, i = g[QUADS] * kernel_w * lines * GROUP, len(LENGTHS)
+        for which in range(len(LENGTHS)):
+            began = i
+            for quad in range(g[QUADS]):
+                for first in range(min(step, kernel_w)):
+                    left, tap = (kernel_w - first + step - 1) // step, first
+                    for longer in range(which + 1):
+                        length = LENGTHS[longer]
+                        while left >= length:
+                            if longer == which:
+                                further = tap * g[GAP_WIDE] // g[STRIDE_WIDE]
+                                residue = tap * g[GAP_WIDE] - further * g[STRIDE_WIDE]
+                                places[i] = ((residue * g[QUADS] + quad) * DEPTH * count + further) * GROUP
+                                i += 1
+                                for t in range(tap, tap + length * step, step):
+                                    for line in range(g[LINES]):
+                                        row = DEPTH * quad - line * g[STRIDE_DOWN]
+                                        place = to + (line // 2 * DEPTH * quarter + line % 2 * GROUP)
+                                        store(place, woven(taps, none, row, t, kernel_h, kernel_w), quarter)
+                                    to += lines * GROUP
+                            tap += length * step
+                            left -= length
+            places[which] = i - began
+
+    def gather(image, channels, row, column, g, blank, flip, edge, to):
+        w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN], columns_seen(g)
+        safe = w - (GROUP - 1 + channels) // channels + 1 if channels < GROUP else w
+        gather_quads(
+            image, w * c, c, channels, g[HEIGHT], w, safe, row, g[GAP_DOWN], rows, column, g[STRIDE_WIDE], g[RESIDUES],
+            count, blank, flip, edge, to,
+        )  # fmt: skip
+        return g[QUADS] * g[RESIDUES] * count * DEPTH * GROUP
+
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
+        """Bytes go to y, if all channels and enough columns are there; else, and int32, to `apart`, u8 or int32 [lines,
+        LINE_ROOM, 16], with what follows up to whole tiles. Gives how many columns went to y. count: lines that are there."""
+        k_step, quarters = columns_seen(g) * GROUP, DEPTH * g[QUADS] * g[KERNEL_W] * GROUP
+        goes_to_y, width = is_whole and columns >= SLIDE, GROUP if as_bytes else 4 * GROUP
+        for line in range(0, count, 2):
+            for i in range(0, columns, SLIDE):
+                # What a tile computes once more has the same bits.
+                at = min(i, columns - SLIDE) if goes_to_y else i
+                to, below, step = apart + (line * g[LINE_ROOM] * width + at * width), g[LINE_ROOM] * GROUP, GROUP
+                if goes_to_y:
+                    to, below, step = y + line * y_line + at * g[CHANNELS], y_line if line + 1 < count else 0, g[CHANNELS]
+                seen = x + at * GROUP
+                if g[LINES] == 1:
+                    one(seen, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, to, below, step)
+                else:
+                    two(seen, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, to, below, step)
+            w += 2 * quarters
+        return columns if goes_to_y else 0
+
+    return prepare, gather, sum_lines
