@@ -26,6 +26,8 @@ SLOW = re.compile(
     r"(fdiv|fsqrt|frint\w*|fcvt\w*|scvtf|ucvtf|fcm\w+|shl|sshr|vdiv\w*|vsqrt\w*|vround\w*|vrndscale\w*|vcvt\w*|vcmp\w*)\s"
 )
 """Instructions of activations (shifts: of exponents) and conversions: their loops wait for other things than multiplies."""
+COMPARISON = re.compile(r"(fmax|fmin)\w*\s")
+"""What bounds a number."""
 BRANCH = re.compile(r"(b|b\.\w+|cbn?z|tbn?z|j\w+|bl|blr|call\w*|ret\w*)\b")
 CPUS = {
     "armv8-a": "cortex-a72", "armv8.2-a-dotprod": "cortex-a76", "x86-64-v3": "haswell", "x86-64-v4-vnni": "icelake-server"
@@ -38,7 +40,8 @@ LLVM = 19
 
 
 class Loop(NamedTuple):
-    """An innermost loop. instructions, multiplies: in one iteration; cycles, limit: of one, as modelled."""
+    """An innermost loop. instructions, multiplies, comparisons: in one iteration; cycles: of one, as modelled; limit: what
+    its multiplies alone would take; busiest: what issuing all instructions, or the busiest pipe, takes."""
 
     kernel: str
     cpu: str
@@ -46,11 +49,18 @@ class Loop(NamedTuple):
     multiplies: int
     cycles: float
     limit: float
+    busiest: float
+    comparisons: int
 
     @property
     def share(self) -> float:
         """Of the limit; 1 is all that the CPU can do."""
         return self.limit / self.cycles
+
+    @property
+    def share_of_busiest(self) -> float:
+        """Of what no order of the same instructions can surpass."""
+        return self.busiest / self.cycles
 
 
 class ToolMissing(Exception):
@@ -70,22 +80,25 @@ def inner_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
             continue
         cpu = CPUS[target.name]
         limit = len(multiplies) / _rate(target, cpu, multiplies[0])
-        found.append(Loop(symbol, cpu, len(body), len(multiplies), _cycles(target, cpu, body), limit))
+        comparisons = sum(bool(COMPARISON.match(line)) for line in body)
+        cycles, busiest = _modelled(target, cpu, body)
+        found.append(Loop(symbol, cpu, len(body), len(multiplies), cycles, limit, busiest, comparisons))
     return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
 
 
 def fused_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
     """Innermost loops that also arrange and finish what they multiply, by dot products of bytes; those with most come first.
 
-    Branches within them are taken only to stay. limit: what issuing the instructions, or the busiest pipe, takes alone.
+    Branches within them are taken only to stay.
     """
     found = []
     for body in _walks(_disassembled(kernel_object(*load_all()[symbol], target))):
-        multiplies = sum(bool(DOT.match(line)) for line in body)
-        if multiplies >= at_least and any(SLOW.match(line) for line in body):
+        multiplies, cpu = [line for line in body if DOT.match(line)], CPUS[target.name]
+        if len(multiplies) >= at_least and any(SLOW.match(line) for line in body):
             straight = [line for line in body[:-1] if not BRANCH.match(line)] + body[-1:]
-            cycles, limit = _modelled(target, CPUS[target.name], straight)
-            found.append(Loop(f"{symbol}, fused", CPUS[target.name], len(body), multiplies, cycles, limit))
+            cycles, busiest = _modelled(target, cpu, straight)
+            limit = len(multiplies) / _rate(target, cpu, multiplies[0])
+            found.append(Loop(f"{symbol}, fused", cpu, len(body), len(multiplies), cycles, limit, busiest, 0))
     return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
 
 
@@ -97,7 +110,7 @@ FUSED = {"armv8.2-a-dotprod": ("depthwise_int8",)}
 
 WINDOWS = {500: "5x5", 300: "5x5 stride 2", 108: "3x3", 72: "3x3 stride 2", 56: "7x7"}
 """The loops of depthwise_f32 on Arm, by their multiplies: four outputs across, and as many rows of them as wait for others;
-of 7x7 windows a row of eight."""
+of 7x7 windows a row of eight. Each begins with the window's size."""
 
 
 def main_loops(target: Target, most: int = 2) -> list[Loop]:
@@ -113,17 +126,30 @@ def main_loops(target: Target, most: int = 2) -> list[Loop]:
     return found
 
 
+BOUNDS = {0: "", 1: ", rectified", 2: ", bounded"}
+"""Loops of a window, by how many comparisons an output takes."""
+
+
 def window_loops(target: Target) -> list[Loop]:
-    """Of depthwise_f32, for Arm: the loop of each of WINDOWS, the slowest where there are several."""
-    slowest = {loop.multiplies: loop for loop in inner_loops("depthwise_f32", target)}
-    return [slowest[n]._replace(kernel=f"depthwise_f32 {name}") for n, name in WINDOWS.items() if n in slowest]
+    """Of depthwise_f32, for Arm: the loops of each of WINDOWS by BOUNDS, the slowest where there are several."""
+    slowest: dict[tuple[int, int], Loop] = {}
+    for loop in inner_loops("depthwise_f32", target):
+        if loop.multiplies in WINDOWS:
+            bounds = loop.comparisons * int(WINDOWS[loop.multiplies][0]) ** 2 // loop.multiplies
+            name = f"depthwise_f32 {WINDOWS[loop.multiplies]}{BOUNDS[bounds]}"
+            slowest[loop.multiplies, bounds] = loop._replace(kernel=name)
+    return [slowest[key] for key in sorted(slowest, key=lambda key: (list(WINDOWS).index(key[0]), key[1]))]
 
 
 def table(loops: list[Loop]) -> str:
     """Loops as a Markdown table."""
-    lines = ["| kernel | CPU | instructions | multiplies | cycles | limit | share |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| kernel | CPU | instructions | multiplies | cycles | multiplies alone | share | busiest pipe | share |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
     lines += [
-        f"| {x.kernel} | {x.cpu} | {x.instructions} | {x.multiplies} | {x.cycles:.1f} | {x.limit:.1f} | {x.share:.0%} |"
+        f"| {x.kernel} | {x.cpu} | {x.instructions} | {x.multiplies} | {x.cycles:.1f} | {x.limit:.1f} | {x.share:.0%} "
+        f"| {x.busiest:.1f} | {x.share_of_busiest:.0%} |"
         for x in loops
     ]
     return "\n".join(lines)

@@ -128,8 +128,8 @@ def by_taps(target):
         row, line_size = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP
         for line in range(count):
             sweep(
-                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start, factor, as_bytes, zero,
-                lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
+                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start, factor,
+                as_bytes, zero, lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
             )  # fmt: skip
         return 0
 
@@ -169,7 +169,8 @@ def depthwise_int8(target):
     # Whole vectors of channels, where there are so many: then no vector is put together from pieces.
     has_wide = has_dot and 4 * target.lanes > GROUP
     has_streams = has_dot and target.arch == "aarch64"
-    prepare, gather, sum_lines = by_slides(target) if has_streams else by_quads(target, GROUP) if has_dot else by_taps(target)
+    by_sixteen = by_slides(target) if has_streams else by_quads(target, GROUP) if has_dot else by_taps(target)
+    prepare, gather, sum_lines = by_sixteen
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     copy_columns = column_copier()

@@ -195,7 +195,7 @@ def gatherer(target, size):
 
 
 def weight_weaver(size):
-    """woven(taps, none, row, column, kernel_h, kernel_w): what a quad of rows, from `row` of the kernel on, is multiplied by:
+    """woven(taps, none, row, column, kernel_h, kernel_w): what a quad of rows is multiplied by, from `row` of the kernel on:
     weights u8[kernel_h, kernel_w, size] of a group, as u8[4, size]. none: zeros for a group."""
     ROW = Vec(U8, size)
 

@@ -118,9 +118,12 @@ def _tile(target, lines):
 
 
 def by_slides(target):
-    """(prepare, gather, sum_lines): as those of `by_quads`, of groups of GROUP channels, or for streams. places: how many chains there are of
-    each of LENGTHS; then for each, the long ones first, where it begins in what windows see, in bytes. Weights lie in the order
-    of quarters, of chains and of their taps, i8[4, taps, lines, 16], two lines after two."""
+    """(prepare, gather, sum_lines): as those of `by_quads`, of groups of GROUP channels; or weights for streams.
+
+    places: how many chains there are of each of LENGTHS; then for each, the long ones first, where it begins in what windows
+    see, in bytes. Weights lie in the order of quarters, of chains and of their taps, i8[4, taps, lines, 16], two lines after
+    two.
+    """
     woven, pack, gather_quads = weight_weaver(GROUP), weight_packer(GROUP), quad_gatherer(target, GROUP)
     one, two = _tile(target, 1), _tile(target, 2)
 
@@ -176,7 +179,7 @@ def by_slides(target):
 
     def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         """Bytes go to y, if all channels and enough columns are there; else, and int32, to `apart`, u8 or int32 [lines,
-        LINE_ROOM, 16], with what follows up to whole tiles. Gives how many columns went to y. count: lines that are there."""
+        LINE_ROOM, 16], with what follows up to whole tiles. Gives how many columns went to y. count: of the lines."""
         k_step, quarters = columns_seen(g) * GROUP, DEPTH * g[QUADS] * g[KERNEL_W] * GROUP
         goes_to_y, width = is_whole and columns >= SLIDE, GROUP if as_bytes else 4 * GROUP
         for line in range(0, count, 2):

@@ -199,9 +199,9 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
 
     guarded, steady = steps(stepper(True), 1 if apart else waiting, True), steps(stepper(False), waiting, False)
     # A comparison takes the place of a multiply, so what needs none or one has loops of its own; of 5x5 windows, none only.
-    free, below = steps(stepper(False, lambda x, lo, hi: x), waiting, False), steady
-    if kernel == 3:
-        below = steps(stepper(False, lambda x, lo, hi: maximum(x, lo)), waiting, False)
+    free = steps(stepper(False, lambda x, lo, hi: x), waiting, False)
+    below = steps(stepper(False, lambda x, lo, hi: maximum(x, lo)), waiting, False)
+    has_below = kernel == 3
 
     def strip(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels):
         x_row, c, first_row, h = image
@@ -233,13 +233,13 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
                     acc, o, row, here, there, also = guarded(
                         acc, o, row, here, there, also, first, image, taps, weights, edges, output
                     )
-                if hi < INF:
+                if hi < INF or (not has_below and lo > -INF):
                     while turns > 0:
                         acc, o, row, here, there, also = steady(
                             acc, o, row, here, there, also, first, image, taps, weights, edges, output
                         )
                         turns -= 1
-                elif lo > -INF:
+                elif has_below and lo > -INF:
                     while turns > 0:
                         acc, o, row, here, there, also = below(
                             acc, o, row, here, there, also, first, image, taps, weights, edges, output

@@ -8,20 +8,11 @@ from numba.core import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.requantize import (
-    AS_RAMP,
-    kind_of,
-    nearest,
-    packer,
-    rectified,
-    rows_of_sixteen,
-    spread_bytes,
-    to_whole,
-    widened_less,
-)
+from edge_rt.kernels.requantize import AS_RAMP, kind_of, nearest, packer, rectified, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import Vec, convert, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
 from edge_rt.kernels.vmath import clamp
+from edge_rt.kernels.widened import spread_bytes, widened_less
 from edge_rt.lowering._layout import MAX_DIMS
 from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, MEAN_Q, MUL_Q
 
@@ -90,8 +81,8 @@ def blocks(target, combine):
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
     zero, lo, hi) of y.
     """
-    read, batch = stretch_reader(U8), batch_on_arm(target, combine) if target.arch == "aarch64" else batch_on_x86(target, combine)
-    BATCH = 4 * target.lanes
+    read, BATCH = stretch_reader(U8), 4 * target.lanes
+    batch = (batch_on_arm if target.arch == "aarch64" else batch_on_x86)(target, combine)
 
     def stepper(lanes):
         ONE, V = Vec(U8, lanes), Vec(F32, lanes)

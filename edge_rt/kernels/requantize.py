@@ -16,7 +16,6 @@ from edge_rt.kernels.simd import (
     machine,
     maximum,
     minimum,
-    new,
     pack,
     pointer,
     primitive,
@@ -200,24 +199,6 @@ def shaped(context, builder, sig, args):
     return args[0]
 
 
-def _woven_x86(builder, x, y, size, half):
-    """Numbers of `size` bytes, alternately of x and of y, from the first or second half of each 16 bytes."""
-    n, count = x.type.count, WIDTH // size
-    wide = ir.VectorType(ir.IntType(8 * size), n // size)
-    order = [base + half * count // 2 + i // 2 + i % 2 * wide.count for base in range(0, wide.count, count) for i in range(count)]
-    return builder.bitcast(shuffle(builder, builder.bitcast(x, wide), order, builder.bitcast(y, wide)), x.type)
-
-
-@primitive(new)
-def spread_bytes(context, builder, sig, args):
-    """spread_bytes(V, x): uint8 x, one vector, as four of float32 V, each 2**23 more, in the order that `saturated` and
-    `rectified` pack (x86): they become the lowest bits of such numbers, which takes fewer instructions than to convert them."""
-    (x,), vec = unpack(builder, sig.args[1], args[1]).flat, sig.return_type
-    none, power = ir.Constant(x.type, [0] * x.type.count), ir.Constant(x.type, [0x00, 0x4B] * (x.type.count // 2))
-    shorts = [_woven_x86(builder, x, none, 1, half) for half in (0, 1)]
-    return pack(builder, vec, [builder.bitcast(_woven_x86(builder, v, power, 2, half), vec.ir) for v in shorts for half in (0, 1)])
-
-
 @primitive(_packed)
 def rectified(context, builder, sig, args):
     """rectified(x, flip): as `saturated`, for int32 that become the nearest uint8 with bits xored with flip (x86)."""
@@ -227,19 +208,6 @@ def rectified(context, builder, sig, args):
         pairs = [_packed_x86(builder, "ssdw", SHORT, *pair) for pair in zip(four[::2], four[1::2])]
         made.append(builder.xor(_packed_x86(builder, "uswb", BYTE, *pairs), flips))
     return pack(builder, sig.return_type, made)
-
-
-@primitive(new)
-def widened_less(context, builder, sig, args):
-    """widened_less(V, x, zero): uint8 x, sixteen in a vector, less the uint8 zero, as int32 V, which has as many numbers."""
-    vec, made = sig.return_type, []
-    short = ir.VectorType(SHORT, WIDTH)
-    zero = repeat(builder, Vec(U8, WIDTH), context.cast(builder, args[2], sig.args[2], U8))
-    for v in unpack(builder, sig.args[1], args[1]).flat:
-        wide = builder.sub(builder.zext(v, short), builder.zext(zero, short))
-        wide = builder.sext(wide, ir.VectorType(ir.IntType(32), WIDTH))
-        made += [shuffle(builder, wide, list(range(i, i + vec.lanes))) for i in range(0, WIDTH, vec.lanes)]
-    return pack(builder, vec, made)
 
 
 def to_whole(target):

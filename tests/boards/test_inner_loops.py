@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from bench.inner_loops import FUSED, KERNELS, LLVM, WINDOWS, fused_loops, inner_loops, window_loops
+from bench.inner_loops import BOUNDS, FUSED, KERNELS, LLVM, WINDOWS, fused_loops, inner_loops, window_loops
 from edge_rt.targets import TARGETS
 
 pytestmark = pytest.mark.boards
@@ -24,18 +24,29 @@ def tools() -> None:
 @pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_largest_loop_reaches_85_percent_of_the_limit(kernel: str, target: str) -> None:
-    loops = fused_loops if kernel in FUSED.get(target, ()) else inner_loops
-    largest = loops(kernel, TARGETS[target])[0]
+    largest = inner_loops(kernel, TARGETS[target])[0]
     assert largest.share >= 0.85, largest
 
 
-BOUND_BY_COMPARISONS = {"3x3": 0.8, "3x3 stride 2": 0.8}
-"""Two comparisons bound each output, in the pipes of its nine multiply-adds: 82 % of the limit is all there is."""
+@pytest.mark.parametrize("target", FUSED)
+def test_loops_that_also_finish_results_reach_85_percent_of_their_busiest_pipe(target: str) -> None:
+    for kernel in FUSED[target]:
+        largest = fused_loops(kernel, TARGETS[target])[0]
+        assert largest.share_of_busiest >= 0.85, largest
 
 
 @pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
 def test_the_loop_of_each_window_comes_near_the_limit(target: str) -> None:
     loops = {loop.kernel.partition(" ")[2]: loop for loop in window_loops(TARGETS[target])}
-    assert list(loops) == list(WINDOWS.values())
+    wanted = [f"{name}{bound}" for name in WINDOWS.values() for bound in bounds_of(name)]
+    assert list(loops) == wanted
     for name, loop in loops.items():
-        assert loop.share >= BOUND_BY_COMPARISONS.get(name, 0.85), loop
+        # Two comparisons bound each output, in the pipes of its nine multiply-adds: 82 % of the limit is all there is.
+        is_crowded = name.startswith("3x3") and name.endswith(BOUNDS[2])
+        assert loop.share >= (0.81 if is_crowded else 0.85), loop
+        assert loop.share_of_busiest >= 0.95, loop
+
+
+def bounds_of(window: str) -> list[str]:
+    """How many loops a window has: 7x7 windows are bounded elsewhere, 5x5 ones never from below only."""
+    return {"3": list(BOUNDS.values()), "5": [BOUNDS[0], BOUNDS[2]], "7": [BOUNDS[0]]}[window[0]]
