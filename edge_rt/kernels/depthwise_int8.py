@@ -128,8 +128,8 @@ def by_taps(target):
         row, line_size = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP
         for line in range(count):
             sweep(
-                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start, factor,
-                as_bytes, zero, lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
+                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start,
+                factor, as_bytes, zero, lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
             )  # fmt: skip
         return 0
 
