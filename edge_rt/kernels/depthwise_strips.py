@@ -129,8 +129,9 @@ def pixel_reader(kernel, stride, outputs, lanes, has_edges, reach):
     return read
 
 
-def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reach):
-    """strip(...): see `strip_runner`. holds_weights: whether registers are enough for all weights of a channel, too."""
+def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reach, bound):
+    """strip(...): see `strip_runner`. holds_weights: whether registers are enough for all weights of a channel, too.
+    bound(x, lo, hi): what becomes of x."""
     waiting = (kernel - 1) // stride + 1
     ACC, START = Vec(F32, lanes, (waiting, outputs)), Vec(F32, lanes, (outputs,))
     WEIGHTS, SEEN = Vec(F32, lanes, (kernel, kernel)), Vec(F32, lanes, ((outputs - 1) * stride + kernel,))
@@ -156,9 +157,8 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
 
         return add
 
-    def stepper(guards, bound=clamp):
-        """guards: whether rows may lie outside of the image, and whether there may be no output, or a residual. bound(x, lo,
-        hi): what is written."""
+    def stepper(guards):
+        """guards: whether rows may lie outside of the image, and whether there may be no output, or a residual."""
         add_first, add_second = adder(0, guards), adder(stride - 1, guards)
 
         def step(acc, o, row, here, there, also, first, image, taps, weights, edges, output):
@@ -198,14 +198,10 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
         return run
 
     guarded, steady = steps(stepper(True), 1 if apart else waiting, True), steps(stepper(False), waiting, False)
-    # A comparison takes the place of a multiply, so what needs none or one has loops of its own; of 5x5 windows, none only.
-    free = steps(stepper(False, lambda x, lo, hi: x), waiting, False)
-    below = steps(stepper(False, lambda x, lo, hi: maximum(x, lo)), waiting, False)
-    has_below = kernel == 3
 
     def strip(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels):
         x_row, c, first_row, h = image
-        y_row, has_residual, lo, hi, n = output
+        y_row, has_residual, _, _, n = output
         image = x_row, c, first_row, h, distances_of(SEEN, c)
         buffer = stack(F32, kept) if keeps else w
         # Steps before the first row that is there change nothing.
@@ -233,20 +229,8 @@ def walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, reac
                     acc, o, row, here, there, also = guarded(
                         acc, o, row, here, there, also, first, image, taps, weights, edges, output
                     )
-                if hi < INF or (not has_below and lo > -INF):
-                    while turns > 0:
-                        acc, o, row, here, there, also = steady(
-                            acc, o, row, here, there, also, first, image, taps, weights, edges, output
-                        )
-                        turns -= 1
-                elif has_below and lo > -INF:
-                    while turns > 0:
-                        acc, o, row, here, there, also = below(
-                            acc, o, row, here, there, also, first, image, taps, weights, edges, output
-                        )
-                        turns -= 1
                 while turns > 0:
-                    acc, o, row, here, there, also = free(
+                    acc, o, row, here, there, also = steady(
                         acc, o, row, here, there, also, first, image, taps, weights, edges, output
                     )
                     turns -= 1
@@ -296,20 +280,39 @@ def strip_runner(kernel, stride, lanes, registers, arch):
     most = 3 if walks and registers == 16 and (kernel, stride) != (3, 2) else 4
     inner = most if walks else 6 if registers == 16 else 8
 
-    def strip_of(outputs, has_edges):
+    def strip_of(outputs, has_edges, bound=clamp):
         if walks:
-            return walking_strip(kernel, stride, outputs, lanes, has_edges, kernel == 3 and registers == 32, REACH[arch])
+            holds_weights = kernel == 3 and registers == 32
+            return walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, REACH[arch], bound)
         return single_strip(kernel, stride, outputs, lanes, has_edges, REACH[arch])
 
-    within, edge, narrow = strip_of(inner, False), strip_of(most, True), strip_of(NARROW, True)
+    def wide_of(bound):
+        within, edge = strip_of(inner, False, bound), strip_of(most, True, bound)
+
+        def wide(wanted, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels):
+            left, right, _ = edges
+            if wanted == inner and left + right == 0:
+                within(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels)
+            else:
+                edge(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels)
+
+        return wide
+
+    narrow, bounded = strip_of(NARROW, True), wide_of(clamp)
+    # On Arm a comparison takes the place of a multiply: of nine, more than of 25.
+    has_free, has_rectified = walks and arch == "aarch64", walks and arch == "aarch64" and kernel == 3
+    free = wide_of(lambda x, lo, hi: x) if has_free else bounded
+    rectified = wide_of(lambda x, lo, hi: maximum(x, lo)) if has_rectified else bounded
 
     def run(wanted, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels):
-        left, right, _ = edges
+        _, _, lo, hi, _ = output
         if wanted == NARROW:
             narrow(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels)
-        elif wanted == inner and left + right == 0:
-            within(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels)
+        elif has_free and hi == INF and lo == -INF:
+            free(wanted, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
+        elif has_rectified and hi == INF:
+            rectified(wanted, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
         else:
-            edge(x, image, w, w_row, top, edges, start, start_step, y, residual, output, channels)
+            bounded(wanted, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
 
     return run, most, inner, 1 << 62 if walks else 1
