@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from edge_rt.interpreter import evaluate
 from edge_rt.types import DType, TensorType
 from exporter.passes import optimize
 
+Array = np.ndarray[Any, Any]
 F32 = DType.FLOAT32
 UNARY = ("Relu", "Sigmoid", "Tanh", "Neg", "Abs", "Exp", "Identity", "HardSwish")
 BINARY = ("Add", "Sub", "Mul", "Max", "Min")
@@ -129,6 +131,16 @@ def graphs(draw: Any) -> Graph:
     return graph
 
 
+def moved(graph: Graph, inputs: Sequence[Array], outputs: Sequence[Array]) -> list[float]:
+    """How far each output moves when inputs change in their last bits: sums that cancel leave little else."""
+    random, found = np.random.default_rng(1), [0.0] * len(outputs)
+    for _ in range(4):
+        nudged = [(a * (1 + random.uniform(-4, 4, a.shape) * np.finfo(np.float32).eps)).astype(np.float32) for a in inputs]
+        changes = [np.abs(a - b) for a, b in zip(evaluate(graph, nudged), outputs)]
+        found = [max(most, float(np.max(c[np.isfinite(c)], initial=0))) for most, c in zip(found, changes)]
+    return found
+
+
 @settings(max_examples=200)
 @given(graphs(), st.integers(0, 3), st.sampled_from((1, 2)))
 def test_machine_code_gives_what_references_give(graph: Graph, batch: int, threads: int) -> None:
@@ -138,12 +150,14 @@ def test_machine_code_gives_what_references_give(graph: Graph, batch: int, threa
         shape = tuple(d if isinstance(d, int) else batch for d in v.type.shape or ())
         inputs[v.name] = random.standard_normal(shape).astype(np.float32)
     with np.errstate(all="ignore"):
-        wanted = evaluate(graph, [inputs[v.name].astype(np.float32) for v in graph.inputs])
+        fed = [inputs[v.name].astype(np.float32) for v in graph.inputs]
+        wanted = evaluate(graph, fed)
+        unstable = moved(graph, fed, wanted)
         optimize(graph)
         model = edge_rt.load(bundle.to_bytes(bundle.Bundle(signatures={"main": graph})), threads=threads)
         made = model.run(inputs)
         again = model.run(inputs)
-    for name, want in zip(graph.output_names, wanted):
+    for name, want, most in zip(graph.output_names, wanted, unstable):
         np.testing.assert_array_equal(made[name], again[name])
         scale = float(np.max(np.abs(np.where(np.isfinite(want), want, 0)), initial=1e-6))
-        np.testing.assert_allclose(made[name], want, rtol=2e-4, atol=2e-5 * scale)
+        np.testing.assert_allclose(made[name], want, rtol=2e-4, atol=2e-5 * scale + most)
