@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 import edge_rt
-from edge_rt.native.cache import source_fingerprint
 
 Array = np.ndarray[Any, Any]
 FORMAT = "edge"
@@ -17,6 +16,8 @@ FORMAT = "edge"
 
 def version() -> str:
     """With the sources of the kernels: figures of other ones are not put beside these."""
+    from edge_rt.native.cache import source_fingerprint  # here: memory is measured of what runs a model
+
     return f"{edge_rt.__version__} ({edge_rt.native.library().target}, kernels {source_fingerprint()[:8]})"
 
 
