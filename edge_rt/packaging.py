@@ -23,6 +23,7 @@ from edge_rt.native.image import read_header
 from edge_rt.native.package import is_checkout
 from edge_rt.native.packs import pack_path
 from edge_rt.targets import TARGETS, Target
+from edge_rt.writing import require_replaceable
 
 LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining.py", "_joined.py", "_start.py"})
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
@@ -74,6 +75,7 @@ def package(
     Raises BundleError for a damaged model, SyntaxError for a script that does not compile, ModelError for names that clash,
     TargetError for an unknown target or where neither a pack nor numba is there, OSError.
     """
+    require_replaceable(out)
     chosen = [_target(name) for name in (TARGETS if targets is None else targets)]
     code = _code(script)
     stored = _resources([*models], [*resources])

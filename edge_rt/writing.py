@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+
+
+def require_replaceable(path: str | os.PathLike[str]) -> None:
+    """Raises OSError for what a new file must not replace: a folder, a device, a pipe."""
+    if os.path.isdir(path):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise OSError(errno.EINVAL, "is not a regular file", os.fspath(path))
 
 
 def write_atomic(path: str | os.PathLike[str], data: bytes, *, private: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt import __version__
+from edge_rt.cli import INTERRUPTED
 from edge_rt.errors import EdgeError
 from exporter.passes.compress_weights import WEIGHTS
 
@@ -82,9 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser().error("--allow-numpy goes with --device")
     try:
         report = _run(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except (EdgeError, OSError) as error:
         print(f"edge-export: {error}", file=sys.stderr)
         return 1
+    except MemoryError as error:
+        print(f"edge-export: out of memory: {error}", file=sys.stderr)
+        return 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names are Unicode, terminals need not be
     print(json.dumps(report.as_dict(), indent=1) if options.json else report)
     return 1 if report.device is not None and report.device.problems else 0
 
@@ -159,7 +168,8 @@ def _load(name: str, file: str) -> Any:
     try:
         return np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"--data {name}: {file} is not a .npy file that can be read: {error}") from None
+        reason = "it does not begin as one" if "pickle" in str(error) else error
+        raise InputError(f"--data {name}: {file} is not a .npy file of numbers that can be read: {reason}") from None
 
 
 if __name__ == "__main__":

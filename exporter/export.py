@@ -17,6 +17,7 @@ from edge_rt.graph import Graph
 from edge_rt.interpreter import evaluate
 from edge_rt.model import load
 from edge_rt.signature import Signature
+from edge_rt.writing import require_replaceable
 from exporter import importers
 from exporter.compress import Compressor
 from exporter.fit import fit
@@ -78,6 +79,7 @@ def export(
     VerificationError where outputs differ or the source runtime is missing, InputError for unfitting `inputs`, DeviceError
     that lists why the model does not fit the device, ValueError for other `weights`, OSError.
     """
+    _require_another_file(source, path)
     board, compressor = _board(device), Compressor(weights)
     tell = progress or (lambda step: None)
     tell("reading the model")
@@ -157,6 +159,14 @@ def check(
         report.weight_bytes = sum(a.nbytes for a in constants(graph))
         report.device = fit(graph, board, given, report.weight_bytes, allow_numpy)
     return report
+
+
+def _require_another_file(source: Any, path: str | os.PathLike[str]) -> None:
+    """Raises ImporterError if the bundle would replace the model that it is made of, OSError if it cannot be a file."""
+    require_replaceable(path)
+    both = isinstance(source, (str, os.PathLike)) and os.path.exists(source) and os.path.exists(path)
+    if both and os.path.samefile(source, path):
+        raise ImporterError(f"{os.fspath(path)}: is the source model itself; write the bundle to another file")
 
 
 def _board(device: str | Device | None) -> Device | None:

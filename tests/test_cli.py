@@ -131,6 +131,40 @@ def test_problems_are_one_line_on_stderr(
     assert re.search(message, err), err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "MODEL", "--shape", "image=1,1,8,b"], "input 'image': sizes are whole numbers"),
+        (["run", "MODEL", "--shape", "image=-1,1,8,8"], "input 'image': sizes are whole numbers"),
+        (["inspect", "MODEL", "--plan", "image=x"], "input 'image': sizes are whole numbers"),
+        (["inspect", "MODEL", "--plan", "other=1"], "where NAME is one of image"),
+    ],
+)
+def test_sizes_that_are_none(
+    model: Path, capsys: pytest.CaptureFixture[str], arguments: list[object], message: str
+) -> None:
+    status, _, err = run(capsys, *[model if a == "MODEL" else a for a in arguments])
+    assert status == 1
+    assert len(err.splitlines()) == 1
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("run", "--seed", "-1"),
+        ("run", "--threads", "0"),
+        ("bench", "--runs", "0"),
+        ("bench", "--warm-up", "-1"),
+        ("profile", "--runs", "0"),
+    ],
+)
+def test_numbers_that_are_too_small(option: tuple[str, ...], model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([option[0], str(model), *option[1:]])
+    assert f"argument {option[1]}: must be at least" in capsys.readouterr().err
+
+
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     for arguments in (["--help"], *([c, "--help"] for c in ("run", "inspect", "bench", "profile", "verify", "doctor"))):
         with pytest.raises(SystemExit, match="0"):

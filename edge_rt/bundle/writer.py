@@ -20,6 +20,7 @@ from edge_rt.bundle.reader import read
 from edge_rt.errors import GraphError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.types import DType
+from edge_rt.writing import require_replaceable
 
 Array = np.ndarray[Any, Any]
 
@@ -35,6 +36,7 @@ def write(bundle: Bundle, file: str | os.PathLike[str] | BinaryIO) -> int:
         file.write(data)
         return len(data)
     target = os.fspath(file)
+    require_replaceable(target)
     folder = os.path.dirname(os.path.abspath(target))
     temporary = os.path.join(folder, f".{os.path.basename(target)}.{os.urandom(8).hex()}.tmp")
     try:

@@ -7,6 +7,7 @@ the model, its inputs or this machine, in one line on stderr; 2: wrong use of th
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,6 +16,9 @@ from edge_rt import __version__
 from edge_rt.errors import EdgeError
 
 COMMANDS = ("run", "inspect", "bench", "profile", "verify", "doctor", "devices", "package")
+
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as that of shells."""
 
 DESCRIPTION = """\
 Runs and examines .edge bundles.
@@ -45,9 +49,16 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit status."""
     options = parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names are Unicode, terminals need not be
     try:
         return int(options.function(options))
     except BrokenPipeError:
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except MemoryError as error:
+        print(f"edge-rt {options.command}: out of memory: {error}", file=sys.stderr)
         return 1
     except (EdgeError, OSError) as error:
         print(f"edge-rt {options.command}: {error}", file=sys.stderr)

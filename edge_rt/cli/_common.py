@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ Array = np.ndarray[Any, Any]
 def model_options(command: argparse.ArgumentParser) -> None:
     """MODEL, --threads, --backend, --jit, --signature and --json."""
     command.add_argument("model", help="a .edge bundle")
-    command.add_argument("--threads", type=int, help="at most so many threads (default: all this process may use)")
+    command.add_argument("--threads", type=at_least(1), help="at most so many threads (default: all this process may use)")
     command.add_argument("--backend", default="auto", choices=("auto", "cpu", "reference"), help="default: auto")
     command.add_argument("--jit", action="store_true", help="compile kernels for just this model, once (needs numba)")
     command.add_argument("--signature", help="entry point (default: the first)")
@@ -38,7 +39,31 @@ def input_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--shape", action="append", default=[], metavar="[NAME=]1,3,224,224", help="sizes of an input that is random"
     )
-    command.add_argument("--seed", type=int, default=0, help="of random inputs (default: 0)")
+    command.add_argument("--seed", type=at_least(0), default=0, help="of random inputs (default: 0)")
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """An argument's type: integers from `least` on."""
+
+    def integer(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"must be at least {least}, got {value}")
+        return value
+
+    return integer
+
+
+def read_sizes(entry: Signature, given: list[str]) -> dict[str, tuple[int, ...]]:
+    """The shapes that texts like "x=1,3,224,224" name, by input. Raises InputError."""
+    return {name: _sizes(name, text) for name, text in _named(entry, given).items()}
+
+
+def _sizes(name: str, text: str) -> tuple[int, ...]:
+    sizes = [size.strip() for size in text.split(",")] if text else []
+    if not all(size.isdecimal() for size in sizes):
+        raise InputError(f"input '{name}': sizes are whole numbers, for example {name}=1,3,224,224; got '{text}'")
+    return tuple(map(int, sizes))
 
 
 def open_model(options: argparse.Namespace) -> Model:
@@ -49,7 +74,7 @@ def make_inputs(model: Model, options: argparse.Namespace) -> tuple[Signature, d
     """The inputs that the options name; random ones for the rest. Sizes that are left open are 1."""
     entry = model.entry(options.signature)
     files = {name: _load(path) for name, path in _named(entry, options.input).items()}
-    shapes = {name: tuple(int(d) for d in text.split(",") if d) for name, text in _named(entry, options.shape).items()}
+    shapes = read_sizes(entry, options.shape)
     random = np.random.default_rng(options.seed)
     made = {}
     for info in entry.inputs:
@@ -109,8 +134,9 @@ def _named(entry: Signature, given: list[str]) -> dict[str, str]:
 def _load(path: str) -> Array:
     try:
         return np.load(Path(os.path.expanduser(path)), allow_pickle=False)  # type: ignore[no-any-return]
-    except ValueError as error:
-        raise InputError(f"{path}: not an .npy file ({error})") from None
+    except (ValueError, EOFError) as error:
+        reason = "it does not begin as one" if "pickle" in str(error) else error
+        raise InputError(f"{path}: not an .npy file of numbers ({reason})") from None
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.cli._common import input_options, make_inputs, model_options, open_model, print_json
+from edge_rt.cli._common import at_least, input_options, make_inputs, model_options, open_model, print_json
 
 
 def add(commands: Any) -> None:
@@ -17,8 +17,8 @@ def add(commands: Any) -> None:
     )
     model_options(command)
     input_options(command)
-    command.add_argument("--runs", type=int, default=200, help="timed runs (default: 200)")
-    command.add_argument("--warm-up", type=int, default=10, help="runs before that (default: 10)")
+    command.add_argument("--runs", type=at_least(1), default=200, help="timed runs (default: 200)")
+    command.add_argument("--warm-up", type=at_least(0), default=10, help="runs before that (default: 10)")
     command.set_defaults(function=bench)
 
 
@@ -32,7 +32,7 @@ def bench(options: argparse.Namespace) -> int:
     for _ in range(options.warm_up):
         model.run(inputs, signature=entry.name)
     times = []
-    for _ in range(max(1, options.runs)):
+    for _ in range(options.runs):
         begin = time.perf_counter_ns()
         model.run(inputs, signature=entry.name)
         times.append((time.perf_counter_ns() - begin) / 1e3)

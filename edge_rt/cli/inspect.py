@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from edge_rt.bundle.inspect import summarize
-from edge_rt.cli._common import model_options, open_model, print_json
+from edge_rt.cli._common import model_options, open_model, print_json, read_sizes
 
 
 def add(commands: Any) -> None:
@@ -59,8 +59,7 @@ def _print_model(options: argparse.Namespace) -> None:
     if options.graph:
         print(entry.graph)
     if options.plan is not None:
-        given = (text.rpartition("=") for text in options.plan)
-        print(model.plan({name: tuple(map(int, sizes.split(","))) for name, _, sizes in given}, entry.name))
+        print(model.plan(read_sizes(entry, options.plan), entry.name))
 
 
 def _counts(ops: Mapping[str, int]) -> str:

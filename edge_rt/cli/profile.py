@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from edge_rt.cli._common import input_options, make_inputs, model_options, open_model, print_json
+from edge_rt.cli._common import at_least, input_options, make_inputs, model_options, open_model, print_json
 from edge_rt.profiler import profile
 
 
@@ -16,7 +16,7 @@ def add(commands: Any) -> None:
     )
     model_options(command)
     input_options(command)
-    command.add_argument("--runs", type=int, default=20, help="timed runs (default: 20)")
+    command.add_argument("--runs", type=at_least(1), default=20, help="timed runs (default: 20)")
     command.add_argument("--trace", metavar="FILE.json", help="write a trace for chrome://tracing or Perfetto")
     command.set_defaults(function=run)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from edge_rt.cli._common import input_options, make_inputs, model_options, open_model, print_json, summary
+from edge_rt.writing import write_atomic
 
 
 def add(commands: Any) -> None:
@@ -27,7 +29,9 @@ def run(options: argparse.Namespace) -> int:
         folder = Path(options.output)
         folder.mkdir(parents=True, exist_ok=True)
         for name, array in outputs.items():
-            np.save(folder / (name.replace("/", "_") + ".npy"), array)
+            content = io.BytesIO()
+            np.save(content, array)
+            write_atomic(folder / (name.replace("/", "_") + ".npy"), content.getvalue())
     if options.json:
         print_json({name: {"dtype": a.dtype, "shape": a.shape, "data": a} for name, a in outputs.items()})
         return 0
