@@ -16,7 +16,8 @@ from edge_rt.ops import _attrs as fields
 from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import OpSpec
 from exporter.importers.onnx import _functions as functions
-from exporter.importers.onnx import _quantized  # noqa: F401  registers conversions
+from exporter.importers.onnx import _fused, _quantized  # noqa: F401  register conversions
+from exporter.importers.onnx._nibbles import only_decoded, read_nibbles
 from exporter.importers.onnx._opsets import convert, is_converted
 from exporter.importers.onnx._problems import Problems, Refused
 from exporter.importers.onnx._proto import dtype_of, read_attribute, read_sparse, read_tensor
@@ -44,8 +45,10 @@ class Builder:
 
     def initializers(self, graph: Any, scope: Scope) -> None:
         """Makes the constants that an ONNX graph stores."""
+        decoded = only_decoded(graph)
         for tensor in graph.initializer:
-            self._constant(tensor.name, scope, lambda t=tensor: read_tensor(t, self.folder, f"initializer '{t.name}'"))
+            read = read_nibbles if tensor.name in decoded else read_tensor
+            self._constant(tensor.name, scope, lambda t=tensor, r=read: r(t, self.folder, f"initializer '{t.name}'"))
         for sparse in graph.sparse_initializer:
             name = sparse.values.name
             self._constant(

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.graph import Value
+from exporter.importers.onnx._nibbles import decode_blocks
 from exporter.importers.onnx._opsets import ALWAYS, since
 from exporter.importers.onnx._problems import Refused
 from exporter.importers.onnx._scope import Call
@@ -29,6 +30,27 @@ def _quantised(call: Call, y: Value, scale: int, like: int = 0) -> list[Value]:
     if zero is None:
         zero = call.constant(0, call.required(like).type.dtype.numpy, "zero")
     return [call.emit("QuantizeLinear", y, call.required(scale), zero, outputs=call.outputs)]
+
+
+@since("com.microsoft.QuantizeLinear", "com.microsoft.DequantizeLinear", ALWAYS)
+def _as_in_onnx(call: Call) -> Sequence[Value]:
+    """16-bit types came to ONNX's own operators with opset 21; quantisers write these below it."""
+    name = call.op.removeprefix("com.microsoft.")
+    return [call.emit(name, *call.inputs, outputs=call.outputs, **call.attributes)]
+
+
+@since("com.microsoft.MatMulNBits", ALWAYS)
+def _matmul_n_bits(call: Call) -> Sequence[Value]:
+    """a [..., K] times weights [N, K] of 2, 4 or 8 bits with a scale (and zero point) for each block of k; bias [N]?."""
+    if call.input(4) is not None:
+        raise Refused("input 'g_idx'")
+    packed, scales, zeros = (call.contents(i) for i in (1, 2, 3))
+    if packed is None or scales is None or (zeros is None and call.input(3) is not None):
+        raise Refused("weights that are computed")
+    weights = decode_blocks(packed, scales, zeros, *(call.attributes.get(n, 0) for n in ("N", "K", "bits", "block_size")))
+    product = call.emit("MatMul", call.required(0), call.constant(weights.T, scales.dtype, "weights"),
+                        outputs=call.outputs if call.input(5) is None else ("",))  # fmt: skip
+    return [product if call.input(5) is None else call.emit("Add", product, call.required(5), outputs=call.outputs)]
 
 
 @since("com.microsoft.QLinearAdd", "com.microsoft.QLinearMul", ALWAYS)
