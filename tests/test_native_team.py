@@ -191,6 +191,28 @@ def test_helpers_give_way_and_the_owner_does_not(library: Library) -> None:
     team.close()
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one CPU is all there is")
+def test_a_helper_leaves_the_owners_cpu(library: Library) -> None:
+    """Even where the system would wake it there again and again."""
+    allowed = os.sched_getaffinity(0)
+    team, chain = Team(library, 2), Chain(library, 200, lambda i: 64, n=4000)
+    chain.check(team)
+    helper = Path(f"/proc/self/task/{team._crew._threads[0].native_id}/stat")
+    own = min(allowed)
+    try:
+        os.sched_setaffinity(0, {own})
+        os.sched_setaffinity(int(helper.parent.name), {own})
+        chain.check(team)
+        os.sched_setaffinity(int(helper.parent.name), allowed)
+        deadline = time.monotonic() + 20
+        while int(helper.read_text().rpartition(")")[2].split()[36]) == own:
+            chain.check(team)
+            assert time.monotonic() < deadline
+    finally:
+        os.sched_setaffinity(0, allowed)
+    team.close()
+
+
 def test_an_idle_team_uses_no_cpu(library: Library) -> None:
     team = Team(library, 4)
     Chain(library, 100, lambda i: 4).check(team)

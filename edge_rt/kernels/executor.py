@@ -13,7 +13,7 @@ from numba import types
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.clock import current_cpu, ticks, ticks_in_a_microsecond
-from edge_rt.kernels.sharing import begin_record, is_worth_sharing, note_alone, note_shared
+from edge_rt.kernels.sharing import begin_record, is_worth_sharing, note_alone, note_program, note_shared
 from edge_rt.kernels.simd import (
     atomic_add,
     atomic_load,
@@ -50,6 +50,7 @@ from edge_rt.lowering.executor import (
     SLEEPS,
     SPAN_WORDS,
     SPANS,
+    STAYS,
     STEP_WORDS,
     STOP,
     STOP_TEAM,
@@ -154,6 +155,22 @@ def call_back(team):
             compare_exchange(asleep, AWAY, SLEEPS)
 
 
+def is_helped(team):
+    """Whether any helper may come: awake, on its way, or asleep for want of work."""
+    helped = False
+    for member in range(1, atomic_load(team + MEMBERS)):
+        helped |= atomic_load(range_of(team, member) + ASLEEP) != AWAY
+    return helped
+
+
+def wants_to_move(place):
+    """Whether a helper that runs on the owner's CPU leaves, to be moved, or sleeps."""
+    stays = atomic_load(place + STAYS)
+    if stays > 0:
+        atomic_store(place + STAYS, stays - 1)
+    return stays == 0
+
+
 def measure_spans(steps, start, stop, team, record):
     """Runs steps alone, and writes down the spans they make."""
     span, begin, longest = SPANS, ticks(), I64(0)
@@ -169,22 +186,26 @@ def measure_spans(steps, start, stop, team, record):
 
 
 def run_spans(steps, start, stop, team, record):
-    at, span = start, SPANS
+    at, span, slower, alone, shared = start, SPANS, I64(0), I64(0), False
+    call_back(team)
     while at < stop:
         upto, helper, begin = record[span + STOP], I64(AWAKE), ticks()
-        shares = is_worth_sharing(record, span) and compare_exchange(team + BUSY, 0, 1)
+        shares = is_worth_sharing(record, span) and is_helped(team) and compare_exchange(team + BUSY, 0, 1)
         if shares:
-            if at == start:
-                call_back(team)
             atomic_store(team + OWNER_CPU, current_cpu())
             helper = atomic_load(range_of(team, 1) + ASLEEP)
         run_steps(steps, at, upto, team, shares)
+        took = ticks() - begin
+        alone += record[span + ALONE]
+        if helper == AWAKE:
+            slower += took - record[span + ALONE]
         if shares:
             atomic_store(team + BUSY, 0)
-            note_shared(record, span, ticks() - begin, helper)
+            note_shared(record, span, took, helper == AWAKE)
         else:
-            note_alone(record, span, ticks() - begin)
-        at, span = upto, span + SPAN_WORDS
+            note_alone(record, span, took)
+        at, span, shared = upto, span + SPAN_WORDS, shared or shares
+    note_program(record, shared, slower, alone)
 
 
 @kernel(RUN_PROGRAM)
@@ -215,11 +236,12 @@ def help_team(target):
     def body(team, member, part, parts):
         place, microsecond = range_of(team, member), ticks_in_a_microsecond()
         members, is_apart = atomic_load(team + MEMBERS), True
+        atomic_store(place + ASLEEP, AWAKE)
         seen, since = atomic_load(place) >> 32, ticks()
         do_parts(team, member, members)
         while atomic_load(team + STOPPED) == 0:
             word = atomic_load(place)
-            if word >> 32 != seen:
+            if is_apart and word >> 32 != seen:
                 seen = word >> 32
                 do_parts(team, member, members)
                 since = ticks()
@@ -228,16 +250,18 @@ def help_team(target):
                     give_way(place)
                     is_apart = current_cpu() != atomic_load(team + OWNER_CPU)
                 pause()
+            elif not is_apart and wants_to_move(place):
+                break
             else:
                 atomic_store(place + ASLEEP, SLEEPS if is_apart else AWAY)
                 fence()
                 if atomic_load(team + STOPPED) == 0:
                     futex_wait(place, seen << 32)
-                atomic_store(place + ASLEEP, AWAKE)
-                atomic_store(place + GIVES_WAY, ticks() + TURN_US * microsecond)
                 is_apart = current_cpu() != atomic_load(team + OWNER_CPU)
                 if not is_apart:
                     seen = atomic_load(place) >> 32
+                atomic_store(place + ASLEEP, AWAKE)
+                atomic_store(place + GIVES_WAY, ticks() + TURN_US * microsecond)
                 since = ticks()
 
     return body

@@ -13,18 +13,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_rt.lowering.executor import ALONE, AWAKE, LONGEST, LOSS, SAVINGS, SHARES, TURNS
+from edge_rt.lowering.executor import ALONE, EVEN, LONGEST, LOSS, REST, SAVINGS, SHARED, SHARES, TURNS
 
 MOST_TURNS = 64
 """Shared runs of a span before it runs alone once, to see how long that takes now."""
-SETTLE = 2
-"""Shared runs after one alone in which small losses count as what they are: the helper's caches are cold yet."""
+LATELY = 16
+"""Shared runs by which it is judged whether sharing gains: one is too noisy."""
+GAIN = 16
+"""One part in so many of its time alone is what sharing has to gain."""
+MOST_REST = 512
+"""Runs, at most, for which a span is left alone that did not gain."""
 SAVED = 32
 """One part in so many of the time that a span takes alone is saved."""
 KEPT = 4
 """One part in so many of a gain is saved: losses shall be rare, too."""
 PURSE, MOST_SAVINGS = 3, 16
 """Savings for a try, and those after which no more is saved, in times that the longest span takes alone."""
+RARE = 20
+"""Runs of a program of which at most one shall be shared and slower by a quarter: a latency that varies is worth little."""
 MOST_LOSS, STALL_US = 8, 4000
 """A loss counts as at most so many times what the longest span takes alone, or so many microseconds, whichever is more."""
 
@@ -32,7 +38,7 @@ MOST_LOSS, STALL_US = 8, 4000
 def is_worth_sharing(record: Any, span: int) -> bool:
     """record: int64[record_words(...)], span: place of a span's words in it, as in the other functions. See
     lowering/executor.py."""
-    worth: bool = record[SHARES] > 0 and record[span + TURNS] < MOST_TURNS
+    worth: bool = record[SHARES] > 0 and record[EVEN] >= 0 and record[span + TURNS] < MOST_TURNS
     return worth
 
 
@@ -40,34 +46,50 @@ def save(record: Any, ticks: int) -> None:
     record[SAVINGS] = min(record[SAVINGS] + ticks, MOST_SAVINGS * record[LONGEST])
 
 
+def pay(record: Any, loss: int) -> None:
+    record[SAVINGS] -= min(loss, record[LOSS])
+    if record[SAVINGS] < 0:
+        record[SHARES] = 0
+
+
 def note_alone(record: Any, span: int, took: int) -> None:
-    """The span ran on one thread."""
-    alone = record[span + ALONE]
+    """The span ran on one thread. Nothing makes it too fast, but much makes it slow for once. If sharing did not make it
+    faster lately it is left alone for a while, the longer the oftener: it shall not keep another core busy."""
+    alone, turns, rest = record[span + ALONE], record[span + TURNS], record[span + REST]
     likely = min(took, 2 * alone)
-    record[span + ALONE] = alone + (likely - alone) // 4
-    record[span + TURNS] = 0
+    if turns == MOST_TURNS:
+        is_vain = record[span + SHARED] > took - took // GAIN
+        rest = min(2 * max(rest, LATELY), MOST_REST) if is_vain else 0
+        turns += rest
+    record[span + TURNS] = turns - 1 if turns > MOST_TURNS + 1 else 0
+    record[span + ALONE], record[span + REST] = alone + (likely - alone) // (4 if took > alone else 2), rest
     save(record, likely // SAVED)
     if record[SAVINGS] >= PURSE * record[LONGEST]:
         record[SHARES] = 1
 
 
-def note_shared(record: Any, span: int, took: int, helper: int) -> None:
-    """The span was shared. helper: how it was before (AWAKE, SLEEPS, WAKES).
-
-    What does not gain counts as a loss of a whole run, but for small losses that have a reason: a helper that slept, or is
-    on its way, or whose caches are cold.
-    """
-    alone = record[span + ALONE]
-    record[span + TURNS] += 1
-    if took <= alone - alone // 16:
+def note_shared(record: Any, span: int, took: int, awake: bool) -> None:
+    """The span was shared. awake: whether the helper was, before it. If sharing did not gain in the last runs, the span runs
+    alone next, to see whether it is the machine that has become slower. Runs in which a helper was still on its way say
+    nothing about that."""
+    alone, shared, turns = record[span + ALONE], record[span + SHARED], record[span + TURNS] + 1
+    if took < alone:
         save(record, (alone - took) // KEPT)
+    else:
+        pay(record, took - alone)
+    if not awake and took > alone - alone // GAIN:
         return
-    loss = max(took - alone, 0)
-    if loss > alone // 4 or (helper == AWAKE and record[span + TURNS] > SETTLE):
-        loss = max(loss, alone)
-    record[SAVINGS] -= min(loss, record[LOSS])
-    if record[SAVINGS] < 0:
-        record[SHARES] = 0
+    likely = min(took, 2 * alone)
+    shared = shared + (likely - shared) // LATELY if shared > 0 else likely
+    is_vain = turns % LATELY == 0 and shared > alone - alone // GAIN
+    record[span + SHARED], record[span + TURNS] = shared, MOST_TURNS if is_vain else turns
+
+
+def note_program(record: Any, shared: bool, slower: int, alone: int) -> None:
+    """The whole program ran. alone: ticks that its spans were thought to take alone, slower: how many more it took, without
+    spans that found the helper asleep."""
+    slow = shared and slower > alone // 4
+    record[EVEN] = min(record[EVEN] + 1 - (RARE if slow else 0), RARE)
 
 
 def begin_record(record: Any, longest: int, microsecond: int) -> None:

@@ -14,6 +14,7 @@ from edge_rt.lowering._executor import (
     AWAY,
     BUSY,
     DONE,
+    EVEN,
     GIVES_WAY,
     HELP_SYMBOL,
     LONGEST,
@@ -24,14 +25,17 @@ from edge_rt.lowering._executor import (
     OWNER_CPU,
     PARTS,
     RANGES,
+    REST,
     RUN_SYMBOL,
     RUNS,
     SAVINGS,
     SEQUENCE,
+    SHARED,
     SHARES,
     SLEEPS,
     SPAN_WORDS,
     SPANS,
+    STAYS,
     STEP_WORDS,
     STOP,
     STOP_SYMBOL,
@@ -52,6 +56,7 @@ __all__ = [
     "AWAY",
     "BUSY",
     "DONE",
+    "EVEN",
     "GIVES_WAY",
     "HELP_TEAM",
     "LONGEST",
@@ -62,14 +67,17 @@ __all__ = [
     "OWNER_CPU",
     "PARTS",
     "RANGES",
+    "REST",
     "RUNS",
     "RUN_PROGRAM",
     "SAVINGS",
     "SEQUENCE",
+    "SHARED",
     "SHARES",
     "SLEEPS",
     "SPANS",
     "SPAN_WORDS",
+    "STAYS",
     "STEP_WORDS",
     "STOP",
     "STOPPED",
@@ -85,7 +93,7 @@ RUN_PROGRAM = KernelSpec(RUN_SYMBOL, "steps:i64* start:i64 stop:i64 team:i64* re
 long these steps take (zeros at first), by which the owner decides whether to share them; null to share always."""
 
 HELP_TEAM = KernelSpec(HELP_SYMBOL, "team:i64* member:i64")
-"""What a helper does until the team stops. member: its number, from 1."""
+"""What a helper does until the team stops, or until it wants to be moved off the owner's CPU. member: its number, from 1."""
 
 STOP_TEAM = KernelSpec(STOP_SYMBOL, "team:i64*")
 """Ends `help_team` of all helpers, as soon as they finish the part they are at."""

@@ -1,7 +1,7 @@
 """The thread team: helpers that take parts of a program's steps off the thread that runs it.
 
-Helpers are Python threads, each inside one native call for its whole life: they wait there for steps, a moment awake
-and then asleep, without the interpreter's lock. A program never needs them: see kernels/executor.py.
+Helpers are Python threads, each inside a native call: they wait there for steps, a moment awake and then asleep, without
+the interpreter's lock. They leave it only to move to another CPU. A program never needs them: see kernels/executor.py.
 """
 
 from __future__ import annotations
@@ -15,13 +15,25 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_rt.lowering._executor import HELP_SYMBOL, MEMBERS, STOP_SYMBOL, team_words
+from edge_rt.lowering._executor import (
+    HELP_SYMBOL,
+    MEMBER_WORDS,
+    MEMBERS,
+    OWNER_CPU,
+    RANGES,
+    STAYS,
+    STOP_SYMBOL,
+    STOPPED,
+    team_words,
+)
 
 if TYPE_CHECKING:
     from threading import Thread
 
     from edge_rt.native.program import Addresses
 
+MANY_WAKES = 1000
+"""How often a helper that cannot be moved finds itself on the owner's CPU before it asks again."""
 _ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
@@ -86,7 +98,16 @@ class _Crew:
                 self._threads.append(thread)
 
     def _work(self, member: int) -> None:
-        self._help(self._words[member].ctypes.data)
+        words, affinity = self._words[member].ctypes.data, None
+        self._help(words)
+        while not self._block[STOPPED]:
+            if affinity is None:
+                from edge_rt.native.affinity import Affinity
+
+                affinity = Affinity()
+            if not affinity.leave(int(self._block[OWNER_CPU])):
+                self._block[RANGES + MEMBER_WORDS * member + STAYS] = MANY_WAKES
+            self._help(words)
 
     def stop(self) -> None:
         """Ends the helpers and waits until they are gone: at most as long as the part they are at takes."""
