@@ -94,7 +94,7 @@ class FusedMatMul(Attrs):
     transBatchB = Bool(False)
 
 
-def _operand_axes(rank: int, transpose: bool, transpose_batch: bool) -> list[int]:
+def operand_axes(rank: int, transpose: bool, transpose_batch: bool) -> list[int]:
     """Order in which the axes of an operand enter the product. A vector stays as it is."""
     axes = list(range(rank))
     if rank > 1:
@@ -107,14 +107,14 @@ def _operand_axes(rank: int, transpose: bool, transpose_batch: bool) -> list[int
 
 def _fused_shapes(attrs: FusedMatMul, types: Types, values: Values) -> list[Shape]:
     a, b = shape_of(types), shape_of(types, 1)
-    left = tuple(a[i] for i in _operand_axes(len(a), attrs.transA, attrs.transBatchA))
-    right = tuple(b[i] for i in _operand_axes(len(b), attrs.transB, attrs.transBatchB))
+    left = tuple(a[i] for i in operand_axes(len(a), attrs.transA, attrs.transBatchA))
+    right = tuple(b[i] for i in operand_axes(len(b), attrs.transB, attrs.transBatchB))
     return [product_shape(left, right)]
 
 
 def _fused(attrs: FusedMatMul, a: Array, b: Array) -> Any:
-    left = np.transpose(widened(a), _operand_axes(a.ndim, attrs.transA, attrs.transBatchA))
-    right = np.transpose(widened(b), _operand_axes(b.ndim, attrs.transB, attrs.transBatchB))
+    left = np.transpose(widened(a), operand_axes(a.ndim, attrs.transA, attrs.transBatchA))
+    right = np.transpose(widened(b), operand_axes(b.ndim, attrs.transB, attrs.transBatchB))
     return _scaled(np.matmul(left, right), attrs.alpha).astype(a.dtype, copy=False)
 
 

@@ -14,6 +14,8 @@ from exporter.passes.channels_last_resize import channels_last_resize
 from exporter.passes.compute_on_tables import compute_on_tables
 from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
+from exporter.passes.expand_einsum import expand_einsum
+from exporter.passes.expand_fused import expand_fused
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
 from exporter.passes.expand_linear_models import expand_linear_models
@@ -85,6 +87,8 @@ PIPELINE: tuple[Stage, ...] = (
     QUANTISED,
     (
         *CLEAN,
+        expand_fused,
+        expand_einsum,
         recognize_layer_norm,
         recognize_moments,
         recognize_gelu,
