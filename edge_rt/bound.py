@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,8 @@ Array = np.ndarray[Any, Any]
 class BoundCall:
     """Fill the arrays in `inputs`, call `run()`, read those in `outputs`: the least a call can cost.
 
-    The views stay the same from run to run, and belong to this object; the state is the session's. `run` leaves the
-    inputs as they are.
+    The views stay the same from run to run, and belong to this object: `call.inputs["x"][...] = array` fills one, another
+    array cannot take its place. The state is the session's. `run` leaves the inputs as they are.
     """
 
     def __init__(
@@ -43,8 +44,9 @@ class BoundCall:
                 "use run()"
             )
         self._turn, self._execute = turn, self._instance.executor
-        self.inputs: dict[str, Array] = dict(zip(entry.input_names, self._instance.copies))  # type: ignore[arg-type]
-        self.outputs: dict[str, Array] = dict(zip(entry.graph.output_names, self._instance.run(live)))
+        copies = dict(zip(entry.input_names, self._instance.copies))
+        self.inputs: Mapping[str, Array] = MappingProxyType(copies)  # type: ignore[arg-type]
+        self.outputs: Mapping[str, Array] = MappingProxyType(dict(zip(entry.graph.output_names, self._instance.run(live))))
 
     def run(self) -> None:
         """Computes the outputs from what the input views hold."""

@@ -60,6 +60,10 @@ class Loaded:
 
     def select(self, inputs: Mapping[str, Any], name: str | None) -> tuple[Signature, list[Array]]:
         """The signature for these inputs, and the inputs checked."""
+        if not hasattr(inputs, "keys"):
+            from edge_rt.arguments import require_named
+
+            require_named(inputs)
         if name is not None or len(self.signatures) == 1:
             entry = self.entry(name)
             return entry, entry.check(inputs)

@@ -93,7 +93,13 @@ def content_of(source: str | os.PathLike[str] | bytes | bytearray | memoryview, 
                 return MappedFile(file.fileno(), size).data
             copy = _aligned_empty(size)
             return copy[: file.readinto(copy)].toreadonly()
-    view = memoryview(source).toreadonly().cast("B")
+    try:
+        view = memoryview(source)
+    except TypeError:
+        from edge_rt.errors import ModelError
+
+        raise ModelError(f"a model must be a path or bytes, got {type(source).__name__}") from None
+    view = view.toreadonly().cast("B")
     if not len(view) or np.frombuffer(view, np.uint8).ctypes.data % ALIGNMENT == 0:
         return view
     copy = _aligned_empty(len(view))

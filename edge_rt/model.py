@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 BACKENDS = ("auto", "cpu", "reference")
+MAX_THREADS = 1024
 
 
 def load(
@@ -50,8 +51,8 @@ def load(
     stored_plan: whether to use, or else leave for processes that start later, what the first call found out about this
     bundle: see stored.py.
 
-    Raises BundleError if the bytes are not a sound bundle, TargetError if there is no code for this CPU or no compiler for
-    `jit`, OSError if the file cannot be read.
+    Raises ModelError for options that are none; BundleError if the bytes are not a sound bundle, TargetError if there
+    is no code for this CPU or no compiler for `jit`, OSError if the file cannot be read.
     """
     options = {
         "threads": threads, "backend": backend, "max_memory": max_memory, "mmap": mmap, "verify": verify, "jit": jit,
@@ -59,8 +60,12 @@ def load(
     }  # fmt: skip
     if backend not in BACKENDS:
         raise _wrong(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
-    if threads is not None and (not isinstance(threads, int) or threads < 1):
-        raise _wrong(f"threads must be a positive integer or None, got {threads!r}")
+    if threads is not None and not (isinstance(threads, int) and 1 <= threads <= MAX_THREADS):
+        raise _wrong(f"threads must be an integer from 1 to {MAX_THREADS} or None, got {threads!r}")
+    if max_memory is not None and not (isinstance(max_memory, int) and max_memory >= 0):
+        raise _wrong(f"max_memory must be a number of bytes or None, got {max_memory!r}")
+    if verify not in ("header", "all"):
+        raise _wrong(f"verify must be 'header' or 'all', got {verify!r}")
     if jit and backend == "reference":
         raise _wrong("jit=True compiles machine code, which backend 'reference' does not run")
     return Model(content_of(path_or_bytes, mmap), path_or_bytes, options)
@@ -163,6 +168,10 @@ class Model:
 
         shapes: of inputs with symbolic sizes. values: contents of inputs that decide shapes (zeros where not given).
         """
+        if shapes:
+            from edge_rt.arguments import require_shapes
+
+            shapes = require_shapes(shapes, self.entry(signature).input_names)
         return self._whole().plan(shapes or {}, signature, values or {})
 
     # ---- running it -------------------------------------------------------------------------------------------------
@@ -179,7 +188,11 @@ class Model:
         if signature is None and out is None:
             again = session.again
             if again is not None:
-                made = again(inputs)
+                try:
+                    made = again(inputs)
+                except (TypeError, IndexError):
+                    _require_named(inputs)
+                    raise
                 if made is not None:
                     return made
         return session.run(inputs, signature=signature, out=out)
@@ -326,6 +339,12 @@ def _is_plain(options: Mapping[str, Any]) -> bool:
         and options["verify"] == "header"
         and not options["jit"]
     )
+
+
+def _require_named(inputs: Any) -> None:
+    from edge_rt.arguments import require_named
+
+    require_named(inputs)
 
 
 def _wrong(message: str) -> Exception:

@@ -51,7 +51,11 @@ class Session:
         if out is None and signature is None:
             again = self.again
             if again is not None and not self._model.is_closed:
-                made = again(inputs)
+                try:
+                    made = again(inputs)
+                except (TypeError, IndexError):
+                    _require_named(inputs)
+                    raise
                 if made is not None:
                     return made
         else:
@@ -82,7 +86,12 @@ class Session:
         """
         from edge_rt.bound import BoundCall
 
-        return BoundCall(self._model, self._model.entry(signature), shapes or {}, self._state, self._turn)
+        entry = self._model.entry(signature)
+        if shapes:
+            from edge_rt.arguments import require_shapes
+
+            shapes = require_shapes(shapes, entry.input_names)
+        return BoundCall(self._model, entry, shapes or {}, self._state, self._turn)
 
     @property
     def state(self) -> dict[str, Array]:
@@ -92,12 +101,16 @@ class Session:
 
     def set_state(self, values: Mapping[str, Array]) -> None:
         """Overwrites variables. Raises InputError for an unknown name, or another dtype or shape than declared."""
+        if not hasattr(values, "items"):
+            raise _wrong(f"state: expected arrays by name, got {type(values).__name__}")
         with self._turn:
             for name, value in values.items():
                 held = self._state.get(name)
                 if held is None:
                     known = ", ".join(self._state) or "none"
                     raise _wrong(f"state: no variable is named '{name}', there are {known}")
+                if not isinstance(value, np.ndarray):
+                    raise _wrong(f"state '{name}': expected an array, got {type(value).__name__}")
                 if held.dtype != value.dtype or held.shape != value.shape:
                     raise _wrong(
                         f"state '{name}': expected {held.dtype}{list(held.shape)}, got {value.dtype}{list(value.shape)}"
@@ -147,6 +160,18 @@ class Session:
         return runner
 
 
+def _require_named(values: Any) -> None:
+    from edge_rt.arguments import require_named
+
+    require_named(values)
+
+
+def _named(out: Any) -> Any:
+    if not hasattr(out, "items"):
+        raise _wrong(f"out must be arrays by name, {{'y': array}}, got {type(out).__name__}")
+    return out.items()
+
+
 def _wrong(message: str) -> Exception:
     from edge_rt.errors import InputError
 
@@ -155,11 +180,14 @@ def _wrong(message: str) -> Exception:
 
 def _check_out(entry: Signature, out: Mapping[str, Array]) -> None:
     """Raises InputError for an array that cannot receive its output, as far as the declared types tell."""
+    from edge_rt.arguments import require_target
+
     declared = {info.name: info for info in entry.outputs}
-    for name, target in out.items():
+    for name, target in _named(out):
         info = declared.get(name)
         if info is None:
             raise _wrong(f"out: no output is named '{name}', there are {', '.join(declared)}")
+        require_target(name, target)
         if target.dtype != info.dtype or (info.type.is_static and target.shape != info.shape):
             raise _wrong(f"out '{name}': expected {info.type}, got {target.dtype}{list(target.shape)}")
 

@@ -285,7 +285,7 @@ def test_one_model_from_many_threads() -> None:
     ("options", "message"),
     [
         ({"backend": "gpu"}, "backend must be one of auto, cpu, reference, got 'gpu'"),
-        ({"threads": 0}, "threads must be a positive integer or None, got 0"),
+        ({"threads": 0}, "threads must be an integer from 1 to 1024 or None, got 0"),
         ({"verify": "some"}, "verify must be .*'some'"),
     ],
 )
