@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+import exporter
 
 ROOT = Path(__file__).parent.parent
 GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
@@ -59,3 +63,11 @@ def test_environment_variables_exist(sources: str) -> None:
     for guide in GUIDES:
         for name in re.findall(r"\bEDGE_RT_[A-Z_]+\b", guide.read_text()):
             assert name in sources, f"{guide.name} names {name}, which nothing reads"
+
+
+def test_the_code_for_those_who_come_from_others_runs(tmp_path: Path) -> None:
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "guides" / "coming-from.md").read_text(), re.DOTALL)
+    exporter.export(ROOT / "examples" / "digits.onnx", tmp_path / "model.edge", test_vectors=False)
+    check = "\nassert np.array_equal(first, outputs[0])"
+    done = subprocess.run([sys.executable, "-c", code + check], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
