@@ -36,12 +36,14 @@ NEIGHBOUR = "while True: pass"
 
 
 class Figures(NamedTuple):
-    """One runtime. us: one thread alone, median. speed_up: of more threads, without the neighbour. burned_*: mean and 95th
-    percentile of latency beside the neighbour, relative to one thread alone. *_ms: processor time of a call, in a
-    loop and with one call in PERIOD_S. idle: percent of a processor while nobody calls."""
+    """One runtime. us: one thread alone, median. speed_up: of more threads, without the neighbour, in a loop;
+    paced_speed_up: with a pause of PERIOD_S before each call. burned_*: mean and 95th percentile of latency beside the
+    neighbour, relative to one thread alone. *_ms: processor time of a call, in a loop and with one call in PERIOD_S.
+    idle: percent of a processor while nobody calls."""
 
     us: float
     speed_up: float
+    paced_speed_up: float
     burned_one_mean: float
     burned_one_p95: float
     burned_mean: float
@@ -67,9 +69,19 @@ def measure(runs: Sequence[Callable[[], Any]], rounds: int, turn_ms: float, idle
     one, more = relative((0, True)), relative((1, True))
     speed_up = float(np.median([np.median(a) / np.median(b) for a, b in zip(times[0, False], times[1, False])]))
     return Figures(
-        float(np.median(np.concatenate(times[0, False]))) * 1e6, speed_up, float(one.mean()), float(np.percentile(one, 95)),
-        float(more.mean()), float(np.percentile(more, 95)), *processor_time(runs[1]), idle_percent(idle_s),
+        float(np.median(np.concatenate(times[0, False]))) * 1e6, speed_up, paced_speed_up(runs, rounds, turn_ms),
+        float(one.mean()), float(np.percentile(one, 95)), float(more.mean()), float(np.percentile(more, 95)),
+        *processor_time(runs[1]), idle_percent(idle_s),
     )  # fmt: skip
+
+
+def paced_speed_up(runs: Sequence[Callable[[], Any]], rounds: int, turn_ms: float) -> float:
+    """Of more threads in calls with a pause of PERIOD_S before each: the median of neighbouring turns."""
+    ratios = []
+    for _ in range(rounds):
+        one, more = (np.median(_turn(run, turn_ms / 1e3, PERIOD_S)) for run in runs)
+        ratios.append(float(one / more))
+    return float(np.median(ratios))
 
 
 def processor_time(run: Callable[[], Any]) -> tuple[float, float]:
@@ -110,10 +122,12 @@ def _neighbour() -> Iterator[Callable[[bool], None]]:
         process.wait()
 
 
-def _turn(run: Callable[[], Any], seconds: float) -> np.ndarray[Any, Any]:
+def _turn(run: Callable[[], Any], seconds: float, pause: float = 0.0) -> np.ndarray[Any, Any]:
     """Seconds of each call, once things have settled."""
     begin, times = time.perf_counter(), []
-    while (now := time.perf_counter()) < begin + seconds or not times:
+    while time.perf_counter() < begin + seconds or not times:
+        time.sleep(pause)
+        now = time.perf_counter()
         run()
         if now >= begin + SETTLE * seconds:
             times.append(time.perf_counter() - now)
@@ -141,13 +155,15 @@ def measure_apart(name: str, model: BenchModel, folder: Path, options: argparse.
 def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
     """Markdown. rows: model, runtime, figures."""
     lines = [
-        "| model | runtime | 1 thread, us | more, free | 1, a core burned: mean (p95) | more, a core burned: mean (p95) "
+        "| model | runtime | 1 thread, us | more, free | with pauses | 1, a core burned: mean (p95) "
+        "| more, a core burned: mean (p95) "
         "| CPU ms a call, in a loop | one in 20 ms | idle, % |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for model, name, f in rows:
         lines.append(
-            f"| {model} | {name} | {f.us:.0f} | {f.speed_up:.2f}x | {f.burned_one_mean:.2f} ({f.burned_one_p95:.2f}) "
+            f"| {model} | {name} | {f.us:.0f} | {f.speed_up:.2f}x | {f.paced_speed_up:.2f}x "
+            f"| {f.burned_one_mean:.2f} ({f.burned_one_p95:.2f}) "
             f"| {f.burned_mean:.2f} ({f.burned_p95:.2f}) | {f.loop_ms:.2f} | {f.paced_ms:.2f} | {f.idle:.1f} |"
         )
     return "\n".join(lines)
