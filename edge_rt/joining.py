@@ -20,13 +20,13 @@ from typing import Any
 START_NAME, NAME = "_start.py", "_joined.py"
 
 START = (
-    "hashing garbage mapped linked lowering lowering._errors lowering._executor native native.team native.program "
+    "fingerprint garbage mapped linked lowering lowering._errors lowering._executor native native.team native.program "
     "native.cpu native.package instance prepared stored turn session model"
 )
 """What a start from a stored plan needs."""
 
 TOGETHER = (
-    "dims types names graph targets plan arena binding bands joins layout binder linking runner signature loaded "
+    "hashing dims types names graph targets plan arena binding bands joins layout binder linking runner signature loaded "
     "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
     "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec "
     "native.features native.image native.mapping native.packs native.host lowering._families lowering._spec lowering.rules"
@@ -34,7 +34,7 @@ TOGETHER = (
 """What every model needs that is read from its bundle."""
 
 MODULES = (
-    f"{TOGETHER} storing writing ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape "
+    f"{TOGETHER} ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape "
     "ops.softmax lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv "
     "lowering.bands lowering.reduce lowering.softmax"
 )

@@ -87,14 +87,17 @@ class _Linker:
 
     def _arguments(self, call: Call, index: int) -> int:
         """The position of the argument words of a step's call."""
-        others = {i: self._others(arg) for i, arg in enumerate(call.args) if type(arg) is Calls}
-        first = len(self.words)
-        for i, arg in enumerate(call.args):
-            if i in others:
-                self.in_words.append(len(self.words))
-                self.words.append(others[i])
+        step, words, args = self.binding.steps[index], self.words, call.args
+        others = {arg: self._others(arg) for arg in args if type(arg) is Calls} if Calls in map(type, args) else {}
+        first = len(words)
+        for arg in args:
+            if type(arg) is int:
+                words.append(arg)
+            elif type(arg) is Calls:
+                self.in_words.append(len(words))
+                words.append(others[arg])
             else:
-                self.words.append(self._word(arg, self.binding.steps[index], index, len(self.words)))
+                words.append(self._word(arg, step, index, len(words)))
         return first
 
     def _others(self, arg: Calls) -> int:
@@ -108,9 +111,8 @@ class _Linker:
         return first
 
     def _word(self, arg: Arg, step: Step, index: int, position: int) -> int:
+        """The word of an argument that is neither an int nor about other calls."""
         slot: int | None
-        if type(arg) is int:
-            return arg
         if type(arg) is In:
             slot = step.inputs[arg.index]
         elif type(arg) is Out:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import weakref
 from _thread import allocate_lock  # threading's Lock, without the rest of it
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -87,6 +88,8 @@ class Model:
         self._shelf = stored.shelf(content) if _is_plain(options) else None
         self._stored = None if self._shelf is None else self._shelf.find()
         """What an earlier process found out. With it, the bundle is read when somebody asks for what it does not tell."""
+        self._leave: Callable[[], object] | None = None
+        """Writes, once, what this process found out."""
         self._names = () if self._stored is None else self._stored.names
         """Of the inputs, if there is but one signature."""
         self._loaded: Loaded | None = None
@@ -288,12 +291,15 @@ class Model:
         self._shelf = None
 
     def note_call(self, call: Prepared, runner: Runner) -> None:
-        """Leaves what the first call found out for later processes, unless it was made from what an earlier one left."""
+        """Leaves what the first call found out for later processes, unless it was made from what an earlier one left. It is
+        written by the second call, or when the model, or the process, goes: whoever waits for a first result does not wait
+        for that, too."""
         shelf, self._shelf = self._shelf, None
         if shelf is not None:
-            from edge_rt.storing import store
-
-            store(shelf, self._whole(), runner, call)
+            self._leave = weakref.finalize(self, _store, shelf, self._whole(), runner, call)
+            call.before_first(self._leave)
+        elif self._leave is not None:
+            self._leave()
 
     # ---- parts ------------------------------------------------------------------------------------------------------
 
@@ -345,6 +351,12 @@ def _require_named(inputs: Any) -> None:
     from edge_rt.arguments import require_named
 
     require_named(inputs)
+
+
+def _store(shelf: stored.Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> None:
+    from edge_rt.storing import store
+
+    store(shelf, loaded, runner, call)
 
 
 def _wrong(message: str) -> Exception:

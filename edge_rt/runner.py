@@ -14,12 +14,12 @@ from edge_rt.errors import MemoryLimitError
 from edge_rt.instance import Instance, aligned_bytes, conclude
 from edge_rt.linking import link
 from edge_rt.native.host import AnyLibrary
-from edge_rt.native.team import Team
 from edge_rt.ops._spec import MAX_KNOWN
 from edge_rt.plan import Plan
 from edge_rt.types import TensorType
 
 if TYPE_CHECKING:
+    from edge_rt.native.team import Team
     from edge_rt.python_steps import PythonStep
 
 Array = np.ndarray[Any, Any]

@@ -5,13 +5,13 @@ the same bundle then reads that file, and neither builds the graph nor binds it:
 is made of the file, the bundle and the pack of machine code. All else is loaded when it is asked for.
 
     0    magic "EDGEPLAN"
-    8    SHA-256 of the key and of all that follows
-    40   marshal data: see StoredPlan
+    8    fingerprint of the key and of all that follows
+    24   marshal data: see StoredPlan
 
 A stored plan is trusted like code, and lies where only this user writes: `plans` in the user's cache folder (see README.md).
-The file's name is its key, the hash of all that decides what is in it: this build of edge-rt, the CPU's features, the
-bundle's header and size. The plan says which other bytes of the bundle it depends on, by their hash, and which pack.
-One that does not fit, or is damaged, is as good as none.
+The file's name is the fingerprint of its key, all that decides what is in it: this build of edge-rt, the CPU's features, the
+bundle's size and preamble, which has the SHA-256 of its header. The plan says which bytes of the bundle it depends on, the
+header among them, by their fingerprint, and which pack. One that does not fit, or is damaged, is as good as none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt import native
-from edge_rt.hashing import sha256
+from edge_rt.fingerprint import fingerprint
 from edge_rt.instance import Instance, address_of, aligned_bytes
 from edge_rt.linked import Linked, Place
 from edge_rt.mapped import FRONT, map_code
@@ -37,12 +37,13 @@ from edge_rt.prepared import Prepared
 Array = np.ndarray[Any, Any]
 
 MAGIC = b"EDGEPLAN"
-START = len(MAGIC) + 32
+START = len(MAGIC) + 16
 MAX_BYTES = 1 << 20
 """Of a stored plan."""
 SWITCH = "EDGE_RT_STORED_PLANS"
 """The environment variable that, set to 0, forbids reading and writing stored plans."""
-_PREAMBLE = 64
+PREAMBLE = 64
+"""Of a bundle: see bundle/FORMAT.md."""
 
 
 class Shelf:
@@ -52,13 +53,13 @@ class Shelf:
 
     def __init__(self, content: memoryview, key: bytes, folder: str) -> None:
         self.content, self.key = content, key
-        self.path = os.path.join(folder, key.hex()[:40])
+        self.path = os.path.join(folder, fingerprint(key).hex())
 
     def find(self) -> StoredPlan | None:
         """The plan, if there is one that fits."""
         try:
             data = _trusted_bytes(self.path)
-            if data[: len(MAGIC)] != MAGIC or sha256(self.key + data[START:]).digest() != data[len(MAGIC) : START]:
+            if data[: len(MAGIC)] != MAGIC or fingerprint(self.key + data[START:]) != data[len(MAGIC) : START]:
                 return None
             return StoredPlan.fitting(marshal.loads(data[START:]), self.content)
         except OSError:
@@ -66,24 +67,16 @@ class Shelf:
 
 
 def shelf(content: memoryview) -> Shelf | None:
-    """The shelf for the bundle with these bytes; None for damaged ones, and where plans are not stored: for a checkout or an
+    """The shelf for the bundle with these bytes; None if they are too few, and where plans are not stored: in a checkout or an
     app in one file, without a cache folder, or where $EDGE_RT_STORED_PLANS or $EDGE_RT_CODE is set."""
     folder, build = plans_folder(), build_of_this()
-    if folder is None or not build or os.environ.get("EDGE_RT_CODE"):
-        return None
-    if len(content) < _PREAMBLE:
-        return None
-    header = content[_PREAMBLE : _PREAMBLE + int.from_bytes(content[16:24], "little")]
-    digest = sha256(content[:32])
-    digest.update(header)
-    declared = bytes(content[32:_PREAMBLE])
-    if digest.digest() != declared:
+    if folder is None or not build or os.environ.get("EDGE_RT_CODE") or len(content) < PREAMBLE:
         return None
     try:
-        machine = f"{build} {os.environ.get('EDGE_RT_TARGET')} {cpu_text()} {len(content)} ".encode()
+        machine = f"{build} {os.environ.get('EDGE_RT_TARGET')} {cpu_text()} {len(content)} "
     except OSError:
         return None
-    return Shelf(content, sha256(machine + declared).digest(), folder)
+    return Shelf(content, machine.encode() + content[:PREAMBLE], folder)
 
 
 def plans_folder() -> str | None:
@@ -98,12 +91,9 @@ def build_of_this() -> str:
     return "" if start is None else str(start.BUILD)
 
 
-def hash_of(content: memoryview, spans: Iterable[tuple[int, int]]) -> bytes:
-    """The SHA-256 of these spans (first byte, end) of a bundle."""
-    digest = sha256()
-    for first, end in spans:
-        digest.update(content[first:end])
-    return digest.digest()
+def fingerprint_of(content: memoryview, spans: Iterable[tuple[int, int]]) -> bytes:
+    """Of these spans (first byte, end) of a bundle."""
+    return fingerprint(b"".join([content[first:end] for first, end in spans]))
 
 
 class Code:
@@ -138,7 +128,7 @@ class StoredPlan:
     def fitting(fields: tuple[Any, ...], content: memoryview) -> StoredPlan | None:
         """The plan of these fields, unless it is of other contents, or of another pack than is here. Raises OSError."""
         pack, spans, digest, *rest = fields
-        if hash_of(content, spans) != digest:
+        if fingerprint_of(content, spans) != digest:
             return None
         code = _code(*pack)
         return None if code is None else StoredPlan(tuple(rest), content, code)

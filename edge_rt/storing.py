@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edge_rt.bundle import Bundle
+from edge_rt.fingerprint import fingerprint
 from edge_rt.graph import Graph
-from edge_rt.hashing import sha256
 from edge_rt.instance import address_of
 from edge_rt.linked import ARENA, STATE, Linked, Place
 from edge_rt.loaded import Loaded
@@ -23,7 +23,7 @@ from edge_rt.native.packs import Library, pack_path
 from edge_rt.ops._spec import MAX_KNOWN
 from edge_rt.prepared import Prepared
 from edge_rt.runner import Runner
-from edge_rt.stored import MAGIC, MAX_BYTES, Shelf, hash_of
+from edge_rt.stored import MAGIC, MAX_BYTES, PREAMBLE, Shelf, fingerprint_of
 from edge_rt.targets import TARGETS
 from edge_rt.writing import write_atomic
 
@@ -46,7 +46,7 @@ def store(shelf: Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> bool:
     if len(data) > MAX_BYTES - FRONT:
         return False
     try:
-        write_atomic(shelf.path, MAGIC + sha256(shelf.key + data).digest() + data, private=True)
+        write_atomic(shelf.path, MAGIC + fingerprint(shelf.key + data) + data, private=True)
         _prune(os.path.dirname(shelf.path))
     except OSError:
         return False
@@ -65,7 +65,8 @@ def _fields(content: memoryview, loaded: Loaded, runner: Runner, call: Prepared)
     program = _program(linked, library, file)
     if variables is None or program is None:
         return None
-    spans = _spans(loaded.bundle, file)
+    header = 0, PREAMBLE + int.from_bytes(content[16:24], "little")
+    spans = (header, *_spans(loaded.bundle, file))
     only = [s for s in loaded.signatures.values() if len(loaded.signatures) == 1]
     graph = runner.plan.graph
     names = tuple(s.name for s in graph.variables)
@@ -74,7 +75,7 @@ def _fields(content: memoryview, loaded: Loaded, runner: Runner, call: Prepared)
     return (
         pack,
         spans,
-        hash_of(content, spans),
+        fingerprint_of(content, spans),
         only[0].input_names if only else (),
         variables,
         (call.signature, forms, tuple(graph.output_names), names, updated),

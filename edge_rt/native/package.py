@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import os
 
-FOLDER = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
-
+FOLDER = os.path.dirname(os.path.dirname(__file__))
 
 PACKS = os.path.join(FOLDER, "packs")
 """Images that ship with the package, one per target."""
@@ -23,4 +22,4 @@ def cache_path() -> str | None:
 
 def is_checkout() -> bool:
     """Whether this is a source tree, whose files may change after packs were built, and not an installed package."""
-    return os.path.exists(os.path.join(os.path.dirname(FOLDER), "pyproject.toml"))
+    return os.path.exists(os.path.join(FOLDER, "..", "pyproject.toml"))

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_ERROR", "Program"]
 
-_RELEASING, _HOLDING = ctypes.CFUNCTYPE(None), ctypes.PYFUNCTYPE(None)
-"""How the entry is called: without the interpreter's lock, or with it. Without argument types ctypes converts nothing."""
-
 
 class Program:
     """Steps: (address of the kernel's entry, address of its argument words, parts), also as int64[steps, 3].
@@ -82,7 +79,7 @@ class Program:
         words[:5] = self._table.ctypes.data, start, end, memory, record
         first: Any = ctypes.c_int64.from_buffer(words.data)
         first.keeps = self._table, team
-        entry = (_HOLDING if brief else _RELEASING)((self._library or _library()).address(RUN_SYMBOL))
+        entry = _entry(brief)((self._library or _library()).address(RUN_SYMBOL))
         return functools.partial(entry, ctypes.byref(first))
 
     def __len__(self) -> int:
@@ -90,6 +87,12 @@ class Program:
 
     def __repr__(self) -> str:
         return f"Program({len(self)} steps)"
+
+
+@functools.cache
+def _entry(is_brief: bool) -> Callable[[int], Any]:
+    """How the entry is called: with the interpreter's lock, or without. Without argument types ctypes converts nothing."""
+    return ctypes.PYFUNCTYPE(None) if is_brief else ctypes.CFUNCTYPE(None)
 
 
 def _library() -> Addresses:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 MANY_WAKES = 1000
 """How often a helper that cannot be moved finds itself on the owner's CPU before it asks again."""
-_ENTRY = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 class Team:
@@ -46,8 +45,8 @@ class Team:
         if threads < 1:
             raise ValueError(f"a team needs at least 1 thread, got {threads}")
         self.threads = threads
-        self._help = _ENTRY(library.address(HELP_SYMBOL))
-        self._stop = _ENTRY(library.address(STOP_SYMBOL))
+        entry = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
+        self._help, self._stop = entry(library.address(HELP_SYMBOL)), entry(library.address(STOP_SYMBOL))
         self._recruit()
         _teams.add(self)
 
