@@ -5,7 +5,6 @@ Copying the file deploys the app to a device that has Python >= 3.10 and its dis
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
 import marshal
@@ -23,7 +22,7 @@ from edge_rt.native.image import read_header
 from edge_rt.native.package import is_checkout
 from edge_rt.native.packs import pack_path
 from edge_rt.targets import TARGETS, Target
-from edge_rt.writing import require_replaceable
+from edge_rt.writing import replacing, require_replaceable
 
 LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining.py", "_joined.py", "_start.py"})
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
@@ -80,24 +79,15 @@ def package(
     code = _code(script)
     stored = _resources([*models], [*resources])
     packs = {f"edge_rt/packs/{t.name}.image": pack(t, progress) for t in chosen}
-    temporary = out.with_name(f".{out.name}.{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(b"#!/usr/bin/env python3\n")
-            with zipfile.ZipFile(file, "w") as app:
-                for name, data in sorted(code.items()):
-                    _write(app, name, data, zipfile.ZIP_DEFLATED)
-                for name, data in sorted({**packs, **stored}.items()):
-                    _write(app, name, data, zipfile.ZIP_STORED)
-            size = file.tell()
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o755)
-        os.replace(temporary, out)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
+    with replacing(out) as file:
+        file.write(b"#!/usr/bin/env python3\n")
+        with zipfile.ZipFile(file, "w") as app:
+            for name, data in sorted(code.items()):
+                _write(app, name, data, zipfile.ZIP_DEFLATED)
+            for name, data in sorted({**packs, **stored}.items()):
+                _write(app, name, data, zipfile.ZIP_STORED)
+        size = file.tell()
+        os.fchmod(file.fileno(), 0o755)
     kinds = {"code": code, "machine code": packs, "resources": stored}
     sizes = {kind: sum(map(len, members.values())) for kind, members in kinds.items()}
     return App(out, size, tuple(t.name for t in chosen), sizes)

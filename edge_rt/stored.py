@@ -67,8 +67,8 @@ class Shelf:
 
 
 def shelf(content: memoryview) -> Shelf | None:
-    """The shelf for the bundle with these bytes; None if they are too few, and where plans are not stored: in a checkout or an
-    app in one file, without a cache folder, or where $EDGE_RT_STORED_PLANS or $EDGE_RT_CODE is set."""
+    """The shelf for the bundle with these bytes; None if they are too few, and where plans are not stored: in a checkout or
+    an app in one file, without a cache folder, or where $EDGE_RT_STORED_PLANS or $EDGE_RT_CODE is set."""
     folder, build = plans_folder(), build_of_this()
     if folder is None or not build or os.environ.get("EDGE_RT_CODE") or len(content) < PREAMBLE:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,7 +19,7 @@ from edge_rt.bundle.reader import read
 from edge_rt.errors import GraphError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.types import DType
-from edge_rt.writing import require_replaceable
+from edge_rt.writing import replacing, require_replaceable
 
 Array = np.ndarray[Any, Any]
 
@@ -37,22 +36,10 @@ def write(bundle: Bundle, file: str | os.PathLike[str] | BinaryIO) -> int:
         return len(data)
     target = os.fspath(file)
     require_replaceable(target)
-    folder = os.path.dirname(os.path.abspath(target))
-    temporary = os.path.join(folder, f".{os.path.basename(target)}.{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as out:
-            size = 0
-            for chunk in _chunks(bundle):
-                size += out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        read(temporary)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
+    with replacing(target) as out:
+        size = sum(map(out.write, _chunks(bundle)))
+        out.flush()
+        read(out.name)
     return size
 
 
@@ -252,12 +239,3 @@ def _index(index: Mapping[int, int], value: Value, where: str) -> int:
     if id(value) not in index:
         raise GraphError(f"{where}: {value!r} is used before it is computed")
     return index[id(value)]
-
-
-def _sync_folder(folder: str) -> None:
-    """Makes a rename in the folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

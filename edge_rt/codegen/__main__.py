@@ -15,11 +15,11 @@ from edge_rt.codegen.objects import compile_unclaimed
 from edge_rt.errors import CodegenError
 from edge_rt.jit.case import Case
 from edge_rt.kernels import load_all
-from edge_rt.native.cache import write_atomic
 from edge_rt.native.host import library
 from edge_rt.native.image import read_header
 from edge_rt.native.package import PACKS
 from edge_rt.targets import TARGETS
+from edge_rt.writing import write_atomic
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -19,8 +19,9 @@ from edge_rt.codegen.objects import object_key
 from edge_rt.errors import CodegenError
 from edge_rt.kernels._registry import Factory
 from edge_rt.lowering._spec import KernelSpec
-from edge_rt.native.cache import cache_folder, locked, write_atomic
+from edge_rt.native.cache import cache_folder, locked
 from edge_rt.targets import Target
+from edge_rt.writing import write_atomic
 
 
 class Pieces:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from edge_rt.codegen.link import Object
 from edge_rt.errors import CodegenError
-from edge_rt.native.cache import PACKAGE, write_atomic
+from edge_rt.native.cache import PACKAGE
 from edge_rt.native.cores import default_threads
+from edge_rt.writing import write_atomic
 
 
 def read_object(path: Path, name: str) -> bytes | None:

@@ -15,11 +15,12 @@ from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.hashing import sha256
 from edge_rt.jit.case import Case, case_of
 from edge_rt.lowering._spec import Call
-from edge_rt.native.cache import cache_folder, cached_image, locked, producer, write_atomic
+from edge_rt.native.cache import cache_folder, cached_image, locked, producer
 from edge_rt.native.host import AnyLibrary, can_compile
 from edge_rt.native.package import FOLDER
 from edge_rt.native.packs import Library
 from edge_rt.targets import TARGETS, Target
+from edge_rt.writing import write_atomic
 
 Build = Callable[[Target, "Sequence[Case]", str], bytes]
 

@@ -11,7 +11,6 @@ from edge_rt.errors import CodeImageError, TargetError
 from edge_rt.native.package import FOLDER, cache_path
 from edge_rt.native.packs import Library
 from edge_rt.targets import Target
-from edge_rt.writing import write_atomic as write_atomic
 
 PACKAGE = Path(FOLDER)
 

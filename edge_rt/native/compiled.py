@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from edge_rt.errors import CodeImageError
 from edge_rt.lowering._spec import Call
-from edge_rt.native.cache import cache_folder, cached_image, locked, producer, write_atomic
+from edge_rt.native.cache import cache_folder, cached_image, locked, producer
 from edge_rt.native.packs import Library
 from edge_rt.targets import Target
+from edge_rt.writing import write_atomic
 
 Build = Callable[[Target, "list[str]"], "dict[str, bytes]"]
 

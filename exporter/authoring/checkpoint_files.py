@@ -29,6 +29,7 @@ import numpy as np
 from edge_rt.bundle import _msgpack
 from edge_rt.errors import BundleError, CheckpointError, GraphError
 from edge_rt.types import DType, TensorType
+from edge_rt.writing import sync_folder
 
 Array = np.ndarray[Any, Any]
 
@@ -74,17 +75,17 @@ def write(prefix: str, arrays: Mapping[str, Array], shard_bytes: int = SHARD_BYT
         for i, paths in enumerate(shards):
             entries += _write_shard(named[i][0], i, count, token, arrays, paths)
         _write_index(index, token, count, sorted(entries))
-        _sync(folder)
+        sync_folder(folder)
         os.replace(index, f"{prefix}.index")
     except BaseException:
         for temporary in (index, *(t for t, _ in named)):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
         raise
-    _sync(folder)
+    sync_folder(folder)
     for temporary, final in named:
         os.replace(temporary, final)
-    _sync(folder)
+    sync_folder(folder)
     _remove_others(prefix, set(finals))
 
 
@@ -93,22 +94,6 @@ def remove(prefix: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(f"{prefix}.index")
     _remove_others(prefix, set())
-
-
-def replace_file(path: str, content: bytes) -> None:
-    """Writes a small file so that it is whole or as before."""
-    temporary = f"{path}.{os.urandom(8).hex()}.tmp"
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
-    _sync(os.path.dirname(os.path.abspath(path)))
 
 
 def _shared_out(arrays: Mapping[str, Array], limit: int) -> list[list[str]]:
@@ -164,14 +149,6 @@ def _remove_others(prefix: str, kept: set[str]) -> None:
         if pattern.fullmatch(found) and found not in names:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(os.path.join(folder, found))
-
-
-def _sync(folder: str) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 # ---- reading --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge_rt.errors import AuthoringError, CheckpointError
-from exporter.authoring.checkpoint_files import remove, replace_file
+from edge_rt.writing import write_atomic
+from exporter.authoring.checkpoint_files import remove
 
 if TYPE_CHECKING:
     from exporter.authoring.checkpoint import Checkpoint
@@ -18,7 +19,7 @@ STATE = "checkpoint"
 
 def record(folder: str, names: Sequence[str]) -> None:
     """Notes the names of a folder's checkpoints, the latest last."""
-    replace_file(os.path.join(folder, STATE), json.dumps({"checkpoints": list(names)}, indent=1).encode())
+    write_atomic(os.path.join(folder, STATE), json.dumps({"checkpoints": list(names)}, indent=1).encode(), durable=True)
 
 
 def recorded(folder: str) -> list[str]:
