@@ -195,7 +195,7 @@ def _trusted_bytes(path: str) -> bytes:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
             return b""
-        return os.read(descriptor, MAX_BYTES + 1) if status.st_size <= MAX_BYTES else b""
+        return os.read(descriptor, status.st_size) if status.st_size <= MAX_BYTES else b""
     finally:
         os.close(descriptor)
 

@@ -13,7 +13,7 @@ all of them. A variable that only outputs have needs `dtypes=`, a function that 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -131,8 +131,8 @@ class OpSpec:
     """The record of an operator. Made by `define` only."""
 
     __slots__ = (
-        "_known_dtypes", "accuracy", "attrs", "dtypes", "foldable", "follows", "inputs", "is_pure", "min_inputs", "name",
-        "outputs", "propagate", "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
+        "_formula", "_known_dtypes", "accuracy", "attrs", "dtypes", "foldable", "follows", "inputs", "is_pure", "min_inputs",
+        "name", "outputs", "propagate", "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
     )  # fmt: skip
 
     name: str
@@ -149,6 +149,8 @@ class OpSpec:
     reference: Reference
     """reference(attrs, *inputs) -> array or tuple of arrays; absent optional inputs are None."""
     accuracy: Accuracy
+    _formula: tuple[str, dict[str, frozenset[DType]]]
+    """And what its variables stand for."""
     _known_dtypes: dict[tuple[DType | None, ...], list[DType]]
     shape_inputs: tuple[int, ...]
     """Positions of inputs whose contents decide output shapes (or the branch of an If)."""
@@ -172,6 +174,19 @@ class OpSpec:
 
     def __repr__(self) -> str:
         return f"OpSpec({self.name})"
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name):
+            """Reads the formula when somebody asks for what it says: of a family's operators most models use few."""
+            if name not in _OF_FORMULA:
+                raise AttributeError(f"'OpSpec' object has no attribute '{name}'")
+            formula, variables = self._formula
+            left, _, right = formula.partition("->")
+            self.inputs, self.outputs = tuple(map(Port, left.split())), tuple(map(Port, right.split()))
+            self.min_inputs = sum(not p.optional and not p.repeats for p in self.inputs)
+            self.variables = {p.variable: variables.get(p.variable, ANY) for p in self.inputs if p.variable}
+            return getattr(self, name)
 
     def infer(
         self, attrs: Attrs, types: Types, values: Values, where: str
@@ -255,6 +270,9 @@ class OpSpec:
         return [None if r is None else np.asarray(r) for r in many]
 
 
+_OF_FORMULA = frozenset({"inputs", "min_inputs", "outputs", "variables"})
+
+
 def _named(shape: Shape | None, where: str, output: int) -> tuple[Dim, ...] | None:
     """The shape, with a new symbol for each size that is None. Raises GraphError if it is not one of a tensor."""
     if shape is None:
@@ -320,12 +338,9 @@ def define(
 
     variables: the element types that each type variable of the formula may stand for; any, if not given.
     """
-    left, _, right = formula.partition("->")
     spec = OpSpec()
     spec.name, spec.since, spec.attrs, spec.accuracy = name, since, attrs, accuracy
-    spec.inputs, spec.outputs = tuple(map(Port, left.split())), tuple(map(Port, right.split()))
-    spec.min_inputs = sum(not p.optional and not p.repeats for p in spec.inputs)
-    spec.variables = {p.variable: variables.get(p.variable, ANY) for p in spec.inputs if p.variable}
+    spec._formula = formula, variables
     spec.dtypes, spec.shapes, spec.reference = dtypes, shapes, reference
     spec.shape_inputs, spec.propagate, spec.foldable, spec.is_pure = shape_inputs, propagate, foldable, is_pure
     spec.follows, spec._known_dtypes = propagate is not None or (foldable and name in FOLLOWED), {}
