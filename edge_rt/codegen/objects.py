@@ -19,7 +19,9 @@ from edge_rt.native.cache import PACKAGE, cache_folder
 from edge_rt.targets import Target
 
 PRODUCER = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
-_COMPILER_SOURCES = ("codegen/lower.py", "codegen/entry.py", "targets.py")
+_COMPILER_SOURCES = (
+    "codegen/lower.py", "codegen/frontend.py", "codegen/inference.py", "codegen/entry.py", "targets.py",
+)  # fmt: skip
 
 
 def kernel_object(spec: KernelSpec, factory: Factory, target: Target) -> bytes:
