@@ -1,7 +1,7 @@
 """A Python function and the types of its arguments -> LLVM IR, by those passes of Numba that kernels need.
 
 Numba's own pipeline spends most of its time on what kernels do not have (arrays, exceptions, `with`, functions made inside
-of functions, reference counts, debug information) and on bookkeeping around each pass. What comes out is the same IR.
+of functions, reference counts, debug information) and on bookkeeping around each pass. The machine code is the same.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from numba.core import (
     transforms,
     typed_passes,
     typing,
-)  # fmt: skip
+)
 from numba.core.rewrites import static_getitem
 
 from edge_rt.codegen.inference import Typing, infer
 
 _CONSTANT_PLACES = (static_getitem.RewriteConstGetitems, static_getitem.RewriteConstSetitems)
+"""What makes p[0] a place known to typing, as tuples of several types need."""
 
 
 def compile_function(
@@ -71,7 +72,7 @@ def _simplified(func_ir: Any, args: Sequence[Any]) -> Any:
     func_ir.blocks = transforms.canonicalize_cfg(func_ir.blocks)
     analysis.rewrite_semantic_constants(func_ir, args)
     analysis.dead_branch_prune(func_ir, args)
-    for rewrite in _CONSTANT_PLACES:  # p[0] of tuples
+    for rewrite in _CONSTANT_PLACES:
         made = rewrite()
         for label, block in func_ir.blocks.items():
             if made.match(func_ir, block, None, None):
