@@ -198,7 +198,7 @@ def _always(line: str) -> bool:
 
 
 def _walks(text: str) -> list[list[str]]:
-    """From the target of a branch back on to that branch; branches forward are taken only to stay in the loop."""
+    """From the target of a branch back on to that branch; branches within are forward, and taken only to stay in the loop."""
     lines, targets = _lines(text)
     found = []
     for end, begin in enumerate(targets):
@@ -207,11 +207,12 @@ def _walks(text: str) -> list[list[str]]:
         body, i = [], begin
         while i < end:
             to = targets[i]
-            if BRANCH.match(lines[i]) and (to is None or to <= i):
+            outside = to is None or not begin <= to <= end
+            if BRANCH.match(lines[i]) and (_always(lines[i]) if outside else to <= i):
                 break
             body.append(lines[i])
             stays = not (_always(lines[i + 1]) and not begin <= (targets[i + 1] or 0) <= end)
-            i = i + 1 if to is None or (stays and not _always(lines[i])) else to
+            i = i + 1 if outside or (stays and not _always(lines[i])) else to
         if i == end:
             found.append([*body, lines[end]])
     return found

@@ -7,6 +7,7 @@ share form chains; what a tile adds at once are five, three, two or one of a cha
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 
@@ -42,6 +43,18 @@ LENGTHS = 5, 3, 2, 1
 BYTES, LONG = ir.VectorType(ir.IntType(8), GROUP), ir.IntType(64)
 
 
+def _loaded(builder, p, count):
+    """Vectors of bytes that lie one after the other at p: four, three or two of them by one instruction."""
+    for first in range(0, count, DEPTH):
+        some, at = min(DEPTH, count - first), builder.gep(p, [LONG(first * GROUP)])
+        if some == 1:
+            yield builder.load(builder.bitcast(at, BYTES.as_pointer()), align=1)
+        else:
+            many = ir.LiteralStructType([BYTES] * some)
+            made = call(builder, f"llvm.aarch64.neon.ld1x{some}.v16i8.p0", many, at)
+            yield from (builder.extract_value(made, i) for i in range(some))
+
+
 @primitive(lambda acc, x, w, taps: acc if isinstance(taps, types.IntegerLiteral) else None)
 def add_chain(context, builder, sig, args):
     """add_chain(acc, x, w, taps): acc [lines, columns] plus products of columns x, u8[columns + taps - 1, 16], and weights
@@ -49,16 +62,11 @@ def add_chain(context, builder, sig, args):
     vec, (acc, x, w, _), taps = sig.return_type, args, sig.args[3].literal_value
     sums = unpack(builder, vec, acc)
     lines, columns = vec.shape
-
-    def load_at(p, offset):
-        return builder.load(builder.bitcast(builder.gep(p, [offset]), BYTES.as_pointer()), align=1)
-
-    weights = [[load_at(w, LONG((t * lines + line) * GROUP)) for line in range(lines)] for t in range(taps)]
-    for column in range(columns + taps - 1):
-        seen = load_at(x, LONG(column * GROUP))
+    weights = np.array([*_loaded(builder, w, taps * lines)], object).reshape(taps, lines)
+    for column, seen in enumerate(_loaded(builder, x, columns + taps - 1)):
         for t in range(max(0, column - columns + 1), min(taps, column + 1)):
             for line in range(lines):
-                given = sums[line, column - t], seen, weights[t][line]
+                given = sums[line, column - t], seen, weights[t, line]
                 sums[line, column - t] = call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", vec.ir, *given)
     return pack(builder, vec, sums.flat)
 
@@ -76,12 +84,30 @@ def load_turned(context, builder, sig, args):
     return pack(builder, vec, made[: vec.count])
 
 
+def _chain_adder(lines, count):
+    """add(acc, at, x, places, w): acc plus the chains of the first `count` of LENGTHS, of which the first begins at
+    places[at]; and where the next one begins there and in w."""
+    if count == 0:
+        return lambda acc, at, x, places, w: (acc, at, w)
+    before, which = _chain_adder(lines, count - 1), count - 1
+    taps, step = LENGTHS[which], LENGTHS[which] * lines * GROUP
+
+    def add(acc, at, x, places, w):
+        acc, at, w = before(acc, at, x, places, w)
+        for _ in range(places[which]):
+            acc = add_chain(acc, hide_pointer(x + places[at]), w, taps)
+            at, w = at + 1, hide_pointer(w + step)
+        return acc, at, w
+
+    return add
+
+
 def _tile(target, lines):
     """tile(...): sums of `lines` lines and SLIDE columns, as bytes or as int32. y_line: 0 where there is no second line."""
     SUMS, START, fours = Vec(I32, 4, (lines, SLIDE)), Vec(I32, 4, (1, 1)), (lines * SLIDE + 3) // 4
     NUMBERS, FACTOR, MADE = SUMS.to(dtype=F32), START.to(dtype=F32), Vec(U8, GROUP, (lines, SLIDE))
     whole, packed, room = to_whole(target), packer(target), 4 * GROUP * fours
-    STEP = lines * GROUP
+    add_chains = _chain_adder(lines, len(LENGTHS))
 
     def store_two(y, made, y_line, y_step):
         store(y + y_line, part(made, 1), y_step)
@@ -92,19 +118,7 @@ def _tile(target, lines):
     def run(x, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, y, y_line, y_step):
         quarters, kind = stack(U8, room), kind_of(zero, lo, hi)
         for k in range(DEPTH):
-            acc, at = splat(SUMS, 0) + load(START, start + DEPTH * k), len(LENGTHS)
-            for _ in range(places[0]):
-                acc = add_chain(acc, hide_pointer(x + places[at]), w, 5)
-                at, w = at + 1, hide_pointer(w + 5 * STEP)
-            for _ in range(places[1]):
-                acc = add_chain(acc, hide_pointer(x + places[at]), w, 3)
-                at, w = at + 1, hide_pointer(w + 3 * STEP)
-            for _ in range(places[2]):
-                acc = add_chain(acc, hide_pointer(x + places[at]), w, 2)
-                at, w = at + 1, hide_pointer(w + 2 * STEP)
-            for _ in range(places[3]):
-                acc = add_chain(acc, hide_pointer(x + places[at]), w, 1)
-                at, w = at + 1, hide_pointer(w + 1 * STEP)
+            acc, _, w = add_chains(splat(SUMS, 0) + load(START, start + DEPTH * k), len(LENGTHS), x, places, w)
             if as_bytes:
                 made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor + DEPTH * k)))
                 store(quarters + k * GROUP, packed(made, kind, zero, lo, hi, flip), 4 * GROUP)

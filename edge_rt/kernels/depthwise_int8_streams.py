@@ -42,15 +42,30 @@ def streamer(target, lines, stride):
     """
     ROW, SUMS, START = Vec(U8, GROUP), Vec(I32, target.lanes, (lines, 4)), Vec(I32, target.lanes, (1, 4))
     NUMBERS, FACTOR, STEP = SUMS.to(dtype=F32), START.to(dtype=F32), DEPTH * lines * GROUP
-    whole, packed = to_whole(target), packer(target)
+    whole, packed, kept = to_whole(target), packer(target), 3 - stride
 
     def column_at(rows, at, mask):
         a, b, c, d = rows
         seen = tile(load(ROW, a + at), load(ROW, b + at), load(ROW, c + at), load(ROW, (d if lines == 2 else c) + at))
         return weave(seen ^ mask)
 
-    def column_of(rows, column, w, pixel, mask, outside):
-        return column_at(rows, column * pixel, mask) if column >= 0 and column < w else outside
+    def column_of(rows, column, w, pixel, mask, none):
+        return column_at(rows, column * pixel, mask) if column >= 0 and column < w else none
+
+    def one_inside(rows, at, pixel, mask):
+        return (column_at(rows, at, mask),)
+
+    def two_inside(rows, at, pixel, mask):
+        return column_at(rows, at, mask), column_at(rows, at + pixel, mask)
+
+    def one_of(rows, column, w, pixel, mask, none):
+        return (column_of(rows, column, w, pixel, mask, none),)
+
+    def two_of(rows, column, w, pixel, mask, none):
+        return column_of(rows, column, w, pixel, mask, none), column_of(rows, column + 1, w, pixel, mask, none)
+
+    # From window to window, `kept` columns stay and as many as the stride are new.
+    new_inside, new_of, first_of = (one_inside, one_of, two_of) if stride == 1 else (two_inside, two_of, one_of)
 
     def store_one(y, y_below, made):
         store(y, part(made, 0))
@@ -61,71 +76,51 @@ def streamer(target, lines, stride):
 
     store_lines = store_two if lines == 2 else store_one
 
-    def finish(x0, x1, x2, weights, start, factor, ending, y, y_below):
-        kind, zero, lo, hi, flip = ending
+    def finish(x, tables, ending, y, y_below):
+        (weights, start, factor), (kind, zero, lo, hi, flip) = tables, ending
         acc = splat(SUMS, 0) + load(START, start)
-        acc = add_column(acc, x0, weights)
-        acc = add_column(acc, x1, weights + STEP)
-        acc = add_column(acc, x2, weights + 2 * STEP)
+        acc = add_column(acc, x[0], weights)
+        acc = add_column(acc, x[1], weights + STEP)
+        acc = add_column(acc, x[2], weights + 2 * STEP)
         made = packed(whole(convert(NUMBERS, acc) * load(FACTOR, factor)), kind, zero, lo, hi, flip)
         store_lines(y, y_below, made)
 
-    def by_one(
-        rows, pixel, first, w, columns, outside, flip, weights, start, factor, ending, y, y_below, y_step
-    ):  # fmt: skip
-        mask, at, to, i = splat(ROW, flip), (first + 2) * pixel, 0, 0
+    def step(state, inside, rows, pixel, mask, ending, y, y_below, y_step):
+        held, i, at, to, (weights, start, factor) = state
+        tables = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
+        x = held + new_inside(rows, at, pixel, mask)
+        finish(x, tables, ending, y + to, y_below + to)
+        return x[stride:], i + 1, at + stride * pixel, to + y_step, tables
+
+    def steps(count):
+        """run(state, inside, ...): up to `count` results from i on, while there are all columns (i < inside): with so many,
+        columns come back to the registers they started from."""
+        if count == 1:
+            return step
+        before = steps(count - 1)
+
+        def run(state, inside, rows, pixel, mask, ending, y, y_below, y_step):
+            state = before(state, inside, rows, pixel, mask, ending, y, y_below, y_step)
+            if state[1] < inside:
+                state = step(state, inside, rows, pixel, mask, ending, y, y_below, y_step)
+            return state
+
+        return run
+
+    turn = steps(kept + 1)
+
+    def stream(rows, pixel, first, w, columns, outside, flip, weights, start, factor, ending, y, y_below, y_step):
+        mask, inside = splat(ROW, flip), min(columns, (w - first - kept) // stride)
         beyond = load(ROW, outside) ^ mask
         none = tile(beyond, beyond, beyond, beyond)
-        x0 = column_of(rows, first, w, pixel, mask, none)
-        x1 = column_of(rows, first + 1, w, pixel, mask, none)
-        inside = min(columns, w - (first + 2))
-        while i < inside:
-            weights, start, factor = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
-            x2 = column_at(rows, at, mask)
-            finish(x0, x1, x2, weights, start, factor, ending, y + to, y_below + to)
-            i, at, to = i + 1, at + pixel, to + y_step
-            if i >= inside:
-                x0, x1 = x1, x2
-                break
-            weights, start, factor = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
-            x0 = column_at(rows, at, mask)
-            finish(x1, x2, x0, weights, start, factor, ending, y + to, y_below + to)
-            i, at, to = i + 1, at + pixel, to + y_step
-            if i >= inside:
-                x0, x1 = x2, x0
-                break
-            weights, start, factor = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
-            x1 = column_at(rows, at, mask)
-            finish(x2, x0, x1, weights, start, factor, ending, y + to, y_below + to)
-            i, at, to = i + 1, at + pixel, to + y_step
-        for _ in range(i, columns):
-            finish(x0, x1, none, weights, start, factor, ending, y + to, y_below + to)
-            x0, x1, to = x1, none, to + y_step
+        held = first_of(rows, first, w, pixel, mask, none)
+        state = held, 0, (first + kept) * pixel, 0, (weights, start, factor)
+        while state[1] < inside:
+            state = turn(state, inside, rows, pixel, mask, ending, y, y_below, y_step)
+        held, done, _, to, tables = state
+        for i in range(done, columns):
+            x = held + new_of(rows, first + kept + i * stride, w, pixel, mask, none)
+            finish(x, tables, ending, y + to, y_below + to)
+            held, to = x[stride:], to + y_step
 
-    def by_two(
-        rows, pixel, first, w, columns, outside, flip, weights, start, factor, ending, y, y_below, y_step
-    ):  # fmt: skip
-        mask, at, to, i = splat(ROW, flip), (first + 1) * pixel, 0, 0
-        beyond = load(ROW, outside) ^ mask
-        none = tile(beyond, beyond, beyond, beyond)
-        x0 = column_of(rows, first, w, pixel, mask, none)
-        inside = min(columns, (w - first - 1) // 2)
-        while i < inside:
-            weights, start, factor = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
-            x1, x2 = column_at(rows, at, mask), column_at(rows, at + pixel, mask)
-            finish(x0, x1, x2, weights, start, factor, ending, y + to, y_below + to)
-            i, at, to = i + 1, at + 2 * pixel, to + y_step
-            if i >= inside:
-                x0 = x2
-                break
-            weights, start, factor = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
-            x1, x0 = column_at(rows, at, mask), column_at(rows, at + pixel, mask)
-            finish(x2, x1, x0, weights, start, factor, ending, y + to, y_below + to)
-            i, at, to = i + 1, at + 2 * pixel, to + y_step
-        for j in range(i, columns):
-            x1 = column_of(rows, first + 2 * j + 1, w, pixel, mask, none)
-            x2 = column_of(rows, first + 2 * j + 2, w, pixel, mask, none)
-            finish(x0, x1, x2, weights, start, factor, ending, y + to, y_below + to)
-            x0, to = x2, to + y_step
-
-    return by_one if stride == 1 else by_two
+    return stream
