@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from edge_rt.codegen.objects import kernel_object
 from edge_rt.kernels import load_all
+from edge_rt.lowering.depthwise_int8 import SLIDE
 from edge_rt.targets import Target
 
 MULTIPLY = re.compile(
@@ -40,8 +41,9 @@ LLVM = 19
 
 
 class Loop(NamedTuple):
-    """An innermost loop. instructions, multiplies, comparisons: in one iteration; cycles: of one, as modelled; limit: what
-    its multiplies alone would take; busiest: what issuing all instructions, or the busiest pipe, takes."""
+    """An innermost loop. instructions, multiplies, comparisons, zips, roundings: in one iteration; cycles: of one, as
+    modelled; limit: what its multiplies alone would take; busiest: what issuing all instructions takes, or the busiest pipe;
+    sums: registers that multiplies write."""
 
     kernel: str
     cpu: str
@@ -51,6 +53,9 @@ class Loop(NamedTuple):
     limit: float
     busiest: float
     comparisons: int
+    zips: int
+    roundings: int
+    sums: int
 
     @property
     def share(self) -> float:
@@ -72,34 +77,41 @@ def inner_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
 
     Raises ToolMissing, KeyError for an unknown kernel, CodegenError.
     """
-    text = _disassembled(kernel_object(*load_all()[symbol], target))
-    found = []
-    for body in _loops(text):
-        multiplies = [line for line in body if MULTIPLY.match(line)]
-        if len(multiplies) < at_least or any(SLOW.match(line) for line in body):
-            continue
-        cpu = CPUS[target.name]
-        limit = len(multiplies) / _rate(target, cpu, multiplies[0])
-        comparisons = sum(bool(COMPARISON.match(line)) for line in body)
-        cycles, busiest = _modelled(target, cpu, body)
-        found.append(Loop(symbol, cpu, len(body), len(multiplies), cycles, limit, busiest, comparisons))
+    bodies = _loops(_disassembled(kernel_object(*load_all()[symbol], target)))
+    found = [
+        _loop(symbol, target, body, MULTIPLY)
+        for body in bodies
+        if sum(bool(MULTIPLY.match(line)) for line in body) >= at_least and not any(SLOW.match(line) for line in body)
+    ]
     return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
 
 
 def fused_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
     """Innermost loops that also arrange and finish what they multiply, by dot products of bytes; those with most come first.
+    Named by how many columns they arrange for how many vectors of results, the slowest of each.
 
     Branches within them are taken only to stay.
     """
-    found = []
+    slowest: dict[str, Loop] = {}
     for body in _walks(_disassembled(kernel_object(*load_all()[symbol], target))):
-        multiplies, cpu = [line for line in body if DOT.match(line)], CPUS[target.name]
-        if len(multiplies) >= at_least and any(SLOW.match(line) for line in body):
+        if sum(bool(DOT.match(line)) for line in body) >= at_least and any(SLOW.match(line) for line in body):
             straight = [line for line in body[:-1] if not BRANCH.match(line)] + body[-1:]
-            cycles, busiest = _modelled(target, cpu, straight)
-            limit = len(multiplies) / _rate(target, cpu, multiplies[0])
-            found.append(Loop(f"{symbol}, fused", cpu, len(body), len(multiplies), cycles, limit, busiest, 0))
-    return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
+            loop = _loop(symbol, target, straight, DOT)
+            name = f"{symbol}, new columns: {loop.zips // 8}, results: {loop.roundings // 4}"
+            if name not in slowest or slowest[name].cycles < loop.cycles:
+                slowest[name] = loop._replace(kernel=name, instructions=len(body))
+    return sorted(slowest.values(), key=lambda loop: (-loop.multiplies, loop.cycles))
+
+
+def _loop(symbol: str, target: Target, body: list[str], multiply: re.Pattern[str]) -> Loop:
+    multiplies, cpu = [line for line in body if multiply.match(line)], CPUS[target.name]
+    comparisons, zips, roundings = (
+        sum(bool(what.match(line)) for line in body) for what in (COMPARISON, re.compile(r"zip[12]\s"), re.compile("fcvtn"))
+    )
+    sums = len({line.split()[1] for line in multiplies})
+    cycles, busiest = _modelled(target, cpu, body)
+    limit = len(multiplies) / _rate(target, cpu, multiplies[0])
+    return Loop(symbol, cpu, len(body), len(multiplies), cycles, limit, busiest, comparisons, zips, roundings, sums)
 
 
 KERNELS = ("gemm_f32", "depthwise_f32", "gemm_int8", "depthwise_int8")
@@ -114,15 +126,13 @@ of 7x7 windows a row of eight. Each begins with the window's size."""
 
 
 def main_loops(target: Target, most: int = 2) -> list[Loop]:
-    """The largest inner loops of each of KERNELS; on Arm those of depthwise_f32 are one for each of WINDOWS."""
+    """The largest inner loops of each of KERNELS; on Arm those of depthwise kernels are one for each of their names."""
     found = []
     for symbol in KERNELS:
-        if symbol == "depthwise_f32" and target.arch == "aarch64":
-            found += window_loops(target)
-        else:
-            found += inner_loops(symbol, target)[:most]
+        named = NAMED.get(symbol) if target.arch == "aarch64" else None
+        found += named(target) if named else inner_loops(symbol, target)[:most]
     for symbol in FUSED.get(target.name, ()):
-        found += fused_loops(symbol, target)[:most]
+        found += fused_loops(symbol, target)
     return found
 
 
@@ -139,6 +149,27 @@ def window_loops(target: Target) -> list[Loop]:
             name = f"depthwise_f32 {WINDOWS[loop.multiplies]}{BOUNDS[bounds]}"
             slowest[loop.multiplies, bounds] = loop._replace(kernel=name)
     return [slowest[key] for key in sorted(slowest, key=lambda key: (list(WINDOWS).index(key[0]), key[1]))]
+
+
+TAPS = {40: "taps: 5", 24: "taps: 3", 16: "taps: 1"}
+"""The loops of depthwise_int8 for Arm without dot products, by their multiplies: a row of the kernel for four results."""
+
+
+def tap_loops(target: Target) -> list[Loop]:
+    """Of depthwise_int8, for Arm: by how many taps they add at a time, the slowest where there are several."""
+    slowest: dict[str, Loop] = {}
+    for loop in inner_loops("depthwise_int8", target):
+        name = TAPS.get(loop.multiplies, "")
+        if "+dotprod" in target.llvm_features:
+            taps, lines = loop.multiplies // loop.sums, loop.sums // SLIDE
+            name = f"taps: {taps}, lines: {lines}" if loop.sums == lines * SLIDE else ""
+        if name and (name not in slowest or slowest[name].cycles < loop.cycles):
+            slowest[name] = loop._replace(kernel=f"depthwise_int8, {name}")
+    return list(slowest.values())
+
+
+NAMED = {"depthwise_f32": window_loops, "depthwise_int8": tap_loops}
+"""Kernels whose loops on Arm have names."""
 
 
 def table(loops: list[Loop]) -> str:
@@ -198,7 +229,7 @@ def _always(line: str) -> bool:
 
 
 def _walks(text: str) -> list[list[str]]:
-    """From the target of a branch back on to that branch; branches within are forward, and taken only to stay in the loop."""
+    """From the target of a branch back on to that branch; branches within go forward, and are taken only to stay."""
     lines, targets = _lines(text)
     found = []
     for end, begin in enumerate(targets):

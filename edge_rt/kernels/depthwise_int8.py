@@ -15,6 +15,7 @@ from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.requantize import finisher, kind_of
 from edge_rt.kernels.simd import Vec, load, pointer, splat, store
+from edge_rt.kernels.tile_sets_int8 import narrow_finder
 from edge_rt.lowering.depthwise_int8 import (
     BLANK_BYTES,
     CHANNEL_BLOCK,
@@ -85,10 +86,9 @@ def by_quads(target, size):
 
     def gather(image, channels, row, column, g, blank, flip, edge, to):
         w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN], columns_seen(g)
-        safe = w - (size - 1 + channels) // channels + 1 if channels < size else w
         gather_quads(
-            image, w * c, c, channels, g[HEIGHT], w, safe, row, g[GAP_DOWN], rows, column, g[STRIDE_WIDE], g[RESIDUES],
-            count, blank, flip, edge, to,
+            image, w * c, c, channels, g[HEIGHT], w, quads.safe_columns(w, channels, size), row, g[GAP_DOWN], rows, column,
+            g[STRIDE_WIDE], g[RESIDUES], count, blank, flip, edge, to,
         )  # fmt: skip
         return g[QUADS] * g[RESIDUES] * count * 4 * size
 
@@ -111,6 +111,8 @@ def by_quads(target, size):
 def by_taps(target):
     """As by_quads, for machines without dot products."""
     gather_taps, sweep = taps.gatherer(target), taps.sweeper(target)
+    # Elsewhere products are wide enough for any weights.
+    is_narrow = narrow_finder(target, 1) if target.arch == "aarch64" else lambda w, size: True
     LINE = Vec(U8, GROUP)
 
     def prepare(taps, none, g, to, places):
@@ -120,18 +122,21 @@ def by_taps(target):
     def gather(image, channels, row, column, g, blank, flip, edge, to):
         w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN]
         gather_taps(
-            image, w * c, c, channels, g[HEIGHT], w, row, g[GAP_DOWN], rows, column, g[LINE_SEEN], blank, flip, to
+            image, w * c, c, channels, g[HEIGHT], w, quads.safe_columns(w, channels, GROUP), row, g[GAP_DOWN], rows, column,
+            g[LINE_SEEN], blank, flip, to,
         )  # fmt: skip
         return rows * g[LINE_SEEN] * GROUP
 
     def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
-        row, line_size = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP
+        row, line_size, done = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP, 0
+        narrow, y_step = is_narrow(w, g[KERNEL_H] * g[KERNEL_W] * GROUP), g[CHANNELS] if is_whole else 0
         for line in range(count):
-            sweep(
-                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], start,
-                factor, as_bytes, zero, lo, hi, flip, apart + line * (line_size if as_bytes else 4 * line_size), columns,
+            done = sweep(
+                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], narrow,
+                start, factor, as_bytes, zero, lo, hi, flip, y + line * y_line, y_step,
+                apart + line * (line_size if as_bytes else 4 * line_size), columns,
             )  # fmt: skip
-        return 0
+        return done
 
     return prepare, gather, sum_lines
 

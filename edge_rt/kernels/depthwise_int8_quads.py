@@ -99,6 +99,11 @@ def weave(context, builder, sig, args):
     return pack(builder, sig.return_type, [mix(x, y, 2, half) for x, y in zip(upper, lower) for half in (0, 1)])
 
 
+def safe_columns(w, channels, size):
+    """Columns, of w with so many channels, that may be read `size` bytes at a time."""
+    return w - (size - 1 + channels) // channels + 1 if channels < size else w
+
+
 def gatherer(target, size):
     """gather(...): weaves what the windows of lines see to `to`, u8[groups, residues, quads, 4, count, size].
 

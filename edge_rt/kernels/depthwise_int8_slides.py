@@ -11,7 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.depthwise_int8_quads import DEPTH, weight_packer, weight_weaver
+from edge_rt.kernels.depthwise_int8_quads import DEPTH, safe_columns, weight_packer, weight_weaver
 from edge_rt.kernels.depthwise_int8_quads import gatherer as quad_gatherer
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.requantize import in_fours, kind_of, packer, to_whole
@@ -184,10 +184,9 @@ def by_slides(target):
 
     def gather(image, channels, row, column, g, blank, flip, edge, to):
         w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN], columns_seen(g)
-        safe = w - (GROUP - 1 + channels) // channels + 1 if channels < GROUP else w
         gather_quads(
-            image, w * c, c, channels, g[HEIGHT], w, safe, row, g[GAP_DOWN], rows, column, g[STRIDE_WIDE], g[RESIDUES],
-            count, blank, flip, edge, to,
+            image, w * c, c, channels, g[HEIGHT], w, safe_columns(w, channels, GROUP), row, g[GAP_DOWN], rows, column,
+            g[STRIDE_WIDE], g[RESIDUES], count, blank, flip, edge, to,
         )  # fmt: skip
         return g[QUADS] * g[RESIDUES] * count * DEPTH * GROUP
 

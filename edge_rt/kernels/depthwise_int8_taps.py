@@ -1,9 +1,12 @@
-"""Sums of depthwise windows for machines without dot products of four bytes: one tap at a time, widened.
+"""Sums of depthwise windows for machines without dot products of four bytes: one tap at a time, widened, or on Arm two taps
+whose sum is widened.
 
 What a line of the result sees is copied first, with its padding, as u8[rows, count, 16]; neighbours share what they widen.
 """
 
 from __future__ import annotations
+
+import functools
 
 import numpy as np
 from llvmlite import ir
@@ -31,6 +34,7 @@ from edge_rt.lowering.depthwise_int8 import GROUP
 F32, I8, I16, I32, U8 = types.float32, types.int8, types.int16, types.int32, types.uint8
 MANY = 4
 """Neighbours that are summed together."""
+MIDDLE = 1 << 15
 
 
 def _wide(target, shape):
@@ -105,11 +109,64 @@ def row_of(target, kernel_w, stride, outputs):
     return lambda acc, x, w: steps(acc, widen(WIDE, load(SEEN, x)), w)
 
 
+@primitive(
+    lambda acc, seen, w, tap, stride: acc if all(isinstance(i, types.IntegerLiteral) for i in (tap, stride)) else None
+)
+def add_narrow(context, builder, sig, args):
+    """add_narrow(acc, seen, w, tap, stride): acc int32 [outputs, 4] plus MIDDLE, plus seen, int8, from number `tap` on,
+    `stride` apart, times the one or two taps w, int8, added up as int16 before they widen: not both of them may be -128.
+
+    For Arm. What is added is the distance to the lowest int16: that runs beside multiplies, where other widening sums may
+    take their pipe.
+    """
+    acc, seen, weights = (unpack(builder, t, a) for t, a in zip(sig.args[:3], args))
+    vec, byte, tap, stride = sig.return_type, sig.args[2].ir, sig.args[3].literal_value, sig.args[4].literal_value
+    wide, quad = (ir.VectorType(ir.IntType(16), n) for n in (8, 4))
+    lowest = ir.Constant(quad, [-MIDDLE] * 4)
+    for o in range(vec.shape[0]):
+        if o:  # LLVM would multiply everything before it adds anything, for which registers are too few
+            before = list(acc[o - 1])
+            hide = ir.FunctionType(byte, [byte, *(v.type for v in before)])
+            weights = [builder.asm(hide, "", ",".join(["=w,0", *["w"] * len(before)]), [v, *before], False) for v in weights]
+        for quarter in range(0, 4, 2):
+            half = list(range(4 * quarter, 4 * quarter + 8))
+            pairs = ((shuffle(builder, v, half) for v in pair) for pair in zip(seen[o * stride + tap :], weights))
+            products = [call(builder, "llvm.aarch64.neon.smull.v8i16", wide, *pair) for pair in pairs]
+            total = functools.reduce(builder.add, products)
+            for i in range(2):
+                part = shuffle(builder, total, list(range(4 * i, 4 * i + 4)))
+                distance = call(builder, "llvm.aarch64.neon.sabd.v4i16", quad, part, lowest)
+                acc[o, quarter + i] = builder.add(acc[o, quarter + i], builder.zext(distance, vec.ir))
+    return pack(builder, vec, acc.flat)
+
+
+def narrow_row_of(target, kernel_w, stride, outputs):
+    """As row_of, for weights without -128, on Arm: two taps at a time."""
+    SEEN = Vec(I8, GROUP, ((outputs - 1) * stride + kernel_w,))
+
+    def make(tap):
+        TAPS = Vec(I8, GROUP, (min(2, kernel_w - tap),))
+
+        def last(acc, seen, w):
+            return add_narrow(acc, seen, load(TAPS, w + tap * GROUP), tap, stride)
+
+        if tap == 0:
+            return last
+        before = make(tap - 2)
+        return lambda acc, seen, w: last(before(acc, seen, w), seen, w)
+
+    steps = make((kernel_w - 1) // 2 * 2)
+    return lambda acc, x, w: steps(acc, load(SEEN, x), w)
+
+
 def block_of(target, kernel_w, stride, outputs):
-    """block(acc, x, x_row, w, kernel_h): adds the windows of `outputs` neighbours."""
-    row = row_of(target, kernel_w, stride, outputs)
+    """block(acc, x, x_row, w, kernel_h): adds the windows of `outputs` neighbours; on Arm, for weights without -128."""
+    row, extra = row_of(target, kernel_w, stride, outputs), 0
+    if target.arch == "aarch64":
+        row, extra = narrow_row_of(target, kernel_w, stride, outputs), (kernel_w + 1) // 2 * MIDDLE
 
     def block(acc, x, x_row, w, kernel_h):
+        acc = acc - I32(kernel_h * extra)
         for _ in range(kernel_h):
             acc = row(acc, x, w)
             x += x_row
@@ -140,43 +197,61 @@ def gatherer(target):
 
     Arguments as for the gatherer of quads; count: columns from first_column on.
     """
-    LINE = Vec(U8, GROUP)
+    LINE, LINES = Vec(U8, GROUP), Vec(U8, GROUP, (MANY,))
 
     def gather(
-        image, row_step, pixel, channels, h, w, first_row, row_gap, rows, first_column, count, blank, flip, to
+        image, row_step, pixel, channels, h, w, w_safe, first_row, row_gap, rows, first_column, count, blank, flip, to
     ):  # fmt: skip
         mask = splat(LINE, flip)
         outside = load(LINE, blank) ^ mask
+        # Columns that are there, and those of them that may be read 16 bytes at a time.
+        begin = min(count, max(0, -first_column))
+        end = max(begin, min(count, w - first_column))
+        whole = max(begin, min(end, w_safe - first_column))
         for group in range((channels + GROUP - 1) // GROUP):
             at = max(0, min(group * GROUP, channels - GROUP))
             for r in range(rows):
-                row = first_row + r * row_gap
-                source, inside = image + (row * row_step + at), row >= 0 and row < h
-                for i in range(count):
-                    column = first_column + i
-                    if not inside or column < 0 or column >= w:
-                        store(to, outside)
-                    elif channels >= GROUP:
-                        store(to, load(LINE, source + column * pixel) ^ mask)
-                    else:
+                row, i = first_row + r * row_gap, 0
+                if row >= 0 and row < h:
+                    while i < begin:
+                        store(to + i * GROUP, outside)
+                        i += 1
+                    source = image + (row * row_step + at + (first_column + i) * pixel)
+                    while i + MANY <= whole:
+                        store(to + i * GROUP, load(LINES, source, pixel) ^ mask)
+                        source += MANY * pixel
+                        i += MANY
+                    while i < whole:
+                        store(to + i * GROUP, load(LINE, source) ^ mask)
+                        source += pixel
+                        i += 1
+                    while i < end:
                         for q in range(channels):
-                            to[q] = source[column * pixel + q] ^ flip
-                    to += GROUP
+                            to[i * GROUP + q] = source[q] ^ flip
+                        source += pixel
+                        i += 1
+                while i < count:
+                    store(to + i * GROUP, outside)
+                    i += 1
+                to += count * GROUP
 
     return gather
 
 
 def sweeper(target):
-    """sweep(...): the sums of a line of `columns` columns, and of what follows them up to MANY, as those of quads do."""
+    """sweep(...): the sums of a line of `columns` columns, and of what follows them up to MANY: bytes to y, y_step apart,
+    where y_step is not 0 and all MANY are of use; else to `apart`, as those of quads. Gives how many columns went to y.
+    is_narrow: no weight is -128."""
     three_1, three_2, five_1, five_2 = (block_of(target, k, s, MANY) for k, s in ((3, 1), (3, 2), (5, 1), (5, 2)))
     several, whole, packed = loop_of(target, MANY), to_whole(target), packer(target)
     SUMS = Vec(I32, target.lanes, (MANY, GROUP // target.lanes))
     NUMBERS, FACTOR = SUMS.to(dtype=F32), Vec(F32, target.lanes, (1, GROUP // target.lanes))
 
     def sweep(
-        x, x_row, stride, dilation, w, kernel_h, kernel_w, start, factor, as_bytes, zero, lo, hi, flip, y, columns
+        x, x_row, stride, dilation, w, kernel_h, kernel_w, is_narrow, start, factor, as_bytes, zero, lo, hi, flip, y, y_step,
+        apart, columns,
     ):  # fmt: skip
-        kind, how = kernel_w * 10 + stride if dilation == 1 else 0, kind_of(zero, lo, hi)
+        kind, how, direct = kernel_w * 10 + stride if dilation == 1 and is_narrow else 0, kind_of(zero, lo, hi), 0
         for i in range(0, columns, MANY):
             here, acc = x + i * stride * GROUP, load(SUMS, start, 0)
             if kind == 31:
@@ -191,8 +266,12 @@ def sweeper(target):
                 acc = several(acc, here, x_row, stride, dilation, w, kernel_h, kernel_w)
             if as_bytes:
                 made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0)))
-                store(y + i * GROUP, rows_of_sixteen(packed(made, how, zero, lo, hi, flip), MANY))
+                to, step = apart + i * GROUP, GROUP
+                if y_step and i + MANY <= columns:
+                    to, step, direct = y + i * y_step, y_step, i + MANY
+                store(to, rows_of_sixteen(packed(made, how, zero, lo, hi, flip), MANY), step)
             else:
-                store(pointer(I32, y + 4 * i * GROUP), acc)
+                store(pointer(I32, apart + 4 * i * GROUP), acc)
+        return direct
 
     return sweep

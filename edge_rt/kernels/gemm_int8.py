@@ -9,8 +9,9 @@ from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.requantize import AS_BYTES, AS_RAMP, AS_SUMS, finisher, kind_of, shrinks
 from edge_rt.kernels.simd import Vec, load, load_first, pointer, select, splat, store
+from edge_rt.kernels.tile_sets_int8 import repeats, tiles_for
 from edge_rt.kernels.tiles import clamp
-from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of, repeats, tiles_for
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of
 from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32, GEMM_INT8, MOST_ROWS
 
 F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
@@ -122,7 +123,7 @@ def column_copier():
 @kernel(GEMM_INT8)
 def gemm_int8(target):
     tiles = tiles_for(target)
-    most_rows, run, panels_for, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.widest
+    most_rows, run, panels_for, narrow_of, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.narrow, tiles.widest
     row_sums, blocked = MOST_ROWS * WIDTH, 2 * WIDTH
     acc_size = max(tiles.most, MOST_ROWS * blocked)
     repeats_tiles = repeats(target)
@@ -189,7 +190,7 @@ def gemm_int8(target):
                     for tile in range(count):
                         height = short + (1 if tile < longer else 0)
                         run(
-                            height, 1, 1, none, 0, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
+                            height, 1, 0, 1, none, 0, source + i * pixel_step, pixel_step, offsets, runs, depth, ones, 0,
                             (AS_SUMS, rows + done * WIDTH, factor, I64(0), I64(0), I64(0), I64(0), y, I64(0)),
                         )  # fmt: skip
                         done += height
@@ -205,6 +206,8 @@ def gemm_int8(target):
                     start, factor, addend, b_zeros, columns, room, zero, k, sums_batch + at, column_at + at, bias, scale,
                     scale_step, a_scale, b_zero, b_zero_step, is_float,
                 )  # fmt: skip
+                rows_here = (last_pixel - first_pixel) * (last_line - first_line)
+                is_narrow = narrow_of(b_batch + j * b_panel, wide * b_panel, rows_here)
                 how = AS_BYTES if kind == AS_RAMP and not fits(factor, room) else kind
                 # A block of k at a time, so that b stays in the nearest cache, if sums of all rows fit there too.
                 together, from_run = runs_in_block, 0
@@ -233,7 +236,7 @@ def gemm_int8(target):
                                 to, to_row = y + (y_line + i * y_row), y_row
                             b_at = b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH))
                             run(
-                                height, wide, times, begin, begin_row, source + i * pixel_step, pixel_step,
+                                height, wide, is_narrow, times, begin, begin_row, source + i * pixel_step, pixel_step,
                                 offsets + from_run, these, depth, b_at, b_panel,
                                 (how if ends else AS_SUMS, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
                             )  # fmt: skip

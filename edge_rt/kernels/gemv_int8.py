@@ -9,7 +9,8 @@ from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.requantize import AS_BYTES
 from edge_rt.kernels.simd import Vec, bitcast, dot, load, pointer, splat, spread
-from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, repeated, sdot_sums, smull_sums, widened_sums
+from edge_rt.kernels.tile_sets_int8 import repeated
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, sdot_sums, smull_sums, widened_sums
 from edge_rt.lowering.gemv_int8 import GEMV_INT8
 
 F32, I8, I32, I64, U8 = types.float32, types.int8, types.int32, types.int64, types.uint8

@@ -1,4 +1,4 @@
-"""Microkernels of 8-bit products: tiles of int32 sums that live in registers, and the choice among them.
+"""Microkernels of 8-bit products: tiles of int32 sums that live in registers. Their choice: `tile_sets_int8`.
 
 A tile has `rows` rows of a and `panels` panels of 16 columns. A row of a is `runs` runs of 4 * depth bytes, at the same
 offsets for all rows; a panel is [runs * depth, 16, 4]. Sums begin with `start`, whose rows are start_row apart. What a
@@ -11,12 +11,13 @@ Bytes of a have the sign that the machine multiplies best with signed ones: none
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 from llvmlite import ir
 from numba import types
 
 from edge_rt.kernels.registers import hide
-from edge_rt.kernels.requantize import ender
 from edge_rt.kernels.simd import (
     Vec,
     bitcast,
@@ -36,7 +37,7 @@ from edge_rt.kernels.simd import (
     splat,
     unpack,
 )
-from edge_rt.kernels.tiles import AHEAD_SIZE, chain_width
+from edge_rt.kernels.tiles import AHEAD_SIZE
 
 I8, U8, I16, I32 = types.int8, types.uint8, types.int16, types.int32
 
@@ -112,23 +113,46 @@ def _halves(x, y, z):
     return z if whole and (*np.broadcast_shapes(x.shape, y.shape), 2) == z.shape else None
 
 
-@primitive(_halves)
+def _emit_halves(count):
+    """Emits z plus `count` products of int8, added up as int16 before pairs of neighbours are."""
+
+    def emit(context, builder, sig, args):
+        vec, *given = sig.return_type, *(unpack(builder, t, a) for t, a in zip(sig.args, args))
+        byte, sums, (rows, panels, vectors) = sig.args[0].ir, given[-1], vec.shape[:-1]
+        wide = ir.VectorType(ir.IntType(16), 8)
+        for row in range(rows):
+            x = [v[row, 0, 0] for v in given[:count]]
+            for panel, k in np.ndindex(panels, vectors):
+                # LLVM would take the second half of a repeated number for its first, and miss the instruction for second
+                # halves; and it would multiply everything before it adds anything, for which registers are too few.
+                before = list(sums[row, panel, k - 1]) if k else []
+                hide = ir.FunctionType(byte, [byte, *(v.type for v in before)])
+                x = [builder.asm(hide, "", ",".join(["=w,0", *["w"] * len(before)]), [v, *before], False) for v in x]
+                for half in (0, 1):
+                    lanes = list(range(8 * half, 8 * half + 8))
+                    pairs = zip(x, (v[0, panel, k] for v in given[count : 2 * count]))
+                    parts = ([shuffle(builder, v, lanes) for v in pair] for pair in pairs)
+                    products = [call(builder, "llvm.aarch64.neon.smull.v8i16", wide, *pair) for pair in parts]
+                    total = functools.reduce(builder.add, products)
+                    added = call(builder, "llvm.aarch64.neon.saddlp.v4i32.v8i16", vec.ir, total)
+                    sums[row, panel, k, half] = builder.add(sums[row, panel, k, half], added)
+        return pack(builder, vec, sums.flat)
+
+    return emit
+
+
+@primitive(lambda x, y, z: _halves(x, y, z))
 def dot_halves(context, builder, sig, args):
     """dot_halves(x, y, z): z plus the products of the int8 x and y, by pairs of neighbours, for machines without dot
     products: z has a last axis of two, for the first and the second half of the lanes (see `fold`)."""
-    vec, (x, y, z) = sig.return_type, (unpack(builder, t, a) for t, a in zip(sig.args, args))
-    shape = vec.shape[:-1]
-    wide, made = ir.VectorType(ir.IntType(16), 8), []
-    # LLVM would take the second half of a repeated number for its first, and miss the instruction for second halves.
-    bytes_of = ir.FunctionType(sig.args[0].ir, [sig.args[0].ir])
-    x = np.array([builder.asm(bytes_of, "", "=w,0", [v], False) for v in x.flat], object).reshape(x.shape)
-    for i, (a, b) in enumerate(zip(np.broadcast_to(x, shape).flat, np.broadcast_to(y, shape).flat)):
-        for half in (0, 1):
-            low, high = (shuffle(builder, v, list(range(8 * half, 8 * half + 8))) for v in (a, b))
-            products = call(builder, "llvm.aarch64.neon.smull.v8i16", wide, low, high)
-            pairs = call(builder, "llvm.aarch64.neon.saddlp.v4i32.v8i16", vec.ir, products)
-            made.append(builder.add(z.reshape(-1, 2)[i, half], pairs))
-    return pack(builder, vec, made)
+    return _emit_halves(1)(context, builder, sig, args)
+
+
+@primitive(lambda x0, x1, y0, y1, z: _halves(x0, y0, z) if (x0, y0) == (x1, y1) else None)
+def dot_two_halves(context, builder, sig, args):
+    """dot_two_halves(x0, x1, y0, y1, z): dot_halves of both pairs. y0 and y1 must not have -128 at the same place, where
+    two products of -128 would be beyond int16."""
+    return _emit_halves(2)(context, builder, sig, args)
 
 
 @primitive(lambda x: x.to(shape=x.shape[:-1]) if isinstance(x, Vec) and x.shape and x.shape[-1] == 2 else None)
@@ -212,18 +236,40 @@ def sdot_sums(rows, panels):
 
 def smull_sums(rows, panels):
     """4 lanes, with products of 8 bits only: pairs of neighbours are added while they widen to 32 bits."""
+    return _smull_sums(rows, panels, False)
+
+
+def narrow_smull_sums(rows, panels):
+    """As smull_sums, for panels without -128: two products are added before they widen."""
+    return _smull_sums(rows, panels, True)
+
+
+def _smull_sums(rows, panels, is_narrow):
     HALVES, TILE = Vec(I32, 4, (rows, panels, 4, 2)), Vec(I32, 4, (rows, panels, 4))
     COLUMN, BYTES, ROW = Vec(I32, 4, (rows, 1, 1)), Vec(I8, 16, (rows, 1, 1)), Vec(I8, 16, (1, panels, 4))
-    STEP = DEPTH * WIDTH
+    STEP, together = DEPTH * WIDTH, 2 if is_narrow else 1
+
+    def add_two(acc, p, a_row, three, b, b_panel):
+        first, second = spread_quads(COLUMN, p, a_row, three), spread_quads(COLUMN, p + DEPTH, a_row, three)
+        rows_of_b = load(ROW, b, 0, b_panel), load(ROW, b + STEP, 0, b_panel)
+        return dot_two_halves(bitcast(BYTES, first), bitcast(BYTES, second), rows_of_b[0], rows_of_b[1], acc)
+
+    def add_one(acc, p, a_row, three, b, b_panel):
+        return dot_halves(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
+
+    add = add_two if is_narrow else add_one
 
     def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
         acc = splat(HALVES, 0)
         three = hide(3 * a_row)
         for run in range(runs):
             p = hide_pointer(a + offsets[run])
-            for _ in range(depth):
-                acc = dot_halves(bitcast(BYTES, spread_quads(COLUMN, p, a_row, three)), load(ROW, b, 0, b_panel), acc)
-                p += DEPTH
+            for _ in range(depth // together):
+                acc = add(acc, p, a_row, three, b, b_panel)
+                p += together * DEPTH
+                b += together * STEP
+            if depth % together:
+                acc = add_one(acc, p, a_row, three, b, b_panel)
                 b += STEP
         return fold(acc) + load(TILE, start, start_row, WIDTH)
 
@@ -249,102 +295,3 @@ def widened_sums(rows, panels):
         return fold(acc) + load(TILE, start, start_row, WIDTH)
 
     return sums
-
-
-def repeats(target):
-    """Whether tiles may be done more than once in a call."""
-    return target.arch == "aarch64"
-
-
-def repeated(target, rows, panels, make):
-    """The tile of the sums that `make` makes."""
-    sums, end = make(rows, panels), ender(target, rows, panels)
-
-    def once(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
-        kind, out, factor, zero, lo, hi, flip, y, y_row = ending
-        acc = sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel)
-        end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row)
-
-    def tile(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
-        kind, out, factor, zero, lo, hi, flip, y, y_row = ending
-        for _ in range(times):
-            acc = sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel)
-            end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row)
-            start += rows * start_row
-            a += rows * a_row
-            y += rows * y_row
-
-    return tile if repeats(target) else once
-
-
-# ---- the choice -----------------------------------------------------------------------------------------------------
-
-
-KEY = 16
-"""The key of a tile is KEY * rows + panels."""
-
-
-class TileSet:
-    """The tiles of a target.
-
-    rows: of the largest one. `panels_for(rows, left)` is how many panels to take at once where `left` are left;
-    `run(rows, panels, times, *arguments)` runs that tile. Both are for use in kernels. most: numbers in the largest tile;
-    widest: columns of the widest.
-    """
-
-    __slots__ = ("most", "panels_for", "rows", "run", "widest")
-
-    def __init__(self, target, make, tallest):
-        """make: of the functions above; tallest: for each number of panels, the most rows of a tile so wide."""
-        shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
-        self.rows = tallest[1]
-        self.most = max(r * p for r, p in shapes) * WIDTH
-        self.widest = max(tallest) * WIDTH
-        self.run = _run_of([(r * KEY + p, repeated(target, r, p, make)) for r, p in shapes])
-        self.panels_for = chain_width(sorted(tallest.items()))
-
-
-def _run_of(tiles):
-    """run(rows, panels, ...) of (key, tile) pairs."""
-    chain = _chain_run(tiles)
-
-    def run(rows, panels, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
-        chain(rows * KEY + panels, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
-
-    return run
-
-
-def _chain_run(tiles):
-    """run(key, ...): comparisons with one number, which LLVM makes a jump; few to a function, since each costs time."""
-    # A tile that stands here twice is found the first time: LLVM drops the other one.
-    (k0, t0), (k1, t1), (k2, t2), (k3, t3) = tiles[:4] + tiles[:1] * (4 - len(tiles))
-
-    def nothing(key, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
-        pass
-
-    others = _chain_run(tiles[4:]) if len(tiles) > 4 else nothing
-
-    def run(key, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending):
-        if key == k0:
-            t0(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
-        elif key == k1:
-            t1(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
-        elif key == k2:
-            t2(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
-        elif key == k3:
-            t3(times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
-        else:
-            others(key, times, start, start_row, a, a_row, offsets, runs, depth, b, b_panel, ending)
-
-    return run
-
-
-def tiles_for(target):
-    """The TileSet that fits the target's registers: 32 of 16 lanes, 16 of 8, or 32 of 4."""
-    if target.arch == "aarch64" and "+dotprod" in target.llvm_features:
-        return TileSet(target, sdot_sums, {1: 5, 2: 2, 4: 1})
-    if target.arch == "aarch64":
-        return TileSet(target, smull_sums, {1: 2})
-    if target.lanes == 16:
-        return TileSet(target, vnni_sums, {1: 14, 2: 14, 4: 4})
-    return TileSet(target, widened_sums, {1: 2})

@@ -7,7 +7,18 @@ import subprocess
 
 import pytest
 
-from bench.inner_loops import BOUNDS, FUSED, KERNELS, LLVM, WINDOWS, fused_loops, inner_loops, window_loops
+from bench.inner_loops import (
+    BOUNDS,
+    FUSED,
+    KERNELS,
+    LLVM,
+    NAMED,
+    WINDOWS,
+    fused_loops,
+    inner_loops,
+    tap_loops,
+    window_loops,
+)
 from edge_rt.targets import TARGETS
 
 pytestmark = pytest.mark.boards
@@ -22,17 +33,44 @@ def tools() -> None:
 
 
 @pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
-@pytest.mark.parametrize("kernel", KERNELS)
-def test_the_largest_loop_reaches_85_percent_of_the_limit(kernel: str, target: str) -> None:
-    largest = inner_loops(kernel, TARGETS[target])[0]
-    assert largest.share >= 0.85, largest
+@pytest.mark.parametrize("kernel", [name for name in KERNELS if name not in NAMED])
+def test_the_largest_loops_reach_85_percent_of_the_limit(kernel: str, target: str) -> None:
+    for loop in inner_loops(kernel, TARGETS[target])[:2]:
+        assert loop.share >= 0.85, loop
+
+
+def test_products_of_any_weights_reach_85_percent_of_the_limit() -> None:
+    """The third loop for Arm without dot products: those before it take weights without -128."""
+    assert inner_loops("gemm_int8", TARGETS["armv8-a"])[2].share >= 0.85
+
+
+TAPS = {
+    "armv8-a": {"taps: 5": 0.82, "taps: 3": 0.74, "taps: 1": 0.99},
+    "armv8.2-a-dotprod": {
+        "taps: 5, lines: 2": 0.93, "taps: 3, lines: 2": 0.9, "taps: 5, lines: 1": 0.75, "taps: 2, lines: 2": 0.81,
+        "taps: 3, lines: 1": 0.69, "taps: 1, lines: 2": 0.62, "taps: 2, lines: 1": 0.62, "taps: 1, lines: 1": 0.38,
+    },
+}  # fmt: skip
+"""What loops of 8-bit depthwise windows reach of what their multiplies take. Those below 85 % wait for another pipe: without
+dot products for the sums of products, with them for loads, one a cycle, of which few taps or one line make little use."""
+
+
+@pytest.mark.parametrize("target", TAPS)
+def test_the_loop_of_each_number_of_taps_comes_near_the_limit(target: str) -> None:
+    loops = {loop.kernel.partition(", ")[2]: loop for loop in tap_loops(TARGETS[target])}
+    assert loops.keys() == TAPS[target].keys()
+    for name, loop in loops.items():
+        assert loop.share >= TAPS[target][name], loop
+        assert loop.share_of_busiest >= 0.87, loop
 
 
 @pytest.mark.parametrize("target", FUSED)
 def test_loops_that_also_finish_results_reach_85_percent_of_their_busiest_pipe(target: str) -> None:
     for kernel in FUSED[target]:
-        largest = fused_loops(kernel, TARGETS[target])[0]
-        assert largest.share_of_busiest >= 0.85, largest
+        loops = fused_loops(kernel, TARGETS[target])
+        assert {(loop.zips // 8, loop.roundings // 4) for loop in loops} >= {(3, 6), (4, 2)}
+        for loop in loops:
+            assert loop.share_of_busiest >= 0.85, loop
 
 
 @pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
