@@ -238,12 +238,12 @@ def _walks(text: str) -> list[list[str]]:
         body, i = [], begin
         while i < end:
             to = targets[i]
-            outside = to is None or not begin <= to <= end
-            if BRANCH.match(lines[i]) and (_always(lines[i]) if outside else to <= i):
+            within = to if to is not None and begin <= to <= end else None
+            if BRANCH.match(lines[i]) and (_always(lines[i]) if within is None else within <= i):
                 break
             body.append(lines[i])
             stays = not (_always(lines[i + 1]) and not begin <= (targets[i + 1] or 0) <= end)
-            i = i + 1 if outside or (stays and not _always(lines[i])) else to
+            i = i + 1 if within is None or (stays and not _always(lines[i])) else within
         if i == end:
             found.append([*body, lines[end]])
     return found

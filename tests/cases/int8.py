@@ -42,13 +42,26 @@ def epilogue(
     return given
 
 
+ANY, NARROW, LOWEST = "any", "narrow", "lowest"
+
+
+def factors(shape: tuple[int, ...], w_shape: tuple[int, ...], dtype: Any, kind: str) -> tuple[Array, Array]:
+    """An image or matrix, and weights: of all over their types, or NARROW: no weight is -128, or LOWEST: all numbers are the
+    least of their types."""
+    x, w = whole_range(*shape, dtype=dtype), whole_range(*w_shape, dtype=I8, seed=1)
+    if kind == LOWEST:
+        return np.full_like(x, np.iinfo(dtype).min), np.full_like(w, -128)
+    return x, np.maximum(w, -127) if kind == NARROW else w
+
+
 def gemm(
     m: int, k: int, n: int, output: str = "uint8", dtype: Any = U8, per_column: bool = True, b_zero: int = 0,
-    zero: int | None = 77, **attributes: Any,
+    zero: int | None = 77, weights: str = ANY, **attributes: Any,
 ) -> Case:  # fmt: skip
-    a, b = whole_range(m, k, dtype=dtype), whole_range(k, n, dtype=I8, seed=1)
+    a, b = factors((m, k), (k, n), dtype, weights)
     more = epilogue(output, dtype, n, k, (m, n), per_column, zero, b_zero)
-    name = "-".join(map(str, (m, k, n, np.dtype(dtype).name, output, per_column, b_zero, zero, *attributes.values())))
+    words = m, k, n, np.dtype(dtype).name, output, per_column, b_zero, zero, *attributes.values()
+    name = "-".join(map(str, (*words, *([] if weights == ANY else [weights]))))
     return Case(
         "edge.QGemm", a, pack_q_panels(b), column_sums(b), *more, n=n, k=k, output=output, native=True, name=name,
         **attributes,
@@ -83,14 +96,15 @@ def conv(
 
 def depthwise(
     shape: tuple[int, int, int, int], kernel: tuple[int, int], output: str = "uint8", dtype: Any = U8, *,
-    zero: int | None = 100, b_zero: int = 0, **attributes: Any,
+    zero: int | None = 100, b_zero: int = 0, weights: str = ANY, **attributes: Any,
 ) -> Case:  # fmt: skip
-    w = whole_range(shape[3], 1, *kernel, dtype=I8, seed=1)
+    x, w = factors(shape, (shape[3], 1, *kernel), dtype, weights)
     more = epilogue(output, dtype, shape[3], kernel[0] * kernel[1], (), True, zero, b_zero)
-    name = "-".join(map(str, (*shape, *kernel, output, np.dtype(dtype).name, zero, b_zero, *attributes.values())))
+    words = *shape, *kernel, output, np.dtype(dtype).name, zero, b_zero, *attributes.values()
+    name = "-".join(map(str, (*words, *([] if weights == ANY else [weights]))))
     return Case(
-        "edge.QDepthwiseConv", whole_range(*shape, dtype=dtype), *pack_q_depthwise(w), *more, kernel=kernel, output=output,
-        native=True, name=name.replace(" ", ""), **attributes,
+        "edge.QDepthwiseConv", x, *pack_q_depthwise(w), *more, kernel=kernel, output=output, native=True,
+        name=name.replace(" ", ""), **attributes,
     )  # fmt: skip
 
 
@@ -174,6 +188,19 @@ CASES = [
     conv((1, 9, 200, 8), 8, (3, 3), **SAME),
     conv((0, 8, 8, 3), 16, (3, 3)),
     *(depthwise((1, 8, 8, 16), (3, 3), output, dtype, **SAME) for output in OUTPUTS for dtype in (U8, I8)),
+    *(
+        gemm(m, k, n, "int32", dtype, weights=weights)
+        for m, k, n in ((3, 16, 16), (4, 28, 20), (9, 44, 37), (120, 700, 16))
+        for dtype in (U8, I8)
+        for weights in (NARROW, LOWEST)
+    ),
+    *(
+        depthwise((1, 9, 11, 20), (k, k), output, dtype, strides=(stride, stride), weights=weights, **SAME)
+        for k in (3, 5)
+        for stride in (1, 2)
+        for output, dtype in (("int32", U8), ("int8", I8))
+        for weights in (NARROW, LOWEST)
+    ),
     depthwise((2, 9, 7, 20), (3, 3), strides=(2, 2), **SAME),
     depthwise((1, 19, 18, 35), (3, 3), "int8", I8, strides=(2, 2), rounding="away", **SAME),
     depthwise((1, 9, 9, 5), (3, 3), b_zero=5, **SAME),
