@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from edge_rt.arena import Block, assign
 from edge_rt.bands import group_steps
 from edge_rt.binding import INLINE_BYTES, RESERVED, Binding, Place, Stage, Step, resolve
+from edge_rt.excitation import shorten_blocks
 from edge_rt.joins import join_steps
 from edge_rt.lowering._spec import In, Out
 from edge_rt.plan import Item, decisive_positions
@@ -34,6 +35,7 @@ def lay_out(walk: Walk, kept: Iterable[int], pinned: bool) -> Binding:
         return walk.roots.get(slot, slot)
 
     elsewhere = wanted.union(walk.roots, walk.roots.values())
+    shorten_blocks(walk, elsewhere)
     parts = join_steps(walk.steps[: end - walk.dynamic], walk.types, elsewhere)
     group_steps(walk.steps, walk.types, elsewhere)
     spans = [(i, i) if s.group is None else (s.group.first, s.group.end - 1) for i, s in enumerate(walk.steps)]

@@ -21,7 +21,7 @@ def depthwise(x: Array, w: Array, bias: Array, strides: tuple[int, int], padding
     out = [(size + 2 * padding - k) // stride + 1 for size, stride in zip((h, width), strides)]
     y = np.full((n, *out, c), np.nan, np.float32)
     geometry = np.array([n, h, width, c, k, k, *strides, padding, padding, 1, 1, *out], np.int64)
-    given = {"band": 1, "band_alone": out[0], "channel_block": c, "parts": 1, **options}
+    given = {"band": 1, "band_alone": out[0], "channel_block": c, "parts": 1, "means": None, **options}
     call(
         DEPTHWISE_F32, x=x, w=w, bias=bias, residual=None, y=y, zeros=np.zeros(16, np.float32), geometry=geometry,
         lo=-1.0, hi=2.0, activation=0, alpha=0.0, **given,
@@ -66,3 +66,25 @@ def test_bits(k: int, strides: tuple[int, int], channels: int) -> None:
     for target in TARGETS.values():
         if not lacking(target, cpu_features()):
             assert np.array_equal(depthwise(x, w, bias, strides, k // 2, target=target), expected), target.name
+
+
+@pytest.mark.parametrize(
+    ("k", "strides", "width"), [(3, (1, 1), 15), (3, (2, 2), 40), (5, (1, 1), 6), (4, (1, 1), 13), (7, (1, 1), 9)]
+)
+def test_means_of_rows(k: int, strides: tuple[int, int], width: int) -> None:
+    rng = np.random.default_rng(k)
+    shapes: tuple[tuple[int, ...], ...] = ((2, 19, width, 40), (k, k, 40), (40,))
+    x, w, bias = (np.asarray(rng.standard_normal(shape), np.float32) for shape in shapes)
+    first = None
+    shares = (None, 1, 40, 1), (None, 4, 16, 3), (None, 7, 32, 40), *((t, 3, 16, 2) for t in TARGETS)
+    for name, band, block, parts in shares:
+        if name is None or not lacking(TARGETS[name], cpu_features()):
+            rows = (19 + 2 * (k // 2) - k) // strides[0] + 1
+            means = np.full((2, rows, 40), np.nan, np.float32)
+            made = depthwise(
+                x, w, bias, strides, k // 2, band=band, channel_block=block, parts=parts, means=means,
+                target=None if name is None else TARGETS[name],
+            )  # fmt: skip
+            assert np.max(np.abs(means - made.mean(axis=2, dtype=np.float64))) < 1e-6
+            first = means if first is None else first
+            assert np.array_equal(means, first), (name, band, block, parts)

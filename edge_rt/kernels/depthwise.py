@@ -6,11 +6,13 @@ taps on padding are left out, or add zero times a weight.
 
 from __future__ import annotations
 
-from edge_rt.kernels._registry import kernel
+from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.depthwise_blocks import row_of
 from edge_rt.kernels.depthwise_strips import NARROW, strip_runner
-from edge_rt.kernels.memory import address
+from edge_rt.kernels.memory import F32, address
+from edge_rt.kernels.registers import hide
+from edge_rt.kernels.simd import Vec, load, splat, store
 from edge_rt.lowering.conv import DEPTHWISE_F32
 
 STRIPS = (3, 1), (3, 2), (5, 1), (5, 2), (7, 1)
@@ -55,12 +57,40 @@ def run_only(run):
     return choose
 
 
+def row_averager(lanes):
+    """average(y, c, width, rows, channels, means): means[row * c + q] = the mean of the row's y[:width, q], pixels c apart,
+    for q < channels, of which there are at least `lanes`."""
+    ONE = Vec(F32, lanes, (1,))
+
+    @apart
+    def average(y, c, width, rows, channels, means):
+        share = F32(1) / F32(width)
+        for _ in range(rows):
+            for q in range(0, channels, lanes):
+                # The last vector reaches back over channels that are done, and computes them again.
+                at = min(q, channels - lanes)
+                pixel, total = y + at, splat(ONE, 0.0)
+                for _ in range(width >> 2):
+                    first, second = load(ONE, pixel) + load(ONE, pixel + c), pixel + 2 * c
+                    total = total + (first + (load(ONE, second) + load(ONE, second + c)))
+                    pixel += 4 * c
+                for _ in range(hide(width & 3)):  # LLVM would unroll what it knows to be short
+                    total = total + load(ONE, pixel)
+                    pixel += c
+                store(means + at, total * share)
+            y += width * c
+            means += c
+
+    return average
+
+
 @kernel(DEPTHWISE_F32)
 def depthwise_f32(target):
     lanes = target.lanes
     half = lanes // 2 if lanes > 4 else lanes
     activate, any_row = activator(target), row_of(4, lanes)
     run_strip, sizes_of = strip_chooser(target)
+    average = row_averager(lanes)
 
     def windows_of(geometry, channels):
         width, pad_left, out_w = geometry[2], geometry[9], geometry[13]
@@ -76,14 +106,15 @@ def depthwise_f32(target):
         return 0
 
     def body(
-        x, w, bias, residual, y, zeros, geometry, band, band_alone, channel_block, lo, hi, activation, alpha, part, parts
-    ):
+        x, w, bias, residual, y, means, zeros, geometry, band, band_alone, channel_block, lo, hi, activation, alpha, part,
+        parts,
+    ):  # fmt: skip
         images, h, width, c = geometry[0], geometry[1], geometry[2], geometry[3]
         kernel_w, stride_h, stride_w = geometry[5], geometry[6], geometry[7]
         pad_top, pad_left, out_h, out_w = geometry[8], geometry[9], geometry[12], geometry[13]
         if parts == 1:
             band = band_alone
-        has_bias, has_residual = address(bias) != 0, address(residual) != 0
+        has_bias, has_residual, has_means = address(bias) != 0, address(residual) != 0, address(means) != 0
         start_step = 1 if has_bias else 0
         x_row, w_row, y_row = width * c, kernel_w * c, out_w * c
         blocks, bands = max(1, c // channel_block), (out_h + band - 1) // band
@@ -133,6 +164,9 @@ def depthwise_f32(target):
                 i += columns
                 if i == out_w:
                     i = 0
+                    if has_means:
+                        first = (image * out_h + out_row) * c + first_channel
+                        average(y + (place - (out_w - columns) * c), c, out_w, rows, channels, means + first)
                     out_row += rows
 
     return body

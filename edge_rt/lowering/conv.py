@@ -22,14 +22,15 @@ from edge_rt.types import DType
 
 DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
-    "x:f32* w:f32* bias:f32* residual:f32* y:f32* zeros:f32* geometry:i64* band:i64 band_alone:i64 "
+    "x:f32* w:f32* bias:f32* residual:f32* y:f32* means:f32* zeros:f32* geometry:i64* band:i64 band_alone:i64 "
     "channel_block:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
 )
 """y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
 
 geometry: int64[14], n, h, w, c, kernel h and w, strides h and w, top and left pad, dilations h and w, output h and w.
 zeros: 16 of them. Work is shared by bands of `band` output rows and by blocks of `channel_block` channels (16 or more;
-the last block takes the rest too); a single part goes by bands of `band_alone` rows. bias and residual may be null.
+the last block takes the rest too); a single part goes by bands of `band_alone` rows. means: [n, oh, c], of the pixels of
+each row of y. bias, residual and means may be null.
 """
 
 _NEAR = 1 << 20
@@ -88,7 +89,7 @@ def depthwise(node: BoundNode) -> Lowered:
     return [
         DEPTHWISE_F32(
             x=In(0), w=In(1), bias=node.optional(2), residual=node.optional(3), y=Out(0),
-            zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), band=band, band_alone=band_alone,
+            means=0, zeros=Table(np.zeros(16), np.float32), geometry=Table(geometry), band=band, band_alone=band_alone,
             channel_block=channel_block, lo=attrs.lo, hi=attrs.hi, activation=ACTIVATIONS[attrs.activation],
             alpha=attrs.alpha, parts=parts, flops=work,
         )

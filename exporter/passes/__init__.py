@@ -18,6 +18,7 @@ from exporter.passes.expand_einsum import expand_einsum
 from exporter.passes.expand_fused import expand_fused
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
+from exporter.passes.expand_hard_sigmoid import expand_hard_sigmoid
 from exporter.passes.expand_linear_models import expand_linear_models
 from exporter.passes.expand_quantized import expand_quantized
 from exporter.passes.fold_constants import fold_but_quantised, fold_constants
@@ -103,6 +104,7 @@ PIPELINE: tuple[Stage, ...] = (
         expand_gemm,
         expand_batch_norm,
         expand_global_pool,
+        expand_hard_sigmoid,
         fold_pad,
         hoist_scale,
         hoist_channel_constants,
