@@ -26,8 +26,8 @@ START = (
 """What a start from a stored plan needs."""
 
 TOGETHER = (
-    "hashing dims types names graph targets plan arena binding bands excitation joins layout binder linking runner signature "
-    "loaded "
+    "hashing dims types names graph targets plan arena binding bands excitation joins layout binder linking runner "
+    "signature loaded "
     "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
     "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec "
     "native.features native.image native.mapping native.packs native.host lowering._families lowering._spec lowering.rules"
