@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import weakref
 from _thread import allocate_lock
 from typing import TYPE_CHECKING
 
@@ -28,13 +30,14 @@ class Turn:
     Deleting is one indivisible operation, behind which no signal handler runs before the `try`.
     """
 
-    __slots__ = ("free", "waiting")
+    __slots__ = ("__weakref__", "free", "waiting")
 
     def __init__(self) -> None:
         self.free: list[None] = [None]
         """Empty while somebody has the turn."""
         self.waiting: list[LockType] = []
         """Of each thread that waits a lock, which whoever wakes it releases."""
+        _turns.add(self)
 
     def wait(self) -> None:
         """Returns when the turn may be free."""
@@ -72,3 +75,16 @@ class Turn:
         self.free.append(None)
         if self.waiting:
             self.wake()
+
+
+_turns: weakref.WeakSet[Turn] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """In a process just forked: no other thread is there, so nobody else has a turn, nor waits for one."""
+    for turn in list(_turns):
+        turn.free[:] = [None]
+        turn.waiting.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
