@@ -86,10 +86,12 @@ def _gate(product: Step, gemm: Step, x: int, gate: int, types: MutableMapping[in
 
     made, (call,) = product.outputs[0], gemm.calls or ()
     shape, given = types[x].static_shape, types[gate].static_shape
+    if types[made].static_shape != shape or not 1 <= len(given) <= len(shape):
+        return False
     given = (1,) * (len(shape) - len(given)) + given
     images = math.prod(given[:-1])
     lead = next((i for i, d in enumerate(given[:-1]) if d == 1 != shape[i]), len(given) - 1)
-    if types[made].static_shape != shape or given != (*shape[:lead], *[1] * (len(shape) - 1 - lead), shape[-1]):
+    if given != (*shape[:lead], *[1] * (len(shape) - 1 - lead), shape[-1]):
         return False
     calls = gated_calls(call, gemm.item.attrs, images, math.prod(shape[lead:-1]))
     if calls is None:

@@ -13,8 +13,9 @@ import pytest
 
 from edge_rt.codegen import build_image
 from edge_rt.codegen.build import MAX_CODE, MAX_SYMBOLS
-from edge_rt.codegen.entry import entry_text
+from edge_rt.codegen.entry import argument_types, entry_text
 from edge_rt.codegen.link import link
+from edge_rt.codegen.lower import compiler_for
 from edge_rt.codegen.objects import kernel_object
 from edge_rt.codegen.testing import call
 from edge_rt.errors import CodegenError
@@ -122,6 +123,32 @@ def does_not_compile(target: Any) -> Any:
         x[0] = "text"
 
     return body
+
+
+def clip(target: Any) -> Any:
+    """min and max are Numba's own functions, which it compiles for each target."""
+
+    def body(x, out, n, part, parts):
+        for i in range(min(n, 1000)):
+            out[i] = max(x[i], min(n, i))
+
+    return body
+
+
+def clip_again(target: Any) -> Any:
+    def body(x, out, n, part, parts):
+        for i in range(min(n, 2000)):
+            out[i] = min(x[i], max(n, i))
+
+    return body
+
+
+def test_targets_take_turns_in_one_process() -> None:
+    spec = unlisted("t_clip", "x:i64* out:i64* n:i64")
+    for factory in (clip, clip_again):
+        for name in ("armv8-a", "x86-64-v3", "x86-64-v4-vnni"):
+            compiled = compiler_for(TARGETS[name]).function(factory(TARGETS[name])).compile(argument_types(spec))
+            assert tuple(compiled.signature.args) == tuple(argument_types(spec))
 
 
 def test_a_kernel_that_does_not_compile_is_named() -> None:

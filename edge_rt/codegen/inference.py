@@ -25,7 +25,7 @@ class Typing(typing.Context):
     def __init__(self, compiler):
         self.compiler = compiler
         self.value_types: dict[int, tuple[Any, Any]] = {}
-        self.calls: dict[tuple[int, ...], tuple[Any, Any, Any]] = {}
+        self.calls: dict[tuple[int, ...], tuple[Any, Any, Any, Any]] = {}
         super().__init__()
 
     def refresh(self):
@@ -54,13 +54,20 @@ class Typing(typing.Context):
         if found is None:
             found = self._signature(function, tuple(args))
             if found is not None and found.return_type.is_precise():
-                self.calls[(id(function), *map(id, args))] = found, function, args
+                made = function._impl_keys[found.args] if isinstance(function, types.Function) else None
+                self.calls[(id(function), *map(id, args))] = found, made, function, args
         return found
 
     def known_call(self, function: Any, args: Sequence[Any]) -> Any:
-        """The signature of a call, if it was resolved before."""
+        """The signature of a call, if it was resolved before. Function types are those of all targets, which leave in them
+        what to call: the last one stays."""
         found = self.calls.get((id(function), *map(id, args)))
-        return found and found[0]
+        if found is None:
+            return None
+        signature, made, _, _ = found
+        if made is not None:
+            function._impl_keys[signature.args] = made
+        return signature
 
     def _signature(self, function, args):
         if isinstance(function, types.Function):
