@@ -89,6 +89,10 @@ def test_nothing_is_tried_where_calls_are_filtered(line: str, tmp_path: Path, mo
     assert not Affinity(str(path)).leave(min(ALLOWED))
 
 
+def test_nothing_is_tried_without_proc(tmp_path: Path) -> None:
+    assert not Affinity(str(tmp_path / "status")).leave(min(ALLOWED))
+
+
 def test_a_system_that_refuses_is_left_in_peace(status: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise PermissionError(1, "Operation not permitted")

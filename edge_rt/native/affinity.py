@@ -9,9 +9,8 @@ class Affinity:
     """Of the thread that makes it, which alone may use it. status: that of the process, as Linux writes it, for tests."""
 
     def __init__(self, status: str = "/proc/self/status") -> None:
-        with open(status) as lines:
-            self._may_change = "Seccomp:\t0\n" in lines
-        self._chosen = self._allowed = os.sched_getaffinity(0)
+        self._may_change = _is_unfiltered(status)
+        self._chosen = self._allowed = os.sched_getaffinity(0) if self._may_change else set()
 
     def leave(self, cpu: int) -> bool:
         """Lets the thread run on all CPUs that it was allowed but this; from a CPU that it may not use it moves at once.
@@ -35,3 +34,12 @@ class Affinity:
             self._chosen = now
             return False
         return True
+
+
+def _is_unfiltered(status: str) -> bool:
+    """Whether the process may make any system call, as far as is known."""
+    try:
+        with open(status) as lines:
+            return "Seccomp:\t0\n" in lines
+    except OSError:  # /proc is not there
+        return False
