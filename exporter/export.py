@@ -19,10 +19,10 @@ from edge_rt.model import load
 from edge_rt.signature import Signature
 from edge_rt.writing import require_replaceable
 from exporter import importers
-from exporter.compress import Compressor
+from exporter.compress import Compressor, float16_weights
 from exporter.fit import fit
 from exporter.importers import Imported, InputShapes, OracleError
-from exporter.passes import optimize
+from exporter.passes import optimize, widen
 from exporter.report import Report, constants, count_macs, count_ops, count_parameters, tensors
 from exporter.verify import compare, instability, sample, sample_inputs
 
@@ -70,7 +70,8 @@ def export(
     from the NumPy references. verify: run the bundle and the source model and compare, before anything is written.
     device: the board (by name, see `devices.names()`) that the model must fit: see `exporter.fit`. allow_numpy: it fits also
     if steps of it have no kernel. weights: how weights are stored. "auto": in the fewest bytes that give each to within 4
-    units in the last place of float32 (exactly, where no pass multiplied them by something); "float32": as they are;
+    units in the last place of float32 (exactly, where no pass multiplied them by something), or as float16 where all are in
+    the source; "float32": as they are computed with;
     "float16", "int8", "int4": rounded. Where `verify` compares, differences are then reported, not refused, and the outputs
     of test vectors are the bundle's own.
     progress: called with the name of each step as it begins.
@@ -91,9 +92,10 @@ def export(
         tell("running the source model")
         trial = _try(imported, inputs, report, must_run=verify)
     tell("optimising")
+    _, were_float16 = float16_weights(graph)
     report.passes = optimize(graph)
     tell("storing weights")
-    report.passes += compressor.run(graph)
+    report.passes += compressor.run(graph, were_float16)
     report.ops_after = count_ops(graph)
     report.weight_bytes = sum(a.nbytes for a in constants(graph))
     if board is not None:
@@ -107,7 +109,8 @@ def export(
         tell(f"signature '{name}'")
         own = _report(name, other)
         trials[name] = _try(other, None, own, must_run=verify) if test_vectors or verify else None
-        own.passes = [*optimize(other.graph), *compressor.run(other.graph)]
+        _, were_float16 = float16_weights(other.graph)
+        own.passes = [*optimize(other.graph), *compressor.run(other.graph, were_float16)]
         if board is not None:
             _fit_other(other, board, trials[name], allow_numpy)
         vectors += _vectors(trials[name], own, name) if test_vectors else []
@@ -154,7 +157,8 @@ def check(
     report = _report(source, imported)
     if board is not None:
         given = None if inputs is None else _checked(imported, inputs)
-        report.passes = [*optimize(graph), *Compressor().run(graph)]
+        _, were_float16 = float16_weights(graph)
+        report.passes = [*optimize(graph), *Compressor().run(graph, were_float16)]
         report.ops_after = count_ops(graph)
         report.weight_bytes = sum(a.nbytes for a in constants(graph))
         report.device = fit(graph, board, given, report.weight_bytes, allow_numpy)
@@ -223,6 +227,7 @@ def _reference(graph: Graph, given: Mapping[str, Array] | None, report: Report) 
         report.test_vector = "none: input sizes are not known, and no source runtime is installed to try some"
         return None
     inputs = dict(given) if given is not None else sample_inputs(graph, size=1)
+    widen(graph)
     outputs = evaluate(graph, [inputs[v.name] for v in graph.inputs])
     return _Trial(inputs, dict(zip(graph.output_names, outputs)), "the NumPy references", {})
 

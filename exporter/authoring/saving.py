@@ -14,6 +14,7 @@ from exporter.authoring.exported import check_owned, exported, functions_of, tra
 from exporter.authoring.forms import encode, encode_signature
 from exporter.authoring.module import Module, walk
 from exporter.authoring.objects import table_of
+from exporter.compress import Compressor, float16_weights
 from exporter.passes import optimize
 
 
@@ -37,8 +38,12 @@ def save(
     """
     chosen = exported(obj, signatures)
     graphs = chosen.graphs()
+    compressor = Compressor()
     for graph in graphs.values():
+        some, were_float16 = float16_weights(graph)
         optimize(graph)
+        if some:
+            compressor.run(graph, were_float16)
     owners = _owners(obj)
     concretes: dict[str, ConcreteFunction] = {}
     functions: dict[int, dict[str, list[str]]] = {}
@@ -69,7 +74,7 @@ def save(
         described,
         variables={path: v.array for path, v in variables.items()},
     )
-    write(Bundle(graphs, metadata, assets, source=source), path)
+    write(Bundle(graphs, metadata, assets, source=source, encodings=compressor.encodings), path)
 
 
 def _owners(obj: Any) -> list[tuple[Any, dict[str, Any]]]:

@@ -16,6 +16,7 @@ from edge_rt.ops.control import infer_graph
 from edge_rt.types import Dim, TensorType
 from exporter.authoring.exported import exported
 from exporter.importers import Imported, InputShapes, OracleError
+from exporter.passes import widen
 
 Array = np.ndarray[Any, Any]
 
@@ -43,11 +44,12 @@ def read(source: Any, input_shapes: InputShapes | None = None) -> Imported:
 
 
 class References:
-    """The NumPy references, which are what eager calls compute with, as the oracle of a graph before passes."""
+    """The NumPy references, which are what eager calls compute with, as the oracle of a graph before passes (but `widen`)."""
 
     name = "the NumPy references"
 
     def __init__(self, graph: Graph) -> None:
+        widen(graph)
         self._graph = graph
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -1,7 +1,7 @@
 """The passes, in the order in which they run. One pass per file; `optimize` runs them all.
 
-Stages: find what is done with integers (quantised models), clean up and recognise (ONNX operators only), lay out (our own
-operators with epilogues), finish (what must see the final layout).
+Stages: widen float16, find what is done with integers (quantised models), clean up and recognise (ONNX operators only),
+lay out (our own operators with epilogues), finish (what must see the final layout).
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ from exporter.passes.sink_squeezes import sink_squeezes
 from exporter.passes.sink_transposes import sink_transposes
 from exporter.passes.tabulate_quantized import tabulate_quantized
 from exporter.passes.transpose_batches import transpose_batches
+from exporter.passes.widen_float16 import widen_float16
 
 CLEAN: Stage = (
     inline_if,
@@ -73,6 +74,8 @@ CLEAN: Stage = (
     remove_dead_code,
 )
 
+WIDEN: Stage = (inline_if, narrow_captures, remove_dead_code, widen_float16)
+
 QUANTISED: Stage = (
     *(fold_but_quantised if p is fold_constants else p for p in CLEAN),
     expand_quantized,
@@ -85,6 +88,7 @@ QUANTISED: Stage = (
 """What decides which tensors are integers, before the weights behind DequantizeLinear are decoded."""
 
 PIPELINE: tuple[Stage, ...] = (
+    WIDEN,
     QUANTISED,
     (
         *CLEAN,
@@ -134,4 +138,10 @@ def optimize(graph: Graph) -> list[tuple[str, int]]:
     return run_pipeline(graph, PIPELINE)
 
 
-__all__ = ["PIPELINE", "optimize"]
+
+def widen(graph: Graph) -> None:
+    """The first stage alone: the graph computes as `optimize` leaves it to, in float32 where it has float16."""
+    run_pipeline(graph, (WIDEN,))
+
+
+__all__ = ["PIPELINE", "optimize", "widen"]
