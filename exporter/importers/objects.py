@@ -44,7 +44,10 @@ def read(source: Any, input_shapes: InputShapes | None = None) -> Imported:
 
 
 class References:
-    """The NumPy references, which are what eager calls compute with, as the oracle of a graph before passes (but `widen`)."""
+    """The NumPy references, which are what eager calls compute with, as the oracle of a graph before passes.
+
+    Arithmetic in float16 is done in float32, as in bundles: in deep models its roundings add up to more than is allowed.
+    """
 
     name = "the NumPy references"
 

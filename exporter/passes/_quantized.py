@@ -13,6 +13,8 @@ from exporter.passes._match import Array, contents, input_at, is_f32, produced_b
 from exporter.passes.fuse_epilogues import limits
 
 BYTES = (DType.INT8, DType.UINT8)
+LARGEST = 2.0**40
+"""The largest scale, and one over the least scale of a result, with which products and ratios stay within float32."""
 
 
 class Quantised(NamedTuple):
@@ -57,11 +59,13 @@ class Rounding(NamedTuple):
 
 
 def _factors(node: Node) -> tuple[Array, Array] | None:
-    """Constant scale float32 and zero point int32, flat and of one size."""
+    """Constant scale float32, finite and at most LARGEST, and zero point int32, flat and of one size."""
     scale, zero = contents(node.inputs[1]), contents(input_at(node, 2))
     if scale is None or scale.dtype != np.float32 or scale.ndim > 1 or (zero is None and input_at(node, 2) is not None):
         return None
     flat = scale.reshape(-1)
+    if not (np.abs(flat) <= LARGEST).all():
+        return None
     moved = np.zeros(flat.size, np.int32) if zero is None else zero.reshape(-1).astype(np.int32)
     return (flat, moved) if moved.size == flat.size else None
 
@@ -85,7 +89,7 @@ def rounding_of(node: Node) -> Rounding | None:
     if node.attrs.precision not in (None, DType.FLOAT32):
         return None
     factors = _factors(node)
-    if factors is None or factors[0].size != 1 or not factors[0][0] > 0:
+    if factors is None or factors[0].size != 1 or not factors[0][0] >= 1 / LARGEST:
         return None
     return Rounding(node, node.output, *factors, -math.inf, math.inf)
 
@@ -109,7 +113,8 @@ def rounding_behind(graph: Graph, value: Value) -> Rounding | None:
 
 def _step(bound: float, rounding: Rounding) -> float:
     """A limit as an integer of q: rounding keeps the order, so that clamping may come after it."""
-    return bound if math.isinf(bound) else float(np.rint(np.float32(bound) / rounding.scale[0])) + int(rounding.zero[0])
+    with np.errstate(over="ignore"):
+        return bound if math.isinf(bound) else float(np.rint(np.float32(bound) / rounding.scale[0])) + int(rounding.zero[0])
 
 
 def dequantised(graph: Graph, q: Value, like: Quantised, before: Node) -> Value:

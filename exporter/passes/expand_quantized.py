@@ -43,7 +43,9 @@ def _conv(graph: Graph, node: Node) -> Value | None:
         return None
     real = None
     if bias is not None:
-        step = graph.constant(np.asarray(scales[0] * scales[1], np.float32), f"{node.name}.bias_scale")  # type: ignore[operator]
+        with np.errstate(all="ignore"):
+            product = scales[0] * scales[1]  # type: ignore[operator]
+        step = graph.constant(np.asarray(product, np.float32), f"{node.name}.bias_scale")
         real = _dequantized(graph, bias, step, None, node, axis=0)
     image, weights = _dequantized(graph, x, x_scale, x_zero, node), _dequantized(graph, w, w_scale, w_zero, node, axis=0)
     y = graph.add("Conv", image, weights, real, attrs=node.attrs, before=node, name=node.name)

@@ -19,7 +19,7 @@ def quantize_steps(graph: Graph) -> int:
     3. Concat of parts with other scales than the result: each is quantised anew, by a table.
 
     The result differs by at most a step: it is rounded once, where the operators round in between. Not where a scale or zero
-    point is not constant or not one for all, or the result has other uses than the QuantizeLinear.
+    point is not constant or not one for all, a scale is not finite, or the result has other uses than the QuantizeLinear.
     """
     changes = 0
     for node in live(graph):

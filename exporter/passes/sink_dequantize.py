@@ -19,8 +19,8 @@ def sink_dequantize(graph: Graph) -> int:
     1. Operators of MOVES, and Concat of parts with equal scales and zero points.
     2. Transpose where there is a scale per index of an axis: the axis is renamed.
 
-    Not for scales that are not constant, nor otherwise where there are several; not a MaxPool whose indices are used, nor a
-    Pad with anything but 0.
+    Not for scales that are not constant, nor otherwise where there are several; not a MaxPool whose indices are used, or of
+    a scale that is not positive, nor a Pad with anything but 0.
     """
     changes = 0
     for node in live(graph):
@@ -37,7 +37,7 @@ def _sink(graph: Graph, node: Node) -> bool:
         return False
     if first.scale.size > 1:
         return node.op.name == "Transpose" and _transpose_by_channel(graph, node, first)
-    if any(p is None or not p.is_uniform or not p.equals(first) for p in parts) or not _moves_only(graph, node):
+    if any(p is None or not p.is_uniform or not p.equals(first) for p in parts) or not _moves_only(graph, node, first):
         return False
     inputs: list[Value | None] = [*(p.q for p in parts if p is not None), *node.inputs[len(parts) :]]
     if node.op.name == "Pad":
@@ -50,9 +50,9 @@ def _sink(graph: Graph, node: Node) -> bool:
     return True
 
 
-def _moves_only(graph: Graph, node: Node) -> bool:
+def _moves_only(graph: Graph, node: Node, x: Quantised) -> bool:
     if node.op.name == "MaxPool":
-        return not any(is_used(graph, v) for v in node.outputs[1:])
+        return bool(x.scale[0] > 0) and not any(is_used(graph, v) for v in node.outputs[1:])
     if node.op.name == "Pad" and node.attrs.mode == "constant":
         return input_at(node, 2) is None or scalar(node.inputs[2]) == 0.0
     return True
