@@ -192,3 +192,41 @@ def test_mixed_precision_that_was_written_here(tmp_path: Path) -> None:
             (made,) = model.run({"x": x}).values()
         assert np.abs(made - eager).max() <= 8 * EPS * np.abs(eager).max()
         assert large_dtypes(tmp_path / name) == {"float16"}
+
+
+LOOP = """(float16[4] x, int64 n, bool go) => (float16[4] y, float16[k, 4] all) {
+    h = Exp(x)
+    y, all = Loop(n, go, h) <body = body (int64 i, bool c, float16[4] a) => (bool c_out, float16[4] d, float16[4] e) {
+        c_out = Identity(c)
+        q = Mul(a, h)
+        d = Tanh(q)
+        e = Sqrt(d)
+    }>
+}"""
+IF = """(float16[4] x, bool go) => (float16[4] y) {
+    h = Exp(x)
+    r = If(go) <then_branch = a () => (float16[4] p) { p = Tanh(h) }, else_branch = b () => (float16[4] q) { q = Sqrt(h) }>
+    y = Add(r, h)
+}"""
+QUANTIZE = "(float16[500] x, float16 scale, uint8 zero) => (uint8[500] y) { y = QuantizeLinear(x, scale, zero) }"
+X = np.array([0.1, 0.5, -1, 2], np.float16)
+FEEDS: dict[str, list[dict[str, Any]]] = {
+    LOOP: [{"x": X, "n": np.array(5), "go": np.array(True)}],
+    IF: [{"x": X, "go": np.array(True)}, {"x": X, "go": np.array(False)}],
+    QUANTIZE: [
+        {"x": normal(500, scale=2).astype(np.float16), "scale": np.array(0.037, np.float16), "zero": np.array(120, np.uint8)}
+    ],
+}
+
+
+@pytest.mark.parametrize("text", FEEDS, ids=["Loop", "If", "QuantizeLinear"])
+def test_gives_what_onnxruntime_gives(text: str, tmp_path: Path) -> None:
+    model = parser.parse_model(f'<ir_version: 10, opset_import: ["" : 21]> net {text}')
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    path = tmp_path / "net.edge"
+    ex.export(model, path, test_vectors=False)
+    with load(path) as loaded:
+        for feed in FEEDS[text]:
+            for got, want in zip(loaded.run(feed).values(), session.run(None, feed), strict=True):
+                assert got.dtype == want.dtype
+                np.testing.assert_allclose(got.astype(np.float64), want.astype(np.float64), rtol=2 * EPS)
