@@ -28,8 +28,9 @@ NEAR, LOOSE = 1.25, 4.0
 """Peers that are so much slower than the fastest are compared with so many times less precision."""
 PATIENCE_S = 0.2
 """How long a pair waits for an undisturbed moment."""
-REST_S = 0.025
-"""Before turns on several threads: helpers of the runtime before stop spinning, and are nobody else's burden."""
+REST_S, MOST_REST_S, IDLE = 0.025, 0.5, 0.1
+"""Before turns on several threads: helpers of the runtime before stop spinning, and are nobody else's burden. At least and
+at most so many seconds, until the process uses no more of a processor than this; OpenMP's spin for 0.2 s."""
 
 
 class Effort(NamedTuple):
@@ -81,7 +82,8 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
     end = time.perf_counter() + effort.seconds
 
     def turn(name: str) -> list[float]:
-        time.sleep(REST_S if threads > 1 else 0)
+        if threads > 1:
+            _rest()
         return _turn(*engines[name], is_alone, counts[name], effort.turn_ms)
 
     def pair(peer: str) -> Pair:
@@ -103,6 +105,15 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
     quiet.keep()
     together = [p.is_quiet for pairs in taken.values() for p in pairs]
     return Turns(counted, sum(together) / len(together))
+
+
+def _rest() -> None:
+    end = time.perf_counter() + MOST_REST_S
+    used = math.inf
+    while used > IDLE and time.perf_counter() < end:
+        before, begin = time.process_time(), time.perf_counter()
+        time.sleep(REST_S)
+        used = (time.process_time() - before) / (time.perf_counter() - begin)
 
 
 def _counted(pairs: Sequence[Pair]) -> list[Pair]:
