@@ -1,49 +1,58 @@
 """What more threads bring on a free machine, cost beside another process that burns a core, and burn themselves.
 
-    python -m bench.burn BACKEND MODEL INPUTS.npz THREADS ROUNDS TURN_MS IDLE_S      prints Figures as JSON
-
-Each runtime has a process of its own, so that nobody's helpers spin on anybody else's time. In it one thread and more take
-turns, with the neighbour stopped and running.
+Each runtime has a process of its own, so that nobody's helpers spin on anybody else's time, and they take turns: one thread
+and more, in a loop and with pauses, with the neighbour stopped and running.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import exporter
+from bench.apart import PERIOD_S, Apart
 from bench.models import BenchModel, find
 from bench.peers import OURS, PEERS, PeerError, backend
+from bench.statistics import Ratio, median_ratio
 
-PERIOD_S = 0.02
-PACED_CALLS = 50
-SETTLE = 0.25
-"""The part of a turn that does not count: a runtime may take its time to notice what has changed."""
-ROOT = Path(__file__).parent.parent
 NEIGHBOUR = "while True: pass"
+
+Times = np.ndarray[Any, Any]
+
+
+class Kind(NamedTuple):
+    """Of turns. shared: on more threads than one. paced: with a pause of PERIOD_S before each call. burned: beside the
+    neighbour."""
+
+    shared: bool
+    paced: bool = False
+    burned: bool = False
+
+
+ONE, MORE = Kind(False), Kind(True)
+KINDS = [kind._replace(**{key: True}) if key else kind for key in ("", "paced", "burned") for kind in (ONE, MORE)]
 
 
 class Figures(NamedTuple):
-    """One runtime. us: one thread alone, median. speed_up: of more threads, without the neighbour, in a loop;
-    paced_speed_up: with a pause of PERIOD_S before each call. burned_*: mean and 95th percentile of latency beside the
+    """One runtime. us, more_us: one thread alone and more, medians. speed_up: of more threads, without the neighbour, in a
+    loop; paced_speed_up: with a pause of PERIOD_S before each call. burned_*: mean and 95th percentile of latency beside the
     neighbour, relative to one thread alone. *_ms: processor time of a call, in a loop and with one call in PERIOD_S.
     idle: percent of a processor while nobody calls."""
 
     us: float
-    speed_up: float
-    paced_speed_up: float
+    more_us: float
+    speed_up: Ratio
+    paced_speed_up: Ratio
     burned_one_mean: float
     burned_one_p95: float
     burned_mean: float
@@ -53,58 +62,91 @@ class Figures(NamedTuple):
     idle: float
 
 
-def measure(runs: Sequence[Callable[[], Any]], rounds: int, turn_ms: float, idle_s: float) -> Figures:
-    """runs: an inference on one thread, and one on more."""
-    times: dict[tuple[int, bool], list[np.ndarray[Any, Any]]] = {(i, b): [] for b in (False, True) for i in (0, 1)}
-    with _neighbour() as burns:
+class Measured(NamedTuple):
+    """By runtime: figures; or why there are none."""
+
+    figures: dict[str, Figures]
+    errors: dict[str, str]
+
+
+def measure(model: BenchModel, names: Sequence[str], threads: int, rounds: int, turn_ms: float, idle_s: float) -> Measured:
+    """What each runtime takes, or why it does not load the model.
+
+    Each round is one turn of each kind for each runtime, in random order: a machine that is slow for a while is slow for
+    all. What is compared with each other are a runtime's neighbouring turns.
+    Raises PeerError where ours does not load the model.
+    """
+    shuffled = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
+        apart, errors = _start(model, names, threads, Path(folder), processes)
+        times: dict[str, dict[Kind, list[Times]]] = {name: {kind: [] for kind in KINDS} for name in apart}
+        burns = processes.enter_context(_neighbour())
         for _ in range(rounds):
-            for (i, burned), taken in times.items():
+            for burned in (False, True):
                 burns(burned)
-                taken.append(_turn(runs[i], turn_ms / 1e3))
-    alone = [float(turn.mean()) for turn in times[0, False]]
+                for name in shuffled.sample(list(apart), len(apart)):
+                    kinds = [kind for kind in KINDS if kind.burned == burned]
+                    for kind in shuffled.sample(kinds, len(kinds)):
+                        pause = PERIOD_S if kind.paced else 0.0
+                        taken = apart[name].call("turn", int(kind.shared), turn_ms / 1e3, pause)
+                        times[name][kind].append(np.array(taken))
+        burns(False)
+        figures = {
+            name: _figures(times[name], [process.call("processor_time", 1, period) for period in (0.0, PERIOD_S)],
+                           process.call("idle_percent", idle_s))
+            for name, process in apart.items()
+        }  # fmt: skip
+    return Measured(figures, errors)
 
-    def relative(key: tuple[int, bool]) -> np.ndarray[Any, Any]:
-        return np.concatenate([turn / mean for turn, mean in zip(times[key], alone)])
 
-    one, more = relative((0, True)), relative((1, True))
-    speed_up = float(np.median([np.median(a) / np.median(b) for a, b in zip(times[0, False], times[1, False])]))
+def _start(
+    model: BenchModel, names: Sequence[str], threads: int, folder: Path, processes: ExitStack
+) -> tuple[dict[str, Apart], dict[str, str]]:
+    """A process for each runtime, and why others have none."""
+    arrays = folder / "inputs.npz"
+    np.savez(arrays, **{f"{i:03}:{key}": a for i, (key, a) in enumerate(model.inputs.items())})  # type: ignore[arg-type]
+    apart: dict[str, Apart] = {}
+    errors: dict[str, str] = {}
+    for name in names:
+        path = _file_of(name, model, folder)
+        if path is None:
+            errors[name] = f"no {backend(name).FORMAT} file"
+            continue
+        try:
+            apart[name] = processes.enter_context(Apart(name, path, arrays, threads))
+        except PeerError as error:
+            if name == OURS:
+                raise
+            errors[name] = str(error)
+    return apart, errors
+
+
+def _file_of(name: str, model: BenchModel, folder: Path) -> Path | None:
+    if name != OURS:
+        return model.files.get(backend(name).FORMAT)
+    path = folder / f"{model.name}.edge"
+    exporter.export(model.files["onnx"], path, inputs=model.inputs, test_vectors=False)
+    return path
+
+
+def _figures(times: Mapping[Kind, Sequence[Times]], processor_ms: Sequence[float], idle: float) -> Figures:
+    alone = times[ONE]
+
+    def speed_up(one: Kind, more: Kind) -> Ratio:
+        return median_ratio([(float(np.median(b)), float(np.median(a))) for a, b in zip(times[one], times[more])])
+
+    def relative(kind: Kind) -> Times:
+        return np.concatenate([turn / first.mean() for turn, first in zip(times[kind], alone)])
+
+    one, more = relative(ONE._replace(burned=True)), relative(MORE._replace(burned=True))
+    us, more_us = (float(np.median(np.concatenate(times[kind]))) * 1e6 for kind in (ONE, MORE))
+    loop_ms, paced_ms = processor_ms
     return Figures(
-        float(np.median(np.concatenate(times[0, False]))) * 1e6, speed_up, paced_speed_up(runs, rounds, turn_ms),
+        us, more_us,
+        speed_up(ONE, MORE), speed_up(ONE._replace(paced=True), MORE._replace(paced=True)),
         float(one.mean()), float(np.percentile(one, 95)), float(more.mean()), float(np.percentile(more, 95)),
-        *processor_time(runs[1]), idle_percent(idle_s),
+        loop_ms, paced_ms, idle,
     )  # fmt: skip
-
-
-def paced_speed_up(runs: Sequence[Callable[[], Any]], rounds: int, turn_ms: float) -> float:
-    """Of more threads in calls with a pause of PERIOD_S before each: the median of neighbouring turns."""
-    ratios = []
-    for _ in range(rounds):
-        one, more = (np.median(_turn(run, turn_ms / 1e3, PERIOD_S)) for run in runs)
-        ratios.append(float(one / more))
-    return float(np.median(ratios))
-
-
-def processor_time(run: Callable[[], Any]) -> tuple[float, float]:
-    """Milliseconds of processor time, of all threads, that a call takes: in a loop, and with one call in PERIOD_S."""
-    results = []
-    for period in (0.0, PERIOD_S):
-        for _ in range(PACED_CALLS):
-            time.sleep(period)
-            run()
-        begin = time.process_time()
-        for _ in range(PACED_CALLS):
-            time.sleep(period)
-            run()
-        results.append((time.process_time() - begin) * 1e3 / PACED_CALLS)
-    return results[0], results[1]
-
-
-def idle_percent(seconds: float) -> float:
-    """Percent of a processor that this process takes while it sleeps."""
-    time.sleep(0.2)
-    begin = time.process_time()
-    time.sleep(seconds)
-    return 100 * (time.process_time() - begin) / seconds
 
 
 @contextmanager
@@ -122,51 +164,25 @@ def _neighbour() -> Iterator[Callable[[bool], None]]:
         process.wait()
 
 
-def _turn(run: Callable[[], Any], seconds: float, pause: float = 0.0) -> np.ndarray[Any, Any]:
-    """Seconds of each call, once things have settled."""
-    begin, times = time.perf_counter(), []
-    while time.perf_counter() < begin + seconds or not times:
-        time.sleep(pause)
-        now = time.perf_counter()
-        run()
-        if now >= begin + SETTLE * seconds:
-            times.append(time.perf_counter() - now)
-    return np.array(times)
-
-
-def measure_apart(name: str, model: BenchModel, folder: Path, options: argparse.Namespace) -> Figures:
-    """Figures of a runtime, in a process of its own. Raises PeerError where it does not load the model."""
-    path = model.files.get(backend(name).FORMAT) if name != OURS else folder / f"{model.name}.edge"
-    if path is None:
-        raise PeerError(f"no {backend(name).FORMAT} file")
-    if name == OURS:
-        exporter.export(model.files["onnx"], path, inputs=model.inputs, test_vectors=False)
-    arrays = folder / "inputs.npz"
-    np.savez(arrays, **{f"{i}:{key}": a for i, (key, a) in enumerate(model.inputs.items())})  # type: ignore[arg-type]
-    numbers = options.threads, options.rounds, options.turn_ms, options.idle_s
-    command = [sys.executable, "-m", "bench.burn", name, str(path.absolute()), str(arrays), *map(str, numbers)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise PeerError(done.stderr.strip().splitlines()[-1])
-    return Figures(**json.loads(done.stdout.splitlines()[-1]))
-
-
 def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
     """Markdown. rows: model, runtime, figures."""
     lines = [
-        "| model | runtime | 1 thread, us | more, free | with pauses | 1, a core burned: mean (p95) "
+        "| model | runtime | 1 thread, us | more, us | more, free | with pauses | 1, a core burned: mean (p95) "
         "| more, a core burned: mean (p95) "
         "| CPU ms a call, in a loop | one in 20 ms | idle, % |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for model, name, f in rows:
         lines.append(
-            f"| {model} | {name} | {f.us:.0f} | {f.speed_up:.2f}x | {f.paced_speed_up:.2f}x "
+            f"| {model} | {name} | {f.us:.0f} | {f.more_us:.0f} | {_ratio(f.speed_up)} | {_ratio(f.paced_speed_up)} "
             f"| {f.burned_one_mean:.2f} ({f.burned_one_p95:.2f}) "
             f"| {f.burned_mean:.2f} ({f.burned_p95:.2f}) | {f.loop_ms:.2f} | {f.paced_ms:.2f} | {f.idle:.1f} |"
         )
     return "\n".join(lines)
+
+
+def _ratio(ratio: Ratio) -> str:
+    return f"{ratio.value:.2f}x ±{ratio.spread * ratio.value:.2f}"
 
 
 def add(commands: Any) -> None:
@@ -186,30 +202,13 @@ def add(commands: Any) -> None:
 
 def _burn(options: argparse.Namespace) -> int:
     rows: list[tuple[str, str, Figures]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        for model in map(find, options.models):
-            for name in (OURS, *options.peers):
-                try:
-                    rows.append((model.name, name, measure_apart(name, model, Path(folder), options)))
-                    print(table(rows[-1:]).splitlines()[-1], file=sys.stderr, flush=True)
-                except PeerError as error:
-                    if name == OURS:
-                        raise
-                    print(f"{model.name}: {name}: {error}", file=sys.stderr, flush=True)
+    for model in map(find, options.models):
+        names = (OURS, *options.peers)
+        found = measure(model, names, options.threads, options.rounds, options.turn_ms, options.idle_s)
+        for name, why in found.errors.items():
+            print(f"{model.name}: {name}: {why}", file=sys.stderr, flush=True)
+        added = [(model.name, name, figures) for name, figures in found.figures.items()]
+        print("\n".join(table(added).splitlines()[2:]), file=sys.stderr, flush=True)
+        rows += added
     print(table(rows))
     return 0
-
-
-def _main(name: str, path: str, arrays: str, threads: str, rounds: str, turn_ms: str, idle_s: str) -> None:
-    with np.load(arrays) as file:
-        inputs = {key.partition(":")[2]: file[key] for key in file.files}
-    runs = []
-    for count in (1, int(threads)):
-        engine = backend(name).open_model(Path(path), count)
-        prepared = engine.prepare(inputs)
-        runs.append(lambda engine=engine, prepared=prepared: engine.run(prepared))
-    print(json.dumps(measure(runs, int(rounds), float(turn_ms), float(idle_s))._asdict()))
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

@@ -83,7 +83,7 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
 
     def turn(name: str) -> list[float]:
         if threads > 1:
-            _rest()
+            rest()
         return _turn(*engines[name], is_alone, counts[name], effort.turn_ms)
 
     def pair(peer: str) -> Pair:
@@ -107,7 +107,8 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
     return Turns(counted, sum(together) / len(together))
 
 
-def _rest() -> None:
+def rest() -> None:
+    """Until helpers of this process have come to rest."""
     end = time.perf_counter() + MOST_REST_S
     used = math.inf
     while used > IDLE and time.perf_counter() < end:

@@ -13,11 +13,12 @@ import pytest
 
 import exporter
 from bench.__main__ import main
+from bench.apart import Apart
 from bench.convert.models import Unconvertible
 from bench.layers import traffic
 from bench.memory import measure_memory
 from bench.models import BenchModel, convert, find
-from bench.peers import JIT, OURS, PEERS, backend
+from bench.peers import JIT, OURS, PEERS, PeerError, backend
 from bench.plot import svg
 from bench.report import markdown
 from bench.results import Record
@@ -68,6 +69,23 @@ def test_kernels_compiled_for_the_model_take_turns_with_the_others(tmp_path: Pat
     [result] = Record.read(path).results
     assert [t.backend for t in result.timings] == [OURS, JIT]
     assert result.difference == 0
+
+
+def test_runtimes_take_turns_in_processes_of_their_own(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--rounds", "2", "--turn-ms", "5", "--idle-s", "0.1")
+    assert main(["burn", "--models", "digits", "--peers", "onnxruntime", *few]) == 0
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in capsys.readouterr().out.splitlines()]
+    assert [row[:2] for row in rows[2:]] == [["digits", OURS], ["digits", "onnxruntime"]]
+    for row in rows[2:]:
+        assert len(row) == len(rows[0])
+        assert min(float(us) for us in row[2:4]) > 0
+        assert all(float(cell.partition("x ±")[0]) > 0 for cell in row[4:6])
+
+
+def test_a_runtime_that_ends_says_why(tmp_path: Path) -> None:
+    np.savez(tmp_path / "inputs.npz", **{"000:x": np.zeros(1, np.float32)})
+    with pytest.raises(PeerError, match=r"missing\.edge"):
+        Apart(OURS, tmp_path / "missing.edge", tmp_path / "inputs.npz", 2)
 
 
 def test_a_model_that_cannot_be_measured_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
