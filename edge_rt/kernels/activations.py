@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32
-from edge_rt.kernels.simd import Vec, fma, load, load_first, select, store, store_first
+from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, select, store, store_first
 from edge_rt.kernels.vbits import absolute
-from edge_rt.kernels.vmath import clamp, erf, exp, expm1, gelu, mish, sigmoid, softplus, swish, tanh
+from edge_rt.kernels.vmath import erf, exp, expm1, gelu, mish, sigmoid, softplus, swish, tanh
 from edge_rt.lowering.gemm import ACTIVATIONS
 
 

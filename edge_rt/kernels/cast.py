@@ -5,9 +5,8 @@ from __future__ import annotations
 from numba.core import types
 
 from edge_rt.kernels._registry import kernel
-from edge_rt.kernels.simd import Vec, convert, load, load_half, pointer, select, splat, store, store_half
+from edge_rt.kernels.simd import Vec, clamp, convert, load, load_half, pointer, select, splat, store, store_half
 from edge_rt.kernels.strided import choose
-from edge_rt.kernels.vmath import clamp
 from edge_rt.lowering.cast import CAST, SOURCES, TARGETS
 from edge_rt.types import DType
 

@@ -10,8 +10,22 @@ from numba import types
 
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32
-from edge_rt.kernels.simd import Vec, bitcast, convert, dot, fma, is_null, load, load_half, pointer, splat, spread, store
-from edge_rt.kernels.tiles import WIDTH, TileSet, clamp
+from edge_rt.kernels.simd import (
+    Vec,
+    bitcast,
+    clamp,
+    convert,
+    dot,
+    fma,
+    is_null,
+    load,
+    load_half,
+    pointer,
+    splat,
+    spread,
+    store,
+)  # fmt: skip
+from edge_rt.kernels.tiles import WIDTH, TileSet
 from edge_rt.kernels.tiles_int8 import byte_of
 from edge_rt.lowering.gemm import HALF, INT4, INT8
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import F32, address
-from edge_rt.kernels.simd import Vec, load, load_first, splat, store, store_first
-from edge_rt.kernels.tiles import clamp
+from edge_rt.kernels.simd import Vec, clamp, load, load_first, splat, store, store_first
 from edge_rt.lowering.conv_transpose import GATHER_PRODUCTS_F32
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from edge_rt.kernels.memory import F32
-from edge_rt.kernels.simd import Vec, fma, load, load_first, store, store_first
-from edge_rt.kernels.tiles import clamp
+from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, store, store_first
 
 
 def loop_of(outputs, lanes):

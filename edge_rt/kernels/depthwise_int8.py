@@ -13,7 +13,8 @@ from edge_rt.kernels.depthwise_int8_slides import by_slides
 from edge_rt.kernels.depthwise_int8_streams import streamer
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.requantize import finisher, kind_of
+from edge_rt.kernels.requantize import finisher
+from edge_rt.kernels.saturation import kind_of
 from edge_rt.kernels.simd import Vec, load, pointer, splat, store
 from edge_rt.kernels.tile_sets_int8 import narrow_finder
 from edge_rt.lowering.depthwise_int8 import (

@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.requantize import kind_of, packer, to_whole
+from edge_rt.kernels.saturation import kind_of, packer, to_whole
 from edge_rt.kernels.simd import (
     Vec,
     call,

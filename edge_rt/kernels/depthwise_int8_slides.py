@@ -14,7 +14,7 @@ from numba import types
 from edge_rt.kernels.depthwise_int8_quads import DEPTH, safe_columns, weight_packer, weight_weaver
 from edge_rt.kernels.depthwise_int8_quads import gatherer as quad_gatherer
 from edge_rt.kernels.memory import stack
-from edge_rt.kernels.requantize import in_fours, kind_of, packer, to_whole
+from edge_rt.kernels.saturation import in_fours, kind_of, packer, to_whole
 from edge_rt.kernels.simd import Vec, call, convert, load, new, pack, part, pointer, primitive, splat, store, unpack
 from edge_rt.kernels.tiles_int8 import hide_pointer
 from edge_rt.lowering.depthwise_int8 import (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from numba import types
 
 from edge_rt.kernels.depthwise_int8_quads import DEPTH, weave
-from edge_rt.kernels.requantize import packer, to_whole
+from edge_rt.kernels.saturation import packer, to_whole
 from edge_rt.kernels.simd import Vec, call, convert, load, pack, part, primitive, splat, store, tile, unpack
 from edge_rt.kernels.simd.memory import addresses
 from edge_rt.kernels.tiles_int8 import hide_pointer

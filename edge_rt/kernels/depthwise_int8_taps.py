@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.requantize import in_fours, kind_of, packer, rows_of_sixteen, to_whole
+from edge_rt.kernels.saturation import in_fours, kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
     Vec,
     call,

@@ -14,6 +14,7 @@ from edge_rt.kernels.reduce import row_folder, same
 from edge_rt.kernels.simd import (
     Vec,
     bitcast,
+    clamp,
     convert,
     dot,
     dot_signs,
@@ -49,7 +50,7 @@ def row_quantizer(target):
 
         def step(x, out, scale, zero):
             y = round_even(load(V, x) / scale) + zero
-            whole = convert(WIDE, vmath.clamp(select(y == y, y, zero), 0.0, 255.0)) - OFFSET
+            whole = convert(WIDE, clamp(select(y == y, y, zero), 0.0, 255.0)) - OFFSET
             store(out, convert(BYTES, whole))
             return whole
 
@@ -187,7 +188,7 @@ def dynamic_lstm(target):
         return extract(width, 0), extract(saturate(BYTE, round_even(-low / width)), 0)
 
     def gate(p, g, bias, at, clip):
-        return vmath.clamp(load(V, p + at) + load(V, g + at) + load(V, bias + at), -clip, clip)
+        return clamp(load(V, p + at) + load(V, g + at) + load(V, bias + at), -clip, clip)
 
     def cell_step(p, g, bias, h, c, y, at, hidden, clip, input_forget):
         """One cell row: gates are p + g + bias (i, o, f, c); updates h and c."""

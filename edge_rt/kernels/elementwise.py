@@ -7,7 +7,7 @@ from numba.core import types
 from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.simd import Vec, load, pointer, round_even, select, store
+from edge_rt.kernels.simd import Vec, clamp, load, pointer, round_even, select, store
 from edge_rt.kernels.strided import choose, stretch_reader
 from edge_rt.kernels.vbits import absolute, ceil, floor, square_root
 from edge_rt.lowering import elementwise as lowering
@@ -70,7 +70,7 @@ FUNCTIONS = {
     "Softplus": vmath.softplus,
     "Softsign": lambda x: x / (1.0 + absolute(x)),
     "Mish": vmath.mish,
-    "HardSwish": lambda x: x * vmath.clamp(x / 6.0 + 0.5, 0.0, 1.0),
+    "HardSwish": lambda x: x * clamp(x / 6.0 + 0.5, 0.0, 1.0),
     "Sin": vmath.sin,
     "Cos": vmath.cos,
     "Tan": vmath.tan,
@@ -97,7 +97,7 @@ FUNCTIONS = {
     "ThresholdedRelu": lambda x, alpha: select(x > alpha, x, 0.0),
     "Swish": lambda x, alpha: x * vmath.sigmoid(alpha * x),
     "Clip": clip,
-    "HardSigmoid": lambda x, alpha, beta: vmath.clamp(alpha * x + beta, 0.0, 1.0),
+    "HardSigmoid": lambda x, alpha, beta: clamp(alpha * x + beta, 0.0, 1.0),
     "Selu": lambda x, alpha, gamma: gamma * select(x > 0.0, x, alpha * vmath.expm1(x)),
     "Shrink": shrink,
 }

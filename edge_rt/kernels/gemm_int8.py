@@ -7,10 +7,10 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.requantize import AS_BYTES, AS_RAMP, AS_SUMS, finisher, kind_of, shrinks
-from edge_rt.kernels.simd import Vec, load, load_first, pointer, select, splat, store
+from edge_rt.kernels.requantize import finisher, shrinks
+from edge_rt.kernels.saturation import AS_BYTES, AS_RAMP, AS_SUMS, kind_of
+from edge_rt.kernels.simd import Vec, clamp, load, load_first, pointer, select, splat, store
 from edge_rt.kernels.tile_sets_int8 import repeats, tiles_for
-from edge_rt.kernels.tiles import clamp
 from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of
 from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32, GEMM_INT8, MOST_ROWS
 

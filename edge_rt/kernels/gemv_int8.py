@@ -7,7 +7,7 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import stack
-from edge_rt.kernels.requantize import AS_BYTES
+from edge_rt.kernels.saturation import AS_BYTES
 from edge_rt.kernels.simd import Vec, bitcast, dot, load, pointer, splat, spread
 from edge_rt.kernels.tile_sets_int8 import repeated
 from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, sdot_sums, smull_sums, widened_sums

@@ -7,9 +7,10 @@ from numba.core import types
 from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.reduce import row_folder, same
-from edge_rt.kernels.requantize import kind_of, packer, rows_of_sixteen, to_whole
+from edge_rt.kernels.saturation import kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
     Vec,
+    clamp,
     convert,
     extract,
     fma,
@@ -22,7 +23,6 @@ from edge_rt.kernels.simd import (
     splat,
     store,
 )
-from edge_rt.kernels.tiles import clamp
 from edge_rt.lowering.quantized import BLOCK, DEQUANTIZE, QUANTIZE, RANGE_U8, SPAN_U8
 from edge_rt.types import DType
 
@@ -95,7 +95,7 @@ def _register_quantize(dtype, spec):
 
         def step(x, out, scale, zero):
             y = round_even(load(V, x) / scale) + F32(zero)
-            y = vmath.clamp(select(y == y, y, F32(zero)), LOW, HIGH)
+            y = clamp(select(y == y, y, F32(zero)), LOW, HIGH)
             store(out, convert(MADE, convert(WIDE, y)))
 
         return step

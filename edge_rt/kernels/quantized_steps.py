@@ -8,10 +8,9 @@ from numba.core import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.requantize import AS_RAMP, kind_of, nearest, packer, rectified, rows_of_sixteen, to_whole
-from edge_rt.kernels.simd import Vec, convert, load, load_first, round_even, splat, store, store_first
+from edge_rt.kernels.saturation import AS_RAMP, kind_of, nearest, packer, rectified, rows_of_sixteen, to_whole
+from edge_rt.kernels.simd import Vec, clamp, convert, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
-from edge_rt.kernels.vmath import clamp
 from edge_rt.kernels.widened import spread_bytes, widened_less
 from edge_rt.lowering._layout import MAX_DIMS
 from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, MEAN_Q, MUL_Q

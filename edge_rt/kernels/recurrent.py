@@ -9,7 +9,7 @@ from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.errors import report
 from edge_rt.kernels.memory import stack
-from edge_rt.kernels.simd import Vec, is_null, load, load_first, store, store_first
+from edge_rt.kernels.simd import Vec, clamp, is_null, load, load_first, store, store_first
 from edge_rt.kernels.tiles import WIDTH, lane_tile, spread_tile
 from edge_rt.lowering._errors import BAD_LENGTH
 from edge_rt.lowering.recurrent import GRU_F32, LSTM_F32, PROJECT_F32, SLACK
@@ -136,15 +136,15 @@ def lstm_f32(target):
     def cell_step(p, g, h, c, y, at, hidden, clip, input_forget):
         """One cell row: gates are p + g (i, o, f, c); updates h and c."""
         for j in range(0, hidden, LANES):
-            i = vmath.sigmoid(vmath.clamp(load(V, p + j) + load(V, g + j), -clip, clip))
+            i = vmath.sigmoid(clamp(load(V, p + j) + load(V, g + j), -clip, clip))
             q = hidden + j
-            o = vmath.sigmoid(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
+            o = vmath.sigmoid(clamp(load(V, p + q) + load(V, g + q), -clip, clip))
             f = 1.0 - i
             if not input_forget:
                 q = 2 * hidden + j
-                f = vmath.sigmoid(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
+                f = vmath.sigmoid(clamp(load(V, p + q) + load(V, g + q), -clip, clip))
             q = 3 * hidden + j
-            new = vmath.tanh(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip))
+            new = vmath.tanh(clamp(load(V, p + q) + load(V, g + q), -clip, clip))
             cell = f * load(V, c + j) + i * new
             out = o * vmath.tanh(cell)
             store(c + j, cell)
@@ -192,7 +192,7 @@ def gru_f32(target):
     def gate_step(p, g, made, h, reset_h, hidden, clip):
         """made = gates z and r of a row from their sums p + g, and up to a vector behind; reset_h = r * h."""
         for q in range(0, 2 * hidden, LANES):
-            store(made + q, vmath.sigmoid(vmath.clamp(load(V, p + q) + load(V, g + q), -clip, clip)))
+            store(made + q, vmath.sigmoid(clamp(load(V, p + q) + load(V, g + q), -clip, clip)))
         for j in range(0, hidden, LANES):
             store(reset_h + j, load(V, made + (hidden + j)) * load(V, h + j))
 
@@ -205,7 +205,7 @@ def gru_f32(target):
                 if not is_null(bias):
                     recurrent += load_first(V, bias + j, min(LANES, hidden - j))
                 recurrent = load(V, g + (hidden + j)) * recurrent
-            new = vmath.tanh(vmath.clamp(load(V, p + q) + recurrent, -clip, clip))
+            new = vmath.tanh(clamp(load(V, p + q) + recurrent, -clip, clip))
             z = load(V, g + j)
             out = (1.0 - z) * new + z * load(V, h + j)
             store(h + j, out)

@@ -14,10 +14,11 @@ from numba import types
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.registers import hide
-from edge_rt.kernels.requantize import nearest
+from edge_rt.kernels.saturation import nearest
 from edge_rt.kernels.simd import (
     Vec,
     bitcast,
+    clamp,
     convert,
     dot,
     fma,
@@ -33,7 +34,7 @@ from edge_rt.kernels.simd import (
     spread,
     store,
 )
-from edge_rt.kernels.tiles import WIDTH, clamp
+from edge_rt.kernels.tiles import WIDTH
 from edge_rt.kernels.tiles_int8 import DEPTH, hide_pointer, spread_quads
 from edge_rt.lowering.gemm import INT8, in_lines
 

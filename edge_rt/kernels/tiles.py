@@ -16,7 +16,7 @@ from numba import types
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.neon import add_products, load_rows, row_distances, row_of_pointers
 from edge_rt.kernels.registers import hide, slide, spread_rows
-from edge_rt.kernels.simd import Vec, fma, load, load_first, maximum, minimum, prefetch, spread, store, store_first
+from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, prefetch, spread, store, store_first
 
 F32 = types.float32
 INF = np.float32(np.inf)
@@ -30,11 +30,6 @@ FULL = 28
 that they need more registers than there are."""
 KEY = 16
 """The key of a tile is KEY * rows + panels."""
-
-
-def clamp(x, lo, hi):
-    """x within [lo, hi]; NaN stays NaN."""
-    return minimum(maximum(x, lo), hi)
 
 
 def spread_tile(rows, panels, lanes):

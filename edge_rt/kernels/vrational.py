@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from edge_rt.kernels.simd import fma
-from edge_rt.kernels.vmath import clamp
+from edge_rt.kernels.simd import clamp, fma
 from edge_rt.ops import _rational
 
 

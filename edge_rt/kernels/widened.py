@@ -5,7 +5,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.requantize import WIDTH
+from edge_rt.kernels.saturation import WIDTH
 from edge_rt.kernels.simd import Vec, new, pack, primitive, repeat, shuffle, unpack
 
 U8 = types.uint8

@@ -15,8 +15,8 @@ from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.filtering import INPUTS, OUTPUTS, WEIGHTS, transformer
 from edge_rt.kernels.grid import load_grid, prefetch_near, store_grid
 from edge_rt.kernels.memory import F32, address, copier, filler, stack
-from edge_rt.kernels.simd import Vec, fma, lane, load, splat, spread, store
-from edge_rt.kernels.tiles import WIDTH, clamp, finisher
+from edge_rt.kernels.simd import Vec, clamp, fma, lane, load, splat, spread, store
+from edge_rt.kernels.tiles import WIDTH, finisher
 from edge_rt.lowering.winograd import (
     CHANNELS,
     COLUMNS,

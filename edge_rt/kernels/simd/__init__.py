@@ -24,6 +24,7 @@ from edge_rt.kernels.simd._core import (
     unpack,
 )
 from edge_rt.kernels.simd.arithmetic import (
+    clamp,
     elementwise,
     fma,
     join,
@@ -88,7 +89,7 @@ from edge_rt.kernels.simd.memory import (
 
 __all__ = [
     "INT", "LONG", "Vec", "advance", "all_true", "any_true", "atomic_add", "atomic_load", "atomic_min",
-    "atomic_store", "bitcast", "call", "call_kernel", "compare_exchange", "convert", "deinterleave", "dot",
+    "atomic_store", "bitcast", "call", "call_kernel", "clamp", "compare_exchange", "convert", "deinterleave", "dot",
     "dot_pairs", "dot_signs", "elementwise", "extract", "fence", "fma", "futex_wait", "futex_wake", "gather",
     "interleave", "iota", "is_null", "join", "kind", "lane", "largest", "ldexp", "load", "load_first", "load_half",
     "machine", "mask", "maximum", "minimum", "nan_maximum", "nan_minimum", "new", "number", "pack", "part", "pause",

@@ -152,3 +152,8 @@ def _emit_ldexp(context, builder, sig, args):
     shift = repeat(builder, integers, integers.ir.element(23))
     raised = (builder.add(builder.bitcast(x, integers.ir), builder.shl(n, shift)) for x, n in pairs)
     return pack(builder, vec, [builder.bitcast(bits, vec.ir) for bits in raised])
+
+
+def clamp(x, low, high):
+    """x within numbers low..high; NaN stays NaN."""
+    return minimum(maximum(x, low), high)
