@@ -13,7 +13,7 @@ _collects = gc.isenabled()
 gc.disable()  # what is made here stays: looking through it for garbage takes longer than making it
 try:
     try:
-        _start: Any = import_module("edge_rt._start")  # a wheel has it: see joining.py
+        _start: Any = import_module("edge_rt._start")  # a wheel has it: see joining/
     except ModuleNotFoundError:
         pass
     else:

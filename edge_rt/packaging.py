@@ -24,7 +24,7 @@ from edge_rt.native.packs import pack_path
 from edge_rt.targets import TARGETS, Target
 from edge_rt.writing import replacing, require_replaceable
 
-LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining.py", "_joined.py", "_start.py"})
+LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining", "_joined.py", "_start.py"})
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ALIGNMENT = 64

@@ -1,0 +1,139 @@
+"""Makes the wheel's `_start.py` and `_joined.py`: the modules that starts need, in two files.
+
+Python takes a third of a millisecond to find and read a module. `_start.py` has the modules that a start from a stored plan
+needs, which `import edge_rt` loads; `_joined.py` those that load and run a convolutional network otherwise, read when the
+first of them is asked for. Those that every model needs are run there and then, each behind those that it imports, since
+the machinery of imports takes as long as they do. The wheel carries both beside the modules themselves, which tools read
+and tracebacks of a checkout name. In them each module is a function (`lean.py`) that the finder (`finder.py`) runs.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Container, Iterable, Iterator, Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from edge_rt.joining.finder import HEAD, RUN
+from edge_rt.joining.lean import function_of
+
+START_NAME, NAME = "_start.py", "_joined.py"
+
+START = (
+    "fingerprint garbage mapped linked lowering lowering._errors lowering._executor native native.team native.program "
+    "native.cpu native.package instance prepared stored turn session model"
+)
+"""What a start from a stored plan needs."""
+
+TOGETHER = (
+    "hashing dims types names graph targets plan arena binding bands excitation joins layout binder linking runner "
+    "signature loaded "
+    "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
+    "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec "
+    "native.features native.image native.mapping native.packs native.host lowering._families lowering._spec lowering.rules"
+)
+"""What every model needs that is read from its bundle."""
+
+MODULES = (
+    f"{TOGETHER} ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape "
+    "ops.softmax lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv "
+    "lowering.bands lowering.reduce lowering.softmax"
+)
+"""What loads and runs a convolutional network; other operators' families are read from their own files."""
+
+DOCUMENTED = frozenset({"model", "session", "signature"})
+"""Where public names are defined: these keep docstrings and annotations, which nobody asks others for."""
+
+
+def write(package: Path, folder: Path) -> None:
+    """Writes both files of the package's modules to a folder. Raises SyntaxError for a module that does not compile."""
+    for name, text in joined(package).items():
+        (folder / name).write_text(text, "utf-8")
+
+
+def joined(
+    package: Path,
+    start: Iterable[str] = tuple(START.split()),
+    modules: Iterable[str] = tuple(MODULES.split()),
+    together: Iterable[str] = tuple(TOGETHER.split()),
+) -> dict[str, str]:
+    """The sources of both files, by name. package: the folder of edge_rt.
+
+    Raises SyntaxError for a module that does not compile.
+    """
+    sources = {name: (_file(package, name)).read_text("utf-8") for name in ("", *start, *modules)}
+    first = [name for name in _in_order([""], {name: sources[name] for name in ("", *start)}) if name]
+    later = _in_order(together, {name: sources[name] for name in modules})
+    build = f'BUILD = "{build_of(package)}"\n'
+    others = '"""Made by edge_rt/joining from the modules of this package: do not change it."""\n'
+    return {
+        START_NAME: _text(package, start, HEAD, f"{build}{_listed('FIRST', first)}", ""),
+        NAME: _text(package, modules, others, _listed("TOGETHER", later), f"\n{RUN}"),
+    }
+
+
+def _listed(name: str, modules: Iterable[str]) -> str:
+    return "\n".join([f"{name} = (", *[f'    "edge_rt.{module}",' for module in modules], ")"])
+
+
+def build_of(package: Path) -> str:
+    """Hash of the modules of the package, but for those that compile kernels, which packs have a hash of."""
+    digest = sha256()
+    left_out = {package / START_NAME, package / NAME}
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).parts[0] not in ("kernels", "codegen") and path not in left_out:
+            digest.update(f"{path.relative_to(package)}\0".encode())
+            digest.update(sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:32]
+
+
+def _text(package: Path, modules: Iterable[str], head: str, names: str, tail: str) -> str:
+    texts, table = [head], []
+    for module in modules:
+        name = module.replace(".", "_")
+        source = _file(package, module).read_text("utf-8")
+        texts.append(ast.unparse(function_of(name, source, module in DOCUMENTED)))
+        table.append(f'    "edge_rt.{module}": ({name}, {(package / module.replace(".", "/")).is_dir()}),')
+    return "\n\n\n".join([*texts, "\n".join([names, "MODULES = {", *table, "}"])]) + "\n" + tail
+
+
+def _file(package: Path, module: str) -> Path:
+    path = package / module.replace(".", "/")
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _in_order(wanted: Iterable[str], sources: Mapping[str, str]) -> list[str]:
+    """These modules, those that they import, directly or not, and their packages: each behind those that it needs itself.
+
+    Raises ImportError where modules need each other.
+    """
+    order: list[str] = []
+    seen: set[str] = set()
+
+    def visit(module: str) -> None:
+        if module not in seen:
+            seen.add(module)
+            for needed in _imported(ast.parse(sources[module]).body, sources):
+                visit(needed)
+            order.append(module)
+        elif module not in order:
+            raise ImportError(f"edge_rt.{module} imports itself by way of others, so that it cannot be joined")
+
+    for module in wanted:
+        visit(module)
+    for module in tuple(order):
+        package = module.rpartition(".")[0]
+        if package in sources:
+            visit(package)
+    return order
+
+
+def _imported(statements: Iterable[ast.stmt], modules: Container[str]) -> Iterator[str]:
+    """Those of the modules that these statements import when they are run, not from within functions."""
+    for s in statements:
+        if isinstance(s, ast.ImportFrom) and (s.module or "").partition(".")[0] == "edge_rt":
+            package = (s.module or "")[len("edge_rt.") :]
+            inner = [f"{package}.{alias.name}".lstrip(".") for alias in s.names]
+            yield from (name for name in (package, *inner) if name and name in modules)
+        elif isinstance(s, ast.Try):
+            yield from _imported(s.body, modules)

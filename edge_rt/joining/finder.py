@@ -1,0 +1,106 @@
+"""The text of what finds and runs the modules in the two files."""
+
+from __future__ import annotations
+
+HEAD = '''\
+"""Made by edge_rt/joining from the modules of this package: do not change it."""
+
+import sys
+from importlib.machinery import ModuleSpec
+
+
+class Joined:
+    """Finds and loads the modules in one file, for the path entry that is this file's name. modules: what there are; None
+    until the first is asked for."""
+
+    __slots__ = ("file", "modules")
+
+    def __init__(self, file, modules):
+        self.file, self.modules = file, modules
+
+    def find_spec(self, name, target=None):
+        if self.modules is None:
+            if name == LATER:
+                return None
+            from edge_rt import _joined
+
+            self.modules = _joined.MODULES
+        found = self.modules.get(name)
+        if found is None:
+            return None
+        spec = ModuleSpec(name, self)
+        if found[1]:
+            spec.submodule_search_locations = [*ENTRIES, PACKAGE + name[7:].replace(".", "/")]
+        return spec
+
+    def create_module(self, spec):
+        return spec.loader_state
+
+    def exec_module(self, module):
+        if module.__spec__.loader_state is module:
+            return
+        run, is_package = self.modules[module.__name__]
+        file = PACKAGE + module.__name__[7:].replace(".", "/")
+        module.__file__ = f"{file}/__init__.py" if is_package else f"{file}.py"
+        exec(run.__code__, module.__dict__)
+
+    def load(self, names):
+        """Loads modules in this order, in which each is behind those that it imports. Others find each when it is complete,
+        so that threads may ask for it at any time; until then they wait for the file that calls this."""
+        modules, done, inner = sys.modules, [], {}
+        try:
+            for name in names:
+                if name in modules:
+                    continue
+                spec = self.find_spec(name)
+                module = Module(name)
+                module.__spec__, module.__loader__, module.__package__ = spec, self, spec.parent
+                if spec.submodule_search_locations:
+                    module.__path__ = spec.submodule_search_locations
+                for own, submodule in inner.pop(name, ()):
+                    setattr(module, own, submodule)  # first, since the package may give the name to something else
+                self.exec_module(module)
+                spec.loader_state = modules[name] = module  # importlib takes this spec for one that it is just looking for
+                done.append(name)
+                parent, _, own = name.rpartition(".")
+                if parent in modules:
+                    setattr(modules[parent], own, module)
+                else:
+                    inner.setdefault(parent, []).append((own, module))
+        except BaseException:
+            for name in done:
+                del modules[name]
+            raise
+
+
+class Errors:
+    """The classes in errors.py, by attributes."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name):
+        from edge_rt import errors
+
+        return getattr(errors, name)
+
+
+def begin():
+    """Loads what `import edge_rt` needs; others come when they are asked for."""
+    for entry, modules in zip(ENTRIES, (MODULES, None)):
+        sys.path_importer_cache[entry] = Joined(entry, modules)
+    sys.modules["edge_rt"].__path__[:0] = ENTRIES
+    sys.path_importer_cache[ENTRIES[0]].load(FIRST)
+
+
+Module = type(sys)
+ERRORS = Errors()
+PACKAGE = __file__[: -len("/_start.py")]
+ENTRIES = [__file__, PACKAGE + "/_joined.py"]
+LATER = "edge_rt._joined"
+'''
+
+RUN = """
+from edge_rt._start import ENTRIES, Joined
+
+Joined(ENTRIES[1], MODULES).load(TOGETHER)
+"""
