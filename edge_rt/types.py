@@ -95,6 +95,7 @@ ELEMENT_TYPES = tuple(map(_member, _NAMES.split()))
 _BY_NAME = {t.value: t for t in ELEMENT_TYPES}
 _BY_NUMPY = {t.numpy: t for t in ELEMENT_TYPES}
 
+BYTES = frozenset({DType.INT8, DType.UINT8})
 FLOATS = frozenset({DType.FLOAT16, DType.FLOAT32, DType.FLOAT64})
 SIGNED = frozenset({DType.INT8, DType.INT16, DType.INT32, DType.INT64})
 UNSIGNED = frozenset({DType.UINT8, DType.UINT16, DType.UINT32, DType.UINT64})

@@ -14,7 +14,8 @@ from edge_rt.errors import InferenceError
 from edge_rt.graph import Graph
 from edge_rt.lowering._spec import BoundNode
 from edge_rt.lowering.rules import lower
-from edge_rt.ops.edge_int8 import column_sums, pack_q_conv, pack_q_depthwise, pack_q_panels, unpack_q_panels
+from edge_rt.ops._panels import pack_q_panels, unpack_q_panels
+from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv, pack_q_depthwise
 from edge_rt.types import DType, TensorType
 from tests._kernel_runs import run_calls
 

@@ -37,21 +37,24 @@ FAMILIES: dict[str, str] = {
         "LpNormalization MeanVarianceNormalization"
     ),
     "recurrent": "LSTM GRU RNN",
-    "control": "If Loop Scan",
+    "control": "If",
+    "loops": "Loop Scan",
     "quantize": (
         "QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger QLinearMatMul ConvInteger "
         "QLinearConv"
     ),
     "resize": "Resize",
     "edge_gemm": "edge.PackPanels edge.Gemm",
-    "edge_int8": "edge.PackQPanels edge.QGemm edge.QConv edge.QDepthwiseConv",
+    "edge_int8": "edge.QGemm edge.QConv edge.QDepthwiseConv",
+    "edge_int8_panels": "edge.PackQPanels",
     "edge_conv": "edge.Conv edge.DepthwiseConv edge.ConvTranspose",
     "edge_elementwise": "edge.Elementwise",
     "classic": (
         "ai.onnx.ml.LinearClassifier ai.onnx.ml.LinearRegressor ai.onnx.ml.Normalizer ai.onnx.ml.Scaler "
         "ai.onnx.ml.Binarizer ai.onnx.ml.Imputer ai.onnx.ml.ArrayFeatureExtractor"
     ),
-    "trees": "ai.onnx.ml.TreeEnsemble ai.onnx.ml.TreeEnsembleRegressor ai.onnx.ml.TreeEnsembleClassifier",
+    "trees": "ai.onnx.ml.TreeEnsemble",
+    "old_trees": "ai.onnx.ml.TreeEnsembleRegressor ai.onnx.ml.TreeEnsembleClassifier",
     "microsoft": (
         "com.microsoft.FusedConv com.microsoft.DynamicQuantizeMatMul "
         "com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeLSTM"

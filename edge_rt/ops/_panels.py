@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt.dims import ceil_div
+
 Array = np.ndarray[Any, Any]
 WIDTH = 16
 """Columns of a panel."""
@@ -63,6 +65,11 @@ def unpack_q_panels(panels: Array, k: int, n: int) -> Array:
     """The matrix int8[..., k, n] behind panels int8[..., ceil(n/16), ceil(k/4), 16, 4]."""
     *batch, count, deep, width, depth = panels.shape
     return panels.swapaxes(-3, -2).reshape(*batch, count * width, deep * depth)[..., :n, :k].swapaxes(-1, -2)
+
+
+def row_depth(kernel_w: int, channels: Any) -> Any:
+    """Groups of four in a kernel row of a convolution: each row starts a new one, so that it lies in x as in a panel."""
+    return ceil_div(kernel_w * channels, DEPTH)
 
 
 def pack_int4_panels(b: Array) -> Array:

@@ -13,11 +13,11 @@ import numpy as np
 
 from edge_rt import ops
 from edge_rt.dims import ceil_div
+from edge_rt.ops._panels import DEPTH, unpack_q_panels
 from edge_rt.ops._rules import has, shape_of
 from edge_rt.ops._spec import Array, Types, Values, define
 from edge_rt.ops._windows import check_rank, check_shape
 from edge_rt.ops.edge_gemm import WIDTH
-from edge_rt.ops.edge_int8 import DEPTH, unpack_q_panels
 from edge_rt.ops.edge_recurrent import LstmAttrs, directions
 from edge_rt.ops.microsoft import QUANTISED
 

@@ -23,17 +23,14 @@ from edge_rt.dims import ceil_div, is_known
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Int, Ints, Str
 from edge_rt.ops._panels import DEPTH as DEPTH
-from edge_rt.ops._panels import WIDTH, as_int8
-from edge_rt.ops._panels import pack_q_panels as pack_q_panels
-from edge_rt.ops._panels import unpack_q_panels as unpack_q_panels
+from edge_rt.ops._panels import WIDTH, row_depth, unpack_q_panels
 from edge_rt.ops._rules import broadcast, has, integer_range, shape_of, shown
-from edge_rt.ops._spec import EXACT, SUMS, Array, Types, Values, define
+from edge_rt.ops._spec import SUMS, Array, Types, Values, define
 from edge_rt.ops._windows import padded, taps
 from edge_rt.ops.edge_conv import check_groups, image, window_geometry
-from edge_rt.ops.edge_gemm import EpilogueAttrs, PackPanelsAttrs, finish, require
-from edge_rt.types import DType
+from edge_rt.ops.edge_gemm import EpilogueAttrs, finish, require
+from edge_rt.types import BYTES, DType
 
-BYTES = frozenset({DType.INT8, DType.UINT8})
 OUTPUTS = ("int32", "float32", "uint8", "int8")
 FACTORS = "a_zero:B? a_scale:float32? scale:float32? bias:S? residual:float32? b_zero:int32? -> y:Y"
 SUMS_AT, A_ZERO, A_SCALE, SCALE, BIAS, RESIDUAL, B_ZERO = range(2, 9)
@@ -68,62 +65,6 @@ class QWindowAttrs(QEpilogueAttrs):
 class QConvAttrs(QWindowAttrs):
     n = Int()
     group = Int(1)
-
-
-# ---- panels ---------------------------------------------------------------------------------------------------------
-
-
-def column_sums(b: Array, transposed: bool = False) -> Array:
-    """Sums over K of b as panels store it: int32[..., N]. b as for pack_q_panels."""
-    return np.asarray(as_int8(b).sum(axis=-1 if transposed else -2, dtype=np.int32))
-
-
-def row_depth(kernel_w: int, channels: Any) -> Any:
-    """Groups of four in a kernel row of a convolution: each row starts a new one, so that it lies in x as in a panel."""
-    return ceil_div(kernel_w * channels, DEPTH)
-
-
-def pack_q_conv(w: Array, group: int = 1) -> tuple[Array, Array]:
-    """ONNX's weights [n, c/group, kh, kw] as panels int8[group, ceil(n/group/16), kh*ceil(kw*c/group/4), 16, 4] and sums
-    int32[n]. Each kernel row is padded with zeros."""
-    n, channels, kh, kw = w.shape
-    deep = row_depth(kw, channels) * DEPTH
-    rows = np.zeros((n, kh, deep), np.int8)
-    rows[:, :, : kw * channels] = as_int8(w).transpose(0, 2, 3, 1).reshape(n, kh, kw * channels)
-    rows = rows.reshape(group, n // group, kh * deep)
-    return pack_q_panels(rows, True), column_sums(rows, True).reshape(-1)
-
-
-def unpack_q_conv(panels: Array, attrs: QConvAttrs, channels: int) -> Array:
-    """The weights int8[group, kh*kw*channels, n/group] behind the panels of a convolution; channels: of a group."""
-    columns, (kh, kw) = attrs.n // attrs.group, attrs.kernel
-    deep = row_depth(kw, channels) * DEPTH
-    rows = unpack_q_panels(panels, kh * deep, columns).reshape(attrs.group, kh, deep, columns)
-    return rows[:, :, : kw * channels].reshape(attrs.group, kh * kw * channels, columns)
-
-
-def pack_q_depthwise(w: Array) -> tuple[Array, Array]:
-    """ONNX's depthwise weights [c, 1, kh, kw] as int8[kh, kw, c] and their sums int32[c]."""
-    taps_first = np.ascontiguousarray(as_int8(w)[:, 0].transpose(1, 2, 0))
-    return taps_first, taps_first.sum(axis=(0, 1), dtype=np.int32)
-
-
-def _pack_shapes(attrs: PackPanelsAttrs, types: Types, values: Values) -> Any:
-    shape = shape_of(types)
-    if len(shape) < 2:
-        raise GraphError(f"b must have rank 2 or more, got {shown(shape)}")
-    k, n = (shape[-1], shape[-2]) if attrs.transposed else shape[-2:]
-    return [[*shape[:-2], ceil_div(n, WIDTH), ceil_div(k, DEPTH), WIDTH, DEPTH], [*shape[:-2], n]]
-
-
-def _pack(attrs: PackPanelsAttrs, b: Array) -> tuple[Array, Array]:
-    return pack_q_panels(b, attrs.transposed), column_sums(b, attrs.transposed)
-
-
-PACK_Q_PANELS = define(
-    "edge.PackQPanels", "b:B -> panels:int8 sums:int32", B=BYTES, attrs=PackPanelsAttrs, shapes=_pack_shapes,
-    reference=_pack, accuracy=EXACT,
-)  # fmt: skip
 
 
 # ---- what all products share ----------------------------------------------------------------------------------------
@@ -277,6 +218,8 @@ def _conv(
     attrs: QConvAttrs, x: Array, panels: Array, sums: Array, a_zero: Array | None = None, a_scale: Array | None = None,
     scale: Array | None = None, bias: Array | None = None, residual: Array | None = None, b_zero: Array | None = None,
 ) -> Array:  # fmt: skip
+    from edge_rt.ops.edge_int8_panels import unpack_q_conv
+
     out, patches = _patches(x, attrs, a_zero)
     group, channels, columns = attrs.group, x.shape[3] // attrs.group, attrs.n // attrs.group
     k = channels * len(patches)

@@ -16,9 +16,7 @@ from edge_rt.ops._attrs import Attrs, ElementType, Float, Int
 from edge_rt.ops._rules import broadcast_shapes, integer_range, shape_of, shown, type_of
 from edge_rt.ops._spec import EXACT, Array, Types, Values, define
 from edge_rt.ops.edge_conv import image
-from edge_rt.types import DType
-
-BYTES = frozenset({DType.INT8, DType.UINT8})
+from edge_rt.types import BYTES, DType
 
 
 class RoundedAttrs(Attrs):

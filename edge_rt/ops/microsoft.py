@@ -13,7 +13,7 @@ from edge_rt.ops._rules import broadcasts_to, has, require_number, shape_of, wid
 from edge_rt.ops._spec import SUMS, Accuracy, Array, Types, Values, define
 from edge_rt.ops._windows import check_rank, check_shape, geometry
 from edge_rt.ops.conv import ConvAttrs, conv_shape, convolve, per_channel
-from edge_rt.ops.quantize import BYTES, centred, dynamic_quantize, matmul_shape
+from edge_rt.ops.quantize import centred, dynamic_quantize, matmul_shape
 from edge_rt.ops.recurrent import (
     ACTIVATIONS,
     LSTM_ACTIVATIONS,
@@ -24,7 +24,7 @@ from edge_rt.ops.recurrent import (
     lstm_step,
     scan,
 )
-from edge_rt.types import FLOATS, TensorType
+from edge_rt.types import BYTES, FLOATS, TensorType
 
 QUANTISED = Accuracy(rtol=1e-3, atol=1e-4, scale=0.05)
 """Of products with dynamically quantised operands: a borderline value may round to its other neighbour."""

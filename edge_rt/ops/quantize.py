@@ -14,9 +14,8 @@ from edge_rt.ops._rules import axis_of, broadcast, broadcasts_to, has, integer_r
 from edge_rt.ops._spec import ARITHMETIC, EXACT, Accuracy, Array, Types, Values, define
 from edge_rt.ops._windows import check_shape, differ, geometry
 from edge_rt.ops.conv import ConvAttrs, conv_shape, convolve, per_channel
-from edge_rt.types import DType
+from edge_rt.types import BYTES, DType
 
-BYTES = frozenset({DType.INT8, DType.UINT8})
 SMALL = BYTES | {DType.INT16, DType.UINT16}
 SCALES = frozenset({DType.FLOAT16, DType.FLOAT32})
 ONE_STEP = Accuracy(steps=1)

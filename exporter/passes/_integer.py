@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
+from edge_rt.ops._panels import pack_q_panels
 from edge_rt.ops._windows import Geometry
-from edge_rt.ops.edge_int8 import column_sums, pack_q_conv, pack_q_depthwise, pack_q_panels
+from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv, pack_q_depthwise
 from edge_rt.types import DType
 from exporter.passes._layout import four, two
 from exporter.passes._match import Array

@@ -9,15 +9,8 @@ import numpy as np
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.classic import POST_TRANSFORMS
 from edge_rt.ops.edge_trees import START, TRANSFORMS
-from edge_rt.ops.trees import (
-    AGGREGATES,
-    base_of,
-    forest_of,
-    has_one_score,
-    leaf_owners,
-    old_forest,
-    weights_of,
-)
+from edge_rt.ops.old_trees import base_of, has_one_score, leaf_owners, old_forest, weights_of
+from edge_rt.ops.trees import AGGREGATES, forest_of
 from edge_rt.types import DType
 from exporter.passes._forest import Leaf, NotATree, pack_forest
 from exporter.passes._match import is_used, live, prune

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.ops.edge_int8 import pack_q_panels
+from edge_rt.ops._panels import pack_q_panels
 from tests.cases._case import Case, integers, normal
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from edge_rt.ops.edge_int8 import column_sums, pack_q_conv, pack_q_depthwise, pack_q_panels
+from edge_rt.ops._panels import pack_q_panels
+from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv, pack_q_depthwise
 from tests.cases._case import Case, integers, normal
 
 Array = np.ndarray[Any, Any]
