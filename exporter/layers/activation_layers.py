@@ -95,10 +95,7 @@ class PReLU(Elementwise):
         shape = list(input_shape[1:])
         for axis in self.shared_axes:
             shape[axis - 1] = 1
-        self.alpha = self.add_weight(
-            shape, self.alpha_initializer, name="alpha",
-            regularizer=self.alpha_regularizer, constraint=self.alpha_constraint,
-        )  # fmt: skip
+        self.alpha = self._declared_weight("alpha", shape)
         own = [axis for axis in range(1, len(input_shape)) if self.shared_axes and axis not in self.shared_axes]
         self.input_spec = InputSpec(ndim=len(input_shape), axes={axis: input_shape[axis] for axis in own})
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from edge_rt.errors import AuthoringError, GraphError, SymbolicDimError
 from exporter.authoring import scope as scopes
 from exporter.authoring.structure import flatten, map_leaves
 from exporter.authoring.tensor import Tensor, as_dtype
-from exporter.authoring.variable import Variable
 from exporter.layers import context, symbolic
 from exporter.layers.arguments import as_shape, converted, shapes_for, signature_of, tensors_in
+from exporter.layers.built import Built, Shape, placeholders
 from exporter.layers.configured import Configured
-from exporter.layers.losses import Lossy, activity_loss
+from exporter.layers.losses import activity_loss
 from exporter.layers.names import unique_name
 from exporter.layers.recorded import Recorded
 from exporter.layers.serialization import deserialize
@@ -26,11 +23,8 @@ from exporter.layers.serving import Served, specs_of
 from exporter.layers.spec import check_inputs
 from exporter.layers.weights import scalars
 
-Shape = Any
-"""A tuple of sizes, None for unknown ones; or a list or dict of shapes where a layer takes several inputs."""
 
-
-class Layer(Configured, Lossy, Recorded, Served):
+class Layer(Configured, Built, Recorded, Served):
     """Base of all layers. Subclasses make weights in `build(input_shape)` with `add_weight`, and compute in `call`.
 
     name: by default the class's in snake case, with a number from the second layer on. trainable: whether training changes
@@ -46,11 +40,6 @@ class Layer(Configured, Lossy, Recorded, Served):
     supports_masking: bool
     """Whether masks of inputs are passed on; by default where `compute_mask` is overridden."""
     activity_regularizer: Callable[..., Any] | None
-    _dtype = "float32"
-    _build_shapes: dict[str, Any] | None
-    """The arguments of `build`."""
-    _is_building: bool
-    _is_built: bool
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
         layer = super().__new__(cls)
@@ -84,92 +73,6 @@ class Layer(Configured, Lossy, Recorded, Served):
             raise AuthoringError(f"layer '{self.name}': dtype must name an element type, got {dtype!r}") from None
         self.autocast = autocast
         self.activity_regularizer = regularizers.get(activity_regularizer)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        if "build" in vars(cls):
-            cls.build = _building(cls.build)  # type: ignore[method-assign]
-
-    # ---- dtype ------------------------------------------------------------------------------------------------------
-
-    @property
-    def dtype(self) -> str:  # type: ignore[override]
-        """The dtype of the weights, which is that of the computation too."""
-        return self._dtype
-
-    @property
-    def compute_dtype(self) -> str:
-        return self.dtype
-
-    @property
-    def input_dtype(self) -> str:
-        """The dtype of inputs where nothing says which."""
-        return self.dtype
-
-    @property
-    def variable_dtype(self) -> str:
-        return self.dtype
-
-    # ---- building ---------------------------------------------------------------------------------------------------
-
-    @property
-    def built(self) -> bool:
-        """Whether the weights exist."""
-        return self._is_built
-
-    @built.setter
-    def built(self, value: bool) -> None:
-        self._is_built = bool(value)
-
-    def build(self, input_shape: Shape) -> None:
-        """Makes the weights for inputs of this shape. Without one of its own, a layer is called in a trace that is thrown
-        away, so that the layers in it are built."""
-        inputs = _placeholders(as_shape(input_shape), self.compute_dtype)
-        symbolic.outputs_of(self, (inputs,), {})
-        self.built = True
-
-    def build_from_config(self, config: Mapping[str, Any]) -> None:
-        """Builds for the shapes of `get_build_config`."""
-        if config:
-            self.build(**{name: as_shape(shape) for name, shape in config.items()})
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """The shapes that the layer was built for, by parameter of `build`."""
-        return None if self._build_shapes is None else dict(self._build_shapes)
-
-    def add_weight(
-        self,
-        shape: Sequence[int] | int | None = None,
-        initializer: Any = None,
-        dtype: Any = None,
-        trainable: bool = True,
-        autocast: bool = True,
-        regularizer: Any = None,
-        constraint: Any = None,
-        name: str | None = None,
-    ) -> Variable:
-        """A new variable, which an attribute of the layer must hold.
-
-        initializer: a name, or a function of shape and dtype; GlorotUniform by default, zeros for integers and booleans.
-        regularizer: a function of the weight whose result is among `losses`. constraint: for those who train.
-        """
-        from exporter import constraints, initializers, regularizers
-
-        sizes = () if shape is None else (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
-        if any(size is None for size in sizes):
-            raise AuthoringError(f"layer '{self.name}': the shape of weight '{name}' must be known, got {sizes}")
-        kind = as_dtype(dtype or self.variable_dtype)
-        make = initializers.get(initializer or ("glorot_uniform" if kind.is_float else "zeros"))
-        with scopes.init_scope():
-            initial = np.asarray(make(tuple(int(size) for size in sizes), dtype=kind.value))
-            variable = Variable(initial, trainable, name, kind)
-        self._regularized.append((variable, regularizers.get(regularizer), constraints.get(constraint)))
-        return variable
-
-    @property
-    def weight_constraints(self) -> list[tuple[Variable, Any]]:
-        """(weight, constraint) of the weights that `add_weight` made with one."""
-        return [(v, constraint) for v, _, constraint in self._regularized if constraint is not None]
 
     # ---- calling ----------------------------------------------------------------------------------------------------
 
@@ -291,7 +194,7 @@ class Layer(Configured, Lossy, Recorded, Served):
 
     def compute_output_shape(self, input_shape: Shape) -> Shape:
         """The shape of the output for inputs of this shape; None for unknown sizes."""
-        inputs = _placeholders(as_shape(input_shape), self.compute_dtype)
+        inputs = placeholders(as_shape(input_shape), self.compute_dtype)
         return map_leaves(lambda _, x: x.shape, symbolic.outputs_of(self, (inputs,), {}))
 
     def count_params(self) -> int:
@@ -302,36 +205,6 @@ class Layer(Configured, Lossy, Recorded, Served):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"
-
-
-def _building(build: Callable[..., None]) -> Callable[..., None]:
-    """`build` with bookkeeping: eager, in the layer's name scope, once."""
-
-    @functools.wraps(build)
-    def bookkept(self: Layer, *args: Any, **kwargs: Any) -> None:
-        if self._is_building:
-            build(self, *args, **kwargs)
-            return
-        args, kwargs = tuple(map(as_shape, args)), {name: as_shape(x) for name, x in kwargs.items()}
-        bound = signature_of(build).bind(*args, **kwargs)
-        self._is_building = True
-        try:
-            with scopes.init_scope(), scopes.name_scope(self.name):
-                build(self, *args, **kwargs)
-        finally:
-            self._is_building = False
-        self._build_shapes = dict(bound.arguments)
-        self._is_built = True
-
-    return bookkept
-
-
-def _placeholders(shapes: Shape, dtype: str) -> Any:
-    if isinstance(shapes, Mapping):
-        return {key: _placeholders(shape, dtype) for key, shape in shapes.items()}
-    if isinstance(shapes, list):
-        return [_placeholders(shape, dtype) for shape in shapes]
-    return symbolic.placeholder(shapes, dtype)
 
 
 def _takes(signature: inspect.Signature, name: str) -> bool:

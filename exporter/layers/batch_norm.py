@@ -6,12 +6,11 @@ from typing import Any
 
 from edge_rt.errors import AuthoringError
 from exporter.authoring.ops import array, math, nn
-from exporter.authoring.variable import Variable
-from exporter.layers.base import Layer
+from exporter.layers.norms import Scaled
 from exporter.layers.spec import InputSpec
 
 
-class BatchNormalization(Layer):
+class BatchNormalization(Scaled):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, each of them [size of `axis`].
 
     In training mean and variance are those of the batch, and the moving ones follow them with `momentum`; else, and where
@@ -39,31 +38,18 @@ class BatchNormalization(Layer):
         synchronized: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(
+            center, scale, beta_initializer, gamma_initializer,
+            beta_regularizer, gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
+        )  # fmt: skip
         if renorm or synchronized:
             raise AuthoringError("BatchNormalization: renorm and synchronized change training only, and are not supported")
         self.axis, self.momentum, self.epsilon = int(axis), float(momentum), float(epsilon)
-        self.center, self.scale = center, scale
-        self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
         self.moving_mean_initializer, self.moving_variance_initializer = moving_mean_initializer, moving_variance_initializer
-        self.beta_regularizer, self.gamma_regularizer = beta_regularizer, gamma_regularizer
-        self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
-        self.supports_masking = True
 
     def build(self, input_shape: Any) -> None:
         size = input_shape[self.axis]
-        self.gamma: Variable | None = None
-        self.beta: Variable | None = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                (size,), self.gamma_initializer, name="gamma",
-                regularizer=self.gamma_regularizer, constraint=self.gamma_constraint,
-            )  # fmt: skip
-        if self.center:
-            self.beta = self.add_weight(
-                (size,), self.beta_initializer, name="beta",
-                regularizer=self.beta_regularizer, constraint=self.beta_constraint,
-            )  # fmt: skip
+        self._add_scale((size,))
         self.moving_mean = self.add_weight((size,), self.moving_mean_initializer, name="moving_mean", trainable=False)
         self.moving_variance = self.add_weight(
             (size,), self.moving_variance_initializer, name="moving_variance", trainable=False

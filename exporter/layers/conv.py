@@ -9,17 +9,15 @@ from exporter import activations
 from exporter.authoring.dispatch import apply
 from exporter.authoring.ops.array import transpose
 from exporter.layers.spec import InputSpec
-from exporter.layers.windows import Windowed, as_data_format, as_padding, per_axis, windows_in
+from exporter.layers.windows import Convolving, windows_in
 
 
-class Conv(Windowed):
+class Conv(Convolving):
     """x [batch, *spatial, channels] -> activation(convolution + bias) [batch, *windows, filters].
 
     padding: "valid", "same" or, over one axis, "causal". groups: channels and filters are cut into so many groups, each of
     which sees only itself.
     """
-
-    _normalised = ("kernel_size", "strides", "padding", "data_format", "dilation_rate")
 
     def __init__(
         self,
@@ -46,35 +44,20 @@ class Conv(Windowed):
         if filters <= 0 or groups <= 0 or filters % groups:
             raise AuthoringError(f"{kind}: groups must divide the filters, got {filters} filters and {groups} groups")
         self.filters, self.groups, self.use_bias = filters, groups, use_bias
-        self.kernel_size = per_axis(f"{kind}: kernel_size", kernel_size, self.rank)
-        self.strides = per_axis(f"{kind}: strides", strides, self.rank)
-        self.dilation_rate = per_axis(f"{kind}: dilation_rate", dilation_rate, self.rank)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise AuthoringError(f"{kind}: strides and dilation_rate must not both be above 1")
-        self.data_format = as_data_format(data_format)
-        self.padding = as_padding(padding, causal=self.rank == 1)
+        self._set_window(kernel_size, strides, dilation_rate, padding, data_format, causal=self.rank == 1)
         if self.padding == "causal" and self.data_format == "channels_first":
             raise AuthoringError(f"{kind}: causal padding is not for channels_first")
         self.activation = activations.get(activation)
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
         self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
         self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
-        self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def build(self, input_shape: Any) -> None:
         channels = self._known_channels(input_shape)
         if channels % self.groups:
             raise AuthoringError(f"layer '{self.name}': {self.groups} groups must divide the {channels} channels of inputs")
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels // self.groups, self.filters), self.kernel_initializer, name="kernel",
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+        self.kernel = self._declared_weight("kernel", (*self.kernel_size, channels // self.groups, self.filters))
+        self.bias = self._declared_weight("bias", (self.filters,)) if self.use_bias else None
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels})
 
     def call(self, inputs: Any) -> Any:

@@ -9,17 +9,17 @@ from exporter import activations
 from exporter.authoring.dispatch import apply
 from exporter.authoring.ops.array import transpose
 from exporter.layers.spec import InputSpec
-from exporter.layers.windows import Windowed, as_data_format, as_padding, per_axis
+from exporter.layers.windows import Convolving, per_axis
 
 
-class ConvTranspose(Windowed):
+class ConvTranspose(Convolving):
     """x [batch, *spatial, channels] -> [batch, *sizes, filters]; kernel [*window, filters, channels].
 
     Sizes: input * stride with padding "same", (input - 1) * stride + max(window, stride) with "valid". output_padding
     decides the size behind the last window instead: it is added to (input - 1) * stride + window % 2, or + window.
     """
 
-    _normalised = ("kernel_size", "strides", "padding", "output_padding", "data_format", "dilation_rate")
+    _normalised = (*Convolving._normalised, "output_padding")
 
     def __init__(
         self,
@@ -46,35 +46,21 @@ class ConvTranspose(Windowed):
         if filters <= 0:
             raise AuthoringError(f"{kind}: filters must be a positive number, got {filters}")
         self.filters, self.use_bias = filters, use_bias
-        self.kernel_size = per_axis(f"{kind}: kernel_size", kernel_size, self.rank)
-        self.strides = per_axis(f"{kind}: strides", strides, self.rank)
-        self.dilation_rate = per_axis(f"{kind}: dilation_rate", dilation_rate, self.rank)
+        self._set_window(kernel_size, strides, dilation_rate, padding, data_format, causal=False)
         self.output_padding = None
         if output_padding is not None:
             self.output_padding = per_axis(f"{kind}: output_padding", output_padding, self.rank, least=0)
             if any(more >= stride for more, stride in zip(self.output_padding, self.strides)):
                 raise AuthoringError(f"{kind}: output_padding must be below strides, got {self.output_padding}")
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise AuthoringError(f"{kind}: strides and dilation_rate must not both be above 1")
-        self.padding, self.data_format = as_padding(padding), as_data_format(data_format)
         self.activation = activations.get(activation)
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
         self.kernel_regularizer, self.bias_regularizer = kernel_regularizer, bias_regularizer
         self.kernel_constraint, self.bias_constraint = kernel_constraint, bias_constraint
-        self.input_spec = InputSpec(ndim=self.rank + 2)
 
     def build(self, input_shape: Any) -> None:
         channels = self._known_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, self.filters, channels), self.kernel_initializer, name="kernel",
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+        self.kernel = self._declared_weight("kernel", (*self.kernel_size, self.filters, channels))
+        self.bias = self._declared_weight("bias", (self.filters,)) if self.use_bias else None
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels})
 
     def call(self, inputs: Any) -> Any:

@@ -44,16 +44,8 @@ class Dense(Layer):
 
     def build(self, input_shape: Any) -> None:
         size = input_shape[-1]
-        self.kernel = self.add_weight(
-            (size, self.units), self.kernel_initializer, name="kernel",
-            regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.units,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+        self.kernel = self._declared_weight("kernel", (size, self.units))
+        self.bias = self._declared_weight("bias", (self.units,)) if self.use_bias else None
         self.input_spec = InputSpec(min_ndim=2, axes={-1: size})
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:

@@ -12,24 +12,11 @@ from exporter.authoring.tensor import Tensor
 from exporter.authoring.variable import Variable
 from exporter.layers.conv import window_attributes
 from exporter.layers.spec import InputSpec
-from exporter.layers.windows import Windowed, as_data_format, as_padding, per_axis, windows_in
+from exporter.layers.windows import Convolving, windows_in
 
 
-class _Depthwise(Windowed):
-    """What both kinds share: the window, and the product of each channel with its filters."""
-
-    _normalised = ("kernel_size", "strides", "padding", "data_format", "dilation_rate")
-
-    def _set_window(self, kernel_size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any) -> None:
-        kind = type(self).__name__
-        self.kernel_size = per_axis(f"{kind}: kernel_size", kernel_size, self.rank)
-        self.strides = per_axis(f"{kind}: strides", strides, self.rank)
-        self.dilation_rate = per_axis(f"{kind}: dilation_rate", dilation_rate, self.rank)
-        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
-            raise AuthoringError(f"{kind}: strides and dilation_rate must not both be above 1")
-        self.padding = as_padding(padding, causal=self.rank == 1)
-        self.data_format = as_data_format(data_format)
-        self.input_spec = InputSpec(ndim=self.rank + 2)
+class _Depthwise(Convolving):
+    """What both kinds share: the product of each channel with its filters."""
 
     def _convolved(self, x: Tensor, kernel: Any, bias: Any, channels: int, multiplier: int) -> Tensor:
         """x [n, channels, *spatial] by kernel [*window, channels, multiplier]: [n, channels * multiplier, *windows]."""
@@ -72,7 +59,7 @@ class DepthwiseConv(_Depthwise):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         if depth_multiplier <= 0:
             raise AuthoringError(f"{type(self).__name__}: depth_multiplier must be positive, got {depth_multiplier}")
-        self._set_window(kernel_size, strides, dilation_rate, padding, data_format)
+        self._set_window(kernel_size, strides, dilation_rate, padding, data_format, causal=self.rank == 1)
         self.depth_multiplier, self.use_bias = depth_multiplier, use_bias
         self.activation = activations.get(activation)
         self.depthwise_initializer, self.bias_initializer = depthwise_initializer, bias_initializer
@@ -81,16 +68,8 @@ class DepthwiseConv(_Depthwise):
 
     def build(self, input_shape: Any) -> None:
         channels = self._known_channels(input_shape)
-        self.kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer, name="kernel",
-            regularizer=self.depthwise_regularizer, constraint=self.depthwise_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (channels * self.depth_multiplier,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+        self.kernel = self._declared_weight("kernel", (*self.kernel_size, channels, self.depth_multiplier), "depthwise")
+        self.bias = self._declared_weight("bias", (channels * self.depth_multiplier,)) if self.use_bias else None
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels})
 
     def call(self, inputs: Any) -> Any:
@@ -148,7 +127,7 @@ class SeparableConv(_Depthwise):
         if filters <= 0 or depth_multiplier <= 0:
             what = f"{filters} and {depth_multiplier}"
             raise AuthoringError(f"{type(self).__name__}: filters and depth_multiplier must be positive, got {what}")
-        self._set_window(kernel_size, strides, dilation_rate, padding, data_format)
+        self._set_window(kernel_size, strides, dilation_rate, padding, data_format, causal=self.rank == 1)
         self.filters, self.depth_multiplier, self.use_bias = filters, depth_multiplier, use_bias
         self.activation = activations.get(activation)
         self.depthwise_initializer, self.pointwise_initializer = depthwise_initializer, pointwise_initializer
@@ -159,20 +138,11 @@ class SeparableConv(_Depthwise):
 
     def build(self, input_shape: Any) -> None:
         channels = self._known_channels(input_shape)
-        self.depthwise_kernel = self.add_weight(
-            (*self.kernel_size, channels, self.depth_multiplier), self.depthwise_initializer, name="depthwise_kernel",
-            regularizer=self.depthwise_regularizer, constraint=self.depthwise_constraint,
-        )  # fmt: skip
-        self.pointwise_kernel = self.add_weight(
-            (*[1] * self.rank, channels * self.depth_multiplier, self.filters), self.pointwise_initializer,
-            name="pointwise_kernel", regularizer=self.pointwise_regularizer, constraint=self.pointwise_constraint,
-        )  # fmt: skip
-        self.bias = None
-        if self.use_bias:
-            self.bias = self.add_weight(
-                (self.filters,), self.bias_initializer, name="bias",
-                regularizer=self.bias_regularizer, constraint=self.bias_constraint,
-            )  # fmt: skip
+        window, between = (*self.kernel_size, channels, self.depth_multiplier), channels * self.depth_multiplier
+        self.depthwise_kernel = self._declared_weight("depthwise_kernel", window, "depthwise")
+        point = (*[1] * self.rank, between, self.filters)
+        self.pointwise_kernel = self._declared_weight("pointwise_kernel", point, "pointwise")
+        self.bias = self._declared_weight("bias", (self.filters,)) if self.use_bias else None
         self.input_spec = InputSpec(ndim=self.rank + 2, axes={self._channel_axis: channels})
 
     def call(self, inputs: Any) -> Any:

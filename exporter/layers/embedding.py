@@ -44,10 +44,7 @@ class Embedding(Layer):
         return "int32"
 
     def build(self, input_shape: Any) -> None:
-        self.embeddings = self.add_weight(
-            (self.input_dim, self.output_dim), self.embeddings_initializer, name="embeddings",
-            regularizer=self.embeddings_regularizer, constraint=self.embeddings_constraint,
-        )  # fmt: skip
+        self.embeddings = self._declared_weight("embeddings", (self.input_dim, self.output_dim))
 
     def call(self, inputs: Any) -> Any:
         places = inputs if inputs.dtype.name in ("int32", "int64") else math.cast(inputs, "int32")

@@ -12,7 +12,7 @@ from exporter.authoring.variable import Variable
 from exporter.layers.base import Layer
 
 
-class _Scaled(Layer):
+class Scaled(Layer):
     """Base of layers with weights gamma and beta of one shape."""
 
     def __init__(
@@ -34,26 +34,16 @@ class _Scaled(Layer):
         self.beta_constraint, self.gamma_constraint = beta_constraint, gamma_constraint
         self.supports_masking = True
 
-    def add_scale(self, shape: Sequence[int]) -> None:
+    def _add_scale(self, shape: Sequence[int]) -> None:
         """Makes gamma and beta, as far as they are wanted."""
-        self.gamma: Variable | None = None
-        self.beta: Variable | None = None
-        if self.scale:
-            self.gamma = self.add_weight(
-                shape, self.gamma_initializer, name="gamma",
-                regularizer=self.gamma_regularizer, constraint=self.gamma_constraint,
-            )  # fmt: skip
-        if self.center:
-            self.beta = self.add_weight(
-                shape, self.beta_initializer, name="beta",
-                regularizer=self.beta_regularizer, constraint=self.beta_constraint,
-            )  # fmt: skip
+        self.gamma = self._declared_weight("gamma", shape) if self.scale else None
+        self.beta = self._declared_weight("beta", shape) if self.center else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return input_shape
 
 
-class LayerNormalization(_Scaled):
+class LayerNormalization(Scaled):
     """(x - mean) / sqrt(variance + epsilon) * gamma + beta, mean and variance over `axis`, one or several."""
 
     def __init__(
@@ -78,7 +68,7 @@ class LayerNormalization(_Scaled):
         self.epsilon = epsilon
 
     def build(self, input_shape: Any) -> None:
-        self.add_scale([input_shape[axis] for axis in listed(self.axis)])
+        self._add_scale([input_shape[axis] for axis in listed(self.axis)])
 
     def call(self, inputs: Any) -> Any:
         rank = len(inputs.shape)
@@ -119,7 +109,7 @@ class RMSNormalization(Layer):
         return input_shape
 
 
-class GroupNormalization(_Scaled):
+class GroupNormalization(Scaled):
     """Each of `groups` parts of the channels (`axis`) normalised over all axes but the batch; -1: each channel."""
 
     def __init__(
@@ -150,7 +140,7 @@ class GroupNormalization(_Scaled):
         if size is None or size % self._groups(size):
             wanted = f"the size of axis {self.axis} must be a multiple of {self.groups} groups"
             raise AuthoringError(f"layer '{self.name}': {wanted}, got {input_shape}")
-        self.add_scale([size])
+        self._add_scale([size])
 
     def _groups(self, size: int) -> int:
         return size if self.groups == -1 else self.groups

@@ -18,8 +18,6 @@ class Recorded(Weights):
     def input(self) -> Any:
         """What the layer was called on in the functional API. Raises AuthoringError unless that was done once."""
         node = self._only_node()
-        if len(node.arguments) == 1 and not node.inputs[1:]:
-            return node.arguments[0]
         return node.arguments[0] if len(node.arguments) == 1 else node.inputs
 
     @property

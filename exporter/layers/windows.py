@@ -11,6 +11,7 @@ from edge_rt.errors import AuthoringError
 from exporter.authoring.ops.array import transpose
 from exporter.authoring.tensor import Tensor
 from exporter.layers.base import Layer
+from exporter.layers.spec import InputSpec
 
 
 class Windowed(Layer):
@@ -52,6 +53,25 @@ class Windowed(Layer):
 
     def _from_first(self, x: Any) -> Tensor:
         return channels_last(x, self.rank) if self.data_format == "channels_last" else x
+
+
+class Convolving(Windowed):
+    """Base of convolutions, which are windows with strides or gaps between their points."""
+
+    _normalised: tuple[str, ...] = ("kernel_size", "strides", "padding", "data_format", "dilation_rate")
+
+    def _set_window(
+        self, kernel_size: Any, strides: Any, dilation_rate: Any, padding: str, data_format: Any, causal: bool
+    ) -> None:
+        """Takes the arguments of these names. causal: whether padding may be. Raises AuthoringError for others."""
+        kind = type(self).__name__
+        self.kernel_size = per_axis(f"{kind}: kernel_size", kernel_size, self.rank)
+        self.strides = per_axis(f"{kind}: strides", strides, self.rank)
+        self.dilation_rate = per_axis(f"{kind}: dilation_rate", dilation_rate, self.rank)
+        if max(self.strides) > 1 and max(self.dilation_rate) > 1:
+            raise AuthoringError(f"{kind}: strides and dilation_rate must not both be above 1")
+        self.padding, self.data_format = as_padding(padding, causal), as_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
 
 
 def channels_first(x: Any, rank: int) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +11,7 @@ from edge_rt.ops._panels import pack_q_panels
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv, pack_q_depthwise
 from edge_rt.types import DType
-from exporter.passes._layout import four, two
+from exporter.passes._layout import is_pointwise, two, window_attributes
 from exporter.passes._match import Array
 
 
@@ -42,15 +41,10 @@ def conv_weights(graph: Graph, w: Value, zero: Array | None, group: int, g: Geom
     n, depth, *kernel = w.data.shape
     data = w.data.reshape(n, depth, *two(kernel, 1))
     b_zero = _zero(graph, zero, data.dtype, w.name)
-    window: dict[str, Any] = {
-        "kernel": two(kernel, 1),
-        "strides": two(g.strides, 1),
-        "pads": four(g.begin, g.end),
-        "dilations": two(g.dilations, 1),
-    }
+    window = window_attributes(kernel, g)
     if group == n and depth == 1 and group > 1:
         return _constants(graph, "edge.QDepthwiseConv", w, pack_q_depthwise(data), b_zero, window)
-    if math.prod(kernel) == 1 and group == 1 and set(g.strides) == {1} and not any((*g.begin, *g.end)):
+    if is_pointwise(kernel, group, g):
         return matrix_weights(graph, w, zero, data.reshape(n, depth), transposed=True)
     return _constants(graph, "edge.QConv", w, pack_q_conv(data, group), b_zero, {"n": n, "group": group, **window})
 

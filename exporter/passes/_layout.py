@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
+from edge_rt.ops._windows import Geometry
 from exporter.passes._match import transpose
 
 TO_LAST = (0, 2, 3, 1)
@@ -36,6 +39,21 @@ def two(values: Sequence[int], filler: int) -> tuple[int, ...]:
 def four(begin: Sequence[int], end: Sequence[int]) -> tuple[int, ...]:
     """Padding per spatial axis as (top, left, bottom, right)."""
     return (*two(begin, 0), *two(end, 0))
+
+
+def window_attributes(kernel: Sequence[int], g: Geometry) -> dict[str, Any]:
+    """The attributes of our convolutions over one or two axes; g: as for its axes."""
+    return {
+        "kernel": two(kernel, 1),
+        "strides": two(g.strides, 1),
+        "pads": four(g.begin, g.end),
+        "dilations": two(g.dilations, 1),
+    }
+
+
+def is_pointwise(kernel: Sequence[int], group: int, g: Geometry) -> bool:
+    """Whether a convolution is a product of matrices: 1x1 with stride 1, no padding, one group."""
+    return math.prod(kernel) == 1 and group == 1 and set(g.strides) == {1} and not any((*g.begin, *g.end))
 
 
 def reshaped(graph: Graph, value: Value, shape: Sequence[int], before: Node) -> Value:

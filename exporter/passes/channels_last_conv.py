@@ -9,7 +9,16 @@ from edge_rt.errors import SymbolicDimError
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops._windows import Geometry, geometry
 from edge_rt.ops.conv import transpose_geometry
-from exporter.passes._layout import channels_first, channels_last, four, packed, reshaped, two
+from exporter.passes._layout import (
+    channels_first,
+    channels_last,
+    four,
+    is_pointwise,
+    packed,
+    reshaped,
+    two,
+    window_attributes,
+)  # fmt: skip
 from exporter.passes._match import input_at, is_f32, live, replace, transpose
 
 
@@ -59,17 +68,12 @@ def _conv(graph: Graph, node: Node, image: Value, w: Value, g: Geometry) -> Valu
     n, depth, *kernel = w.type.static_shape
     group = node.attrs.group
     bias = input_at(node, 2)
-    window: dict[str, Any] = {
-        "kernel": two(kernel, 1),
-        "strides": two(g.strides, 1),
-        "pads": four(g.begin, g.end),
-        "dilations": two(g.dilations, 1),
-    }
+    window = window_attributes(kernel, g)
     if group == n and depth == 1 and group > 1:
         taps = transpose(graph, reshaped(graph, w, (n, *two(kernel, 1)), node), (1, 2, 0), node)
         return _add(graph, "edge.DepthwiseConv", node, image, taps, bias, **window)
     rows = transpose(graph, w, (0, *range(2, 2 + len(kernel)), 1), node)
-    if math.prod(kernel) == 1 and group == 1 and set(g.strides) == {1} and not any((*g.begin, *g.end)):
+    if is_pointwise(kernel, group, g):
         panels = packed(graph, reshaped(graph, rows, (n, depth), node), node, transposed=True)
         return _add(graph, "edge.Gemm", node, image, panels, bias, n=n)
     rows = reshaped(graph, rows, (group, n // group, depth * math.prod(kernel)), node)

@@ -182,20 +182,19 @@ def _bias(node: Node, channels: int) -> Array:
 
 def _times_outputs(node: Node, w: Array, s: Array) -> Array:
     """Weights of a Conv [N, c/g, ...] or ConvTranspose [c, N/g, ...] times a number per output channel."""
-    kernel = (1,) * (w.ndim - 2)
-    if node.op.name == "Conv":
-        return w * s.reshape(-1, 1, *kernel)
-    group = node.attrs.group
-    grouped = w.reshape(group, -1, *w.shape[1:]) * s.reshape(group, 1, -1, *kernel)
-    return np.asarray(grouped).reshape(w.shape)
+    return _times(w, s, None if node.op.name == "Conv" else node.attrs.group)
 
 
 def _times_inputs(node: Node, w: Array, s: Array) -> Array:
     """Weights of a Conv [N, c/g, ...] or ConvTranspose [c, N/g, ...] times a number per input channel."""
+    return _times(w, s, None if node.op.name == "ConvTranspose" else node.attrs.group)
+
+
+def _times(w: Array, s: Array, group: int | None) -> Array:
+    """w times a number for each place on its first axis; of so many groups: for each place on the second, group by group."""
     kernel = (1,) * (w.ndim - 2)
-    if node.op.name == "ConvTranspose":
+    if group is None:
         return w * s.reshape(-1, 1, *kernel)
-    group = node.attrs.group
     grouped = w.reshape(group, -1, *w.shape[1:]) * s.reshape(group, 1, -1, *kernel)
     return np.asarray(grouped).reshape(w.shape)
 

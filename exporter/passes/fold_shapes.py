@@ -8,6 +8,7 @@ from edge_rt.dims import Sym
 from edge_rt.graph import Graph, Node
 from edge_rt.types import Dim
 from exporter.passes._match import live, replace
+from exporter.passes.merge_reshapes import in_numbers
 
 
 def fold_shapes(graph: Graph) -> int:
@@ -39,13 +40,7 @@ def _reshape(node: Node, shape: list[Dim]) -> list[int] | None:
     x = node.inputs[0]
     if x is None or x.type.shape is None or (node.attrs.allowzero and 0 in shape):
         return None
-    target = []
-    for axis, d in enumerate(shape):
-        if type(d) is int:
-            target.append(d)
-        else:
-            target.append(0 if axis < len(x.type.shape) and x.type.shape[axis] == d else -1)
-    return target if target.count(-1) <= 1 else None
+    return in_numbers(x.type.shape, shape)
 
 
 def _expand(node: Node, shape: list[Dim]) -> list[int] | None:

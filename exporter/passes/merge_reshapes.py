@@ -48,8 +48,12 @@ def merge_reshapes(graph: Graph) -> int:
 
 def reshape_target(source: Sequence[Dim], wanted: Sequence[Dim]) -> list[int] | None:
     """The shape input by which a Reshape makes `wanted` of the shape `source`; None if that cannot be said."""
-    if any(d == 0 for d in [*source, *wanted]):
-        return None
+    return None if any(d == 0 for d in [*source, *wanted]) else in_numbers(source, wanted)
+
+
+def in_numbers(source: Sequence[Dim], wanted: Sequence[Dim]) -> list[int] | None:
+    """`wanted` as a Reshape of the shape `source` takes it: a symbolic size is 0 where the source has it on the same axis,
+    else -1, which may stand once; None if it stands oftener."""
     target = []
     for axis, d in enumerate(wanted):
         if type(d) is int:

@@ -10,10 +10,9 @@ from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops._panels import as_int8, pack_q_panels
 from edge_rt.ops.edge_dynamic_lstm import GATES
 from edge_rt.ops.edge_gemm import WIDTH
-from exporter.passes._match import Array, input_at, is_used, live, prune, transpose
+from exporter.passes._match import Array, input_at, live
+from exporter.passes._recurrent import replace_steps, steps_first
 
-SWAPPED = (1, 0, 2)
-"""Between [batch, seq, ...] or [batch, dirs, ...] and our [seq, batch, ...], [dirs, batch, ...]."""
 FIXED = (1, 2, 3, 8, 9, 10, 11)
 """Inputs that must be constant: W, R, B and the scales and zero points of W and R."""
 
@@ -77,23 +76,11 @@ def _replace(graph: Graph, node: Node) -> None:
         assert bias.data is not None
         dirs = len(bias.data)
         bias = graph.constant(_columns(bias.data.reshape(dirs, 2, -1).sum(axis=1)), f"{bias.name}.sum")
-    swap = bool(node.attrs.layout)
-    states = [h0, c0]
-    if swap:
-        x = transpose(graph, x, SWAPPED, node)
-        states = [None if s is None else transpose(graph, s, SWAPPED, node) for s in states]
+    x, *states = steps_first(graph, node, [x, h0, c0])
     hidden = (r.data.shape[2] if r is not None and r.data is not None else 0) // GATES
     attributes: dict[str, Any] = {n: v for n, v in node.attrs if n in ("direction", "clip", "input_forget")}
     made = graph.add(
         "edge.DynamicLstm", x, *weights[0], *weights[1], bias, lengths, *states, hidden_size=hidden, before=node,
         name=node.name, **attributes,
     )  # fmt: skip
-    for position, (old, new) in enumerate(zip(node.outputs, made)):
-        if is_used(graph, old):
-            graph.replace(old, _restored(graph, new, position, node) if swap else new)
-    prune(graph, [node])
-
-
-def _restored(graph: Graph, value: Value, position: int, node: Node) -> Value:
-    """An output in layout 1: Y [batch, seq, dirs, H], final states [batch, dirs, H]."""
-    return transpose(graph, value, (2, 0, 1, 3) if position == 0 else SWAPPED, node)
+    replace_steps(graph, node, made)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_rt.graph import Graph, Node, Value
+from edge_rt.graph import Graph, Node
 from exporter.passes._layout import packed, reshaped
-from exporter.passes._match import input_at, is_f32, is_used, live, prune, transpose
+from exporter.passes._match import input_at, is_f32, live
+from exporter.passes._recurrent import replace_steps, steps_first
 
 KINDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "LSTM": ("edge.Lstm", 4, ("sigmoid", "tanh", "tanh")),
@@ -14,8 +15,6 @@ KINDS: dict[str, tuple[str, int, tuple[str, ...]]] = {
 }
 """Operator -> (ours, gates, default activations of a direction)."""
 
-SWAPPED = (1, 0, 2)
-"""Between [batch, seq, ...] or [batch, dirs, ...] and our [seq, batch, ...], [dirs, batch, ...]."""
 
 
 def pack_recurrent(graph: Graph) -> int:
@@ -59,10 +58,7 @@ def _replace(graph: Graph, node: Node) -> None:
     assert r is not None
     directions, _, hidden = r.type.static_shape
     bias, lengths, *states = (input_at(node, i) for i in range(3, 7 if node.op.name == "LSTM" else 6))
-    swap = bool(node.attrs.layout)
-    if swap:
-        x = transpose(graph, x, SWAPPED, node)
-        states = [None if s is None else transpose(graph, s, SWAPPED, node) for s in states]
+    x, *states = steps_first(graph, node, [x, *states])
     if bias is not None:
         bias = reshaped(graph, bias, (directions, 2, gates * hidden), node)
     panels = [packed(graph, v, node, transposed=True) for v in (w, r)]
@@ -71,12 +67,4 @@ def _replace(graph: Graph, node: Node) -> None:
     made = graph.add(
         ours, x, *panels, bias, lengths, *states, hidden_size=hidden, before=node, name=node.name, **attributes
     )
-    for position, (old, new) in enumerate(zip(node.outputs, made)):
-        if is_used(graph, old):
-            graph.replace(old, _restored(graph, new, position, node) if swap else new)
-    prune(graph, [node])
-
-
-def _restored(graph: Graph, value: Value, position: int, node: Node) -> Value:
-    """An output in layout 1: Y [batch, seq, dirs, H], final states [batch, dirs, H]."""
-    return transpose(graph, value, (2, 0, 1, 3) if position == 0 else SWAPPED, node)
+    replace_steps(graph, node, made)
