@@ -13,6 +13,8 @@ MAP_SHARED, MAP_PRIVATE = 1, 2
 
 FRONT = 48
 """Bytes of a code image with the SHA-256 of its header, which has the checksum of its code."""
+LARGEST_PAGE = 1 << 16
+"""Of the CPUs we know."""
 ALIGNMENT = 64
 """Of the bytes of a bundle: the widest vector, and a cache line."""
 
@@ -43,16 +45,16 @@ _code: dict[tuple[int, ...], int] = {}
 
 def map_code(descriptor: int, size: int, offset: int) -> int:
     """The address of the code in a file, for reading and running; the same each time in one process. Raises OSError."""
-    file = _identity(descriptor)
-    found = _code.get(file)
+    place = *_identity(descriptor), offset
+    found = _code.get(place)
     if found is None:
-        found = _code[file] = map_descriptor(descriptor, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, offset)
+        found = _code[place] = map_descriptor(descriptor, size, PROT_READ | PROT_EXEC, MAP_PRIVATE, offset)
     return found
 
 
-def code_address(descriptor: int) -> int | None:
+def code_address(descriptor: int, offset: int) -> int | None:
     """What `map_code` gave for this file, if it was asked."""
-    return _code.get(_identity(descriptor))
+    return _code.get((*_identity(descriptor), offset))
 
 
 def _identity(descriptor: int) -> tuple[int, ...]:
@@ -61,13 +63,15 @@ def _identity(descriptor: int) -> tuple[int, ...]:
 
 
 class MappedFile:
-    """The bytes of an open file, read-only, for as long as an array or a view of `data` lasts."""
+    """Bytes of an open file, read-only, for as long as an array or a view of `data` lasts."""
 
     __slots__ = ("__array_interface__", "_unmap")
 
-    def __init__(self, descriptor: int, size: int) -> None:
-        address = map_descriptor(descriptor, size, PROT_READ, MAP_SHARED)
-        self._unmap = _munmap, address, size
+    def __init__(self, descriptor: int, size: int, offset: int = 0) -> None:
+        before = offset % LARGEST_PAGE
+        address = map_descriptor(descriptor, before + size, PROT_READ, MAP_SHARED, offset - before)
+        self._unmap = _munmap, address, before + size
+        address += before
         self.__array_interface__ = {"shape": (size,), "typestr": "|u1", "data": (address, True), "version": 3}
 
     @property

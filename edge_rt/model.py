@@ -85,8 +85,9 @@ class Model:
         self._lock, self._reading = allocate_lock(), allocate_lock()
         """They guard the making of the default session, and the reading of the bundle."""
         self._session: Session | None = None
-        self._shelf = stored.shelf(content) if _is_plain(options) else None
-        self._stored = None if self._shelf is None else self._shelf.find()
+        is_plain = _is_plain(options)
+        self._shelf = stored.shelf(content) if is_plain else None
+        self._stored = self._shelf.find() if self._shelf is not None else stored.carried(content) if is_plain else None
         """What an earlier process found out. With it, the bundle is read when somebody asks for what it does not tell."""
         self._leave: Callable[[], object] | None = None
         """Writes, once, what this process found out."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from edge_rt import bundle
+from edge_rt import bundle, joining
+from edge_rt.carrying import plans_of
 from edge_rt.errors import ModelError, TargetError
 from edge_rt.native.cache import PACKAGE, source_fingerprint
 from edge_rt.native.host import can_compile
@@ -24,24 +25,30 @@ from edge_rt.native.packs import pack_path
 from edge_rt.targets import TARGETS, Target
 from edge_rt.writing import replacing, require_replaceable
 
-LEFT_OUT = frozenset({"kernels", "codegen", "packs", "__pycache__", "packaging.py", "joining", "_joined.py", "_start.py"})
+LEFT_OUT = frozenset({
+    "kernels", "codegen", "packs", "__pycache__", "packaging.py", "carrying.py", "joining", joining.NAME,
+    joining.START_NAME,
+})  # fmt: skip
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
+START = f"{joining.START} archive resources carried targets native.features"
+"""What an app's start from a plan that it carries needs."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ALIGNMENT = 64
+PAGE = 1 << 14
+"""Packs are at multiples of it, so that they are mapped where they are. It is the largest page size of boards we know; where
+pages are larger, a copy is mapped."""
 
 LAUNCHER = """\
 import sys
+from importlib.machinery import PathFinder
 
 ARCHIVE = __loader__.archive
 if sys.version_info < (3, 10):
     sys.exit(f"{ARCHIVE}: needs Python 3.10 or newer, this is {sys.version.split()[0]}")
-try:
-    import msgpack
-    import numpy
-except ModuleNotFoundError as error:
-    if error.name not in ("msgpack", "numpy"):
-        raise
-    sys.exit(f"{ARCHIVE}: needs the Python package {error.name}: sudo apt install python3-{error.name}, or pip install it")
+for name in ("msgpack", "numpy"):  # found, not loaded: a start may do without msgpack
+    if PathFinder.find_spec(name) is None:
+        sys.exit(f"{ARCHIVE}: needs the Python package {name}: sudo apt install python3-{name}, or pip install it")
+del name, PathFinder
 __file__ = f"{ARCHIVE}/_app.py"
 exec(__loader__.get_code("_app"))
 """
@@ -49,7 +56,7 @@ exec(__loader__.get_code("_app"))
 
 
 class App(NamedTuple):
-    """An app that was packaged. members: bytes in the file by kind: code, machine code, resources."""
+    """An app that was packaged. members: bytes in the file by kind: code, machine code, plans, resources."""
 
     path: Path
     size: int
@@ -65,7 +72,8 @@ def package(
     resources: Iterable[Path] = (),
     progress: Callable[[str], None] | None = None,
 ) -> App:
-    """Writes the app `out`: an executable zip file that runs `script` with the runtime, the bundles and other resources.
+    """Writes the app `out`: an executable zip file that runs `script` with the runtime, the bundles and other resources, and
+    with plans of the bundles, so that each start is one from a stored plan.
 
     targets: CPU families to carry machine code for (None: all). The file is written to a temporary name and renamed; the
     same inputs give the same bytes. Bundles and resources are stored uncompressed at 64-byte boundaries, and
@@ -77,18 +85,21 @@ def package(
     require_replaceable(out)
     chosen = [_target(name) for name in (TARGETS if targets is None else targets)]
     code = _code(script)
-    stored = _resources([*models], [*resources])
-    packs = {f"edge_rt/packs/{t.name}.image": pack(t, progress) for t in chosen}
+    models = [*models]
+    stored = _resources(models, [*resources])
+    images = {t.name: pack(t, progress) for t in chosen}
+    packs = {f"edge_rt/packs/{name}.image": image for name, image in images.items()}
+    plans = {name: plan for path in models for name, plan in plans_of(path, images).items()}
     with replacing(out) as file:
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w") as app:
             for name, data in sorted(code.items()):
                 _write(app, name, data, zipfile.ZIP_DEFLATED)
-            for name, data in sorted({**packs, **stored}.items()):
-                _write(app, name, data, zipfile.ZIP_STORED)
+            for name, data in sorted({**packs, **plans, **stored}.items()):
+                _write(app, name, data, zipfile.ZIP_STORED, PAGE if name in packs else ALIGNMENT)
         size = file.tell()
         os.fchmod(file.fileno(), 0o755)
-    kinds = {"code": code, "machine code": packs, "resources": stored}
+    kinds = {"code": code, "machine code": packs, "plans": plans, "resources": stored}
     sizes = {kind: sum(map(len, members.values())) for kind, members in kinds.items()}
     return App(out, size, tuple(t.name for t in chosen), sizes)
 
@@ -118,11 +129,18 @@ def _target(name: str) -> Target:
 
 
 def _code(script: Path) -> dict[str, bytes]:
-    """Sources and bytecode of the runtime, the script and the launcher."""
+    """Sources and bytecode of the runtime, the script and the launcher. Modules that starts need are in two files, as in the
+    wheel, and in these only."""
     sources = {"__main__.py": LAUNCHER.encode(), "_app.py": script.read_bytes()}
+    start = START.split()
+    others = [name for name in joining.MODULES.split() if name not in start]
+    together = [name for name in joining.TOGETHER.split() if name not in start]
+    joined = joining.joined(PACKAGE, start, others, together, build="")
+    sources.update((f"edge_rt/{name}", text.encode()) for name, text in joined.items())
     for path in sorted(PACKAGE.rglob("*.py")):
         inner = path.relative_to(PACKAGE)
-        if LEFT_OUT.isdisjoint(inner.parts):
+        module = ".".join(inner.with_suffix("").parts).removesuffix(".__init__")
+        if LEFT_OUT.isdisjoint(inner.parts) and module not in start and module not in others:
             sources[f"edge_rt/{inner}"] = path.read_bytes()
     compiled = {
         f"{name}c": _bytecode(data, str(script) if name == "_app.py" else name)
@@ -152,14 +170,13 @@ def _resources(models: list[Path], others: list[Path]) -> dict[str, bytes]:
     return found
 
 
-def _write(app: zipfile.ZipFile, name: str, data: bytes, compression: int) -> None:
+def _write(app: zipfile.ZipFile, name: str, data: bytes, compression: int, alignment: int = 1) -> None:
     info = zipfile.ZipInfo(name, EPOCH)
     info.compress_type, info.external_attr = compression, 0o644 << 16
-    if compression == zipfile.ZIP_STORED:
+    if alignment > 1:
         assert app.fp is not None
         # An extra field of an unassigned kind (its header is 4 bytes) moves the contents to the boundary.
-        gap = -(app.fp.tell() + 30 + len(name.encode()) + 4) % ALIGNMENT
+        gap = -(app.fp.tell() + 30 + len(name.encode()) + 4) % alignment
         info.extra = b"\xe5\xed" + gap.to_bytes(2, "little") + bytes(gap)
     app.writestr(info, data)
-
-
+    info.extra = b""  # the list of members at the end does without

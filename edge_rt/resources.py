@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import sys
 from typing import Any, Union
+
+from edge_rt.archive import stored_member
+from edge_rt.mapped import MappedFile
 
 Resource = Union[str, memoryview]
 
@@ -29,20 +31,16 @@ def resource(name: str) -> Resource:
 
 
 def _member(archive: str, name: str) -> memoryview:
+    with open(archive, "rb") as file:
+        place = stored_member(file.fileno(), name)
+        if place is not None:
+            offset, size = place
+            return MappedFile(file.fileno(), size, offset).data if size else memoryview(b"")
     import zipfile
 
     with zipfile.ZipFile(archive) as app:
         try:
-            info = app.getinfo(name)
+            return memoryview(app.read(name))
         except KeyError:
             files = ", ".join(sorted(i.filename for i in app.infolist() if "/" not in i.filename))
             raise FileNotFoundError(f"resource '{name}': {archive} has no such file, it has {files}") from None
-        if info.compress_type != zipfile.ZIP_STORED:
-            return memoryview(app.read(info))
-    with open(archive, "rb") as file:
-        file.seek(info.header_offset)
-        header = file.read(30)  # of the local entry: the lengths of name and extra field end it
-        start = info.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-        page = start - start % mmap.ALLOCATIONGRANULARITY
-        mapped = mmap.mmap(file.fileno(), start + info.file_size - page, offset=page, access=mmap.ACCESS_READ)
-    return memoryview(mapped)[start - page :]

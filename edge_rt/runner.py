@@ -19,6 +19,7 @@ from edge_rt.plan import Plan
 from edge_rt.types import TensorType
 
 if TYPE_CHECKING:
+    from edge_rt.linked import Linked
     from edge_rt.native.team import Team
     from edge_rt.python_steps import PythonStep
 
@@ -101,6 +102,16 @@ class Runner:
         """The binding of the first stage for these input types. contents: of decisive inputs, by slot."""
         return self._bind(self._first.stage, dict(zip(self.plan.inputs, types)), contents)
 
+    def linked_for(self, types: Sequence[TensorType], arch: str) -> Linked | None:
+        """What the instance for these input types is made of, for a CPU of this architecture; None if it does not do all of
+        the plan, or depends on contents."""
+        stage = self._first.stage
+        if stage.decisive:
+            return None
+        binding = self._bind(stage, dict(zip(self.plan.inputs, types)), {}, arch)
+        whole = binding.rest is None
+        return link(binding, self._library, [binding.resolve(s) for s in self._kept]) if whole else None
+
     def instance_for(self, live: Sequence[Array]) -> tuple[Instance, bool]:
         """The first stage's instance for arrays like these, and whether it is all of the plan."""
         instance, following = self._instance(self._first, live)
@@ -128,8 +139,10 @@ class Runner:
         cache.add(key, instance, following)
         return instance, following
 
-    def _bind(self, stage: Stage, types: dict[int, TensorType], contents: Mapping[int, Array]) -> Binding:
-        return bind(stage, {**types, **self._state_types}, contents, self._kept, self._pinned)
+    def _bind(
+        self, stage: Stage, types: dict[int, TensorType], contents: Mapping[int, Array], arch: str | None = None
+    ) -> Binding:
+        return bind(stage, {**types, **self._state_types}, contents, self._kept, self._pinned, arch)
 
     def _reserve(self, nbytes: int) -> None:
         """Grows the arena. Instances over the old one go."""

@@ -20,7 +20,7 @@ import marshal
 import os
 import stat
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ MAX_BYTES = 1 << 20
 """Of a stored plan."""
 SWITCH = "EDGE_RT_STORED_PLANS"
 """The environment variable that, set to 0, forbids reading and writing stored plans."""
+COPIES = "EDGE_RT_CODE"
+"""Set where machine code cannot be mapped from its file, on which stored plans rely: see native/mapping.py."""
 PREAMBLE = 64
 """Of a bundle: see bundle/FORMAT.md."""
 
@@ -58,10 +60,8 @@ class Shelf:
     def find(self) -> StoredPlan | None:
         """The plan, if there is one that fits."""
         try:
-            data = _trusted_bytes(self.path)
-            if data[: len(MAGIC)] != MAGIC or fingerprint(self.key + data[START:]) != data[len(MAGIC) : START]:
-                return None
-            return StoredPlan.fitting(marshal.loads(data[START:]), self.content)
+            fields = opened(self.key, _trusted_bytes(self.path))
+            return None if fields is None else StoredPlan.fitting(fields, self.content, _installed)
         except OSError:
             return None
 
@@ -70,13 +70,35 @@ def shelf(content: memoryview) -> Shelf | None:
     """The shelf for the bundle with these bytes; None if they are too few, and where plans are not stored: in a checkout or
     an app in one file, without a cache folder, or where $EDGE_RT_STORED_PLANS or $EDGE_RT_CODE is set."""
     folder, build = plans_folder(), build_of_this()
-    if folder is None or not build or os.environ.get("EDGE_RT_CODE") or len(content) < PREAMBLE:
+    if folder is None or not build or os.environ.get(COPIES) or len(content) < PREAMBLE:
         return None
     try:
         machine = f"{build} {os.environ.get('EDGE_RT_TARGET')} {cpu_text()} {len(content)} "
     except OSError:
         return None
     return Shelf(content, machine.encode() + content[:PREAMBLE], folder)
+
+
+def carried(content: memoryview) -> StoredPlan | None:
+    """The plan for the bundle with these bytes that an app in one file carries, if this is one: see carried.py."""
+    if not hasattr(sys.modules["edge_rt"].__loader__, "archive") or os.environ.get(SWITCH) == "0" or os.environ.get(COPIES):
+        return None
+    from edge_rt.carried import find
+
+    return find(content)
+
+
+def sealed(key: bytes, data: bytes) -> bytes:
+    """The file of a plan. data: its fields."""
+    return MAGIC + fingerprint(key + data) + data
+
+
+def opened(key: bytes, file: bytes) -> tuple[Any, ...] | None:
+    """The fields that were sealed with this key; None if it was another one, or the file is damaged."""
+    if file[: len(MAGIC)] != MAGIC or fingerprint(key + file[START:]) != file[len(MAGIC) : START]:
+        return None
+    fields: tuple[Any, ...] = marshal.loads(file[START:])
+    return fields
 
 
 def plans_folder() -> str | None:
@@ -94,6 +116,10 @@ def build_of_this() -> str:
 def fingerprint_of(content: memoryview, spans: Iterable[tuple[int, int]]) -> bytes:
     """Of these spans (first byte, end) of a bundle."""
     return fingerprint(b"".join([content[first:end] for first, end in spans]))
+
+
+Pack = tuple[str, bytes, int, int, int, "Mapping[str, int]"]
+"""Of a pack: the file's name, first bytes and size; offset and size of the code in it; where the executor is in that."""
 
 
 class Code:
@@ -125,12 +151,17 @@ class StoredPlan:
         self._linked = _linked(program, content, code.base)
 
     @staticmethod
-    def fitting(fields: tuple[Any, ...], content: memoryview) -> StoredPlan | None:
-        """The plan of these fields, unless it is of other contents, or of another pack than is here. Raises OSError."""
+    def fitting(
+        fields: tuple[Any, ...], content: memoryview, code_of: Callable[[Pack], Code | None]
+    ) -> StoredPlan | None:
+        """The plan of these fields, unless it is of other contents, or of another pack than is here. Raises OSError.
+
+        code_of: maps the pack, if it is here.
+        """
         pack, spans, digest, *rest = fields
         if fingerprint_of(content, spans) != digest:
             return None
-        code = _code(*pack)
+        code = code_of(pack)
         return None if code is None else StoredPlan(tuple(rest), content, code)
 
     def prepared(self, state: Mapping[str, Array], threads: int | None) -> Prepared:
@@ -200,13 +231,18 @@ def _trusted_bytes(path: str) -> bytes:
         os.close(descriptor)
 
 
-def _code(name: str, front: bytes, file_size: int, offset: int, size: int, symbols: Mapping[str, int]) -> Code | None:
-    """The code of the pack with this file name, if it is the one with these first bytes. Raises OSError."""
-    path = os.path.join(PACKS, name)
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+def _installed(pack: Pack) -> Code | None:
+    """The code of a pack that is installed. Raises OSError."""
+    descriptor = os.open(os.path.join(PACKS, pack[0]), os.O_RDONLY | os.O_CLOEXEC)
     try:
-        if os.pread(descriptor, FRONT, 0) != front or os.fstat(descriptor).st_size != file_size:
-            return None
-        return Code(map_code(descriptor, size, offset), symbols)
+        return code_in(descriptor, pack, 0, os.fstat(descriptor).st_size)
     finally:
         os.close(descriptor)
+
+
+def code_in(descriptor: int, pack: Pack, start: int, size: int) -> Code | None:
+    """The code of the pack that is so many bytes of a file, if it is the one that is meant. Raises OSError."""
+    _, front, pack_size, offset, code_size, symbols = pack
+    if size != pack_size or os.pread(descriptor, FRONT, start) != front:
+        return None
+    return Code(map_code(descriptor, code_size, start + offset), symbols)

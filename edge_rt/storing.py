@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import marshal
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from edge_rt.bundle import Bundle
-from edge_rt.fingerprint import fingerprint
 from edge_rt.graph import Graph
 from edge_rt.instance import address_of
 from edge_rt.linked import ARENA, STATE, Linked, Place
@@ -19,11 +18,12 @@ from edge_rt.loaded import Loaded
 from edge_rt.lowering._executor import HELP_SYMBOL, RUN_SYMBOL, STOP_SYMBOL
 from edge_rt.lowering._spec import MAX_VALUES
 from edge_rt.mapped import FRONT
+from edge_rt.native.image import Header
 from edge_rt.native.packs import Library, pack_path
 from edge_rt.ops._spec import MAX_KNOWN
-from edge_rt.prepared import Prepared
+from edge_rt.prepared import InputForm, Prepared
 from edge_rt.runner import Runner
-from edge_rt.stored import MAGIC, MAX_BYTES, PREAMBLE, Shelf, fingerprint_of
+from edge_rt.stored import MAX_BYTES, PREAMBLE, Pack, Shelf, fingerprint_of, sealed
 from edge_rt.targets import TARGETS
 from edge_rt.writing import write_atomic
 
@@ -46,7 +46,7 @@ def store(shelf: Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> bool:
     if len(data) > MAX_BYTES - FRONT:
         return False
     try:
-        write_atomic(shelf.path, MAGIC + fingerprint(shelf.key + data) + data, private=True)
+        write_atomic(shelf.path, sealed(shelf.key, data), private=True)
         _prune(os.path.dirname(shelf.path))
     except OSError:
         return False
@@ -55,30 +55,50 @@ def store(shelf: Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> bool:
 
 def _fields(content: memoryview, loaded: Loaded, runner: Runner, call: Prepared) -> tuple[Any, ...] | None:
     """What `StoredPlan.fitting` takes; None where a plan is made of more than files."""
-    library, linked = loaded.library, call.linked
+    library = loaded.library
     pack = _pack(library) if isinstance(library, Library) else None
-    if pack is None or None in linked.steps or not len(linked.table):
+    if pack is None:
         return None
     assert isinstance(library, Library)
+    graph, code = runner.plan.graph, (pack, library.base)
+    return fields_of(content, loaded.bundle, graph, code, call.linked, call.signature, call.forms)
+
+
+def fields_of(
+    content: memoryview,
+    bundle: Bundle,
+    graph: Graph,
+    code: tuple[Pack, int],
+    linked: Linked,
+    signature: str | None,
+    inputs: Sequence[InputForm],
+) -> tuple[Any, ...] | None:
+    """What `StoredPlan.fitting` takes; None where a plan is made of more than files.
+
+    content: the file that the bundle was read from, whose arrays are views of it. graph: the signature that was linked.
+    code: its pack, and the address that the code was linked for. signature, inputs: see Prepared.
+    """
+    if None in linked.steps or not len(linked.table):
+        return None
     file = _Span(content)
-    variables = _variables(loaded.initial_state, file)
-    program = _program(linked, library, file)
+    initial = {s.name: np.asarray(s.initial, order="C") for g in bundle.signatures.values() for s in g.variables}
+    variables = _variables(initial, file)
+    (_, _, _, _, code_size, _), base = code
+    program = _program(linked, base, code_size, file)
     if variables is None or program is None:
         return None
     header = 0, PREAMBLE + int.from_bytes(content[16:24], "little")
-    spans = (header, *_spans(loaded.bundle, file))
-    only = [s for s in loaded.signatures.values() if len(loaded.signatures) == 1]
-    graph = runner.plan.graph
+    spans = (header, *_spans(bundle, file))
     names = tuple(s.name for s in graph.variables)
     updated = tuple(i for i, s in enumerate(graph.variables) if s.update is not None)
-    forms = tuple((name, shape, dtype.str, contents) for name, shape, dtype, contents in call.forms)
+    forms = tuple((name, shape, dtype.str, contents) for name, shape, dtype, contents in inputs)
     return (
-        pack,
+        code[0],
         spans,
         fingerprint_of(content, spans),
-        only[0].input_names if only else (),
+        tuple(value.name for value in graph.inputs) if len(bundle.signatures) == 1 else (),
         variables,
-        (call.signature, forms, tuple(graph.output_names), names, updated),
+        (signature, forms, tuple(graph.output_names), names, updated),
         program,
     )
 
@@ -130,13 +150,13 @@ def _variables(initial: Mapping[str, Array], file: _Span) -> tuple[Any, ...] | N
     return tuple(found)
 
 
-def _program(linked: Linked, library: Library, file: _Span) -> tuple[Any, ...] | None:
+def _program(linked: Linked, base: int, code_size: int, file: _Span) -> tuple[Any, ...] | None:
     """The linked words and table, relative to file, pack and constants of their own; None if some are nowhere in these."""
     words, table = linked.words.copy(), linked.table.copy()
-    table[:, 0] -= library.base
-    words[linked.in_code] -= library.base
+    table[:, 0] -= base
+    words[linked.in_code] -= base
     called = np.concatenate([table[:, 0], words[linked.in_code]])
-    assert ((called >= 0) & (called < library.header.code_size)).all()
+    assert ((called >= 0) & (called < code_size)).all()
     kept = {address_of(array): array for array in linked.keeps}
     assert linked.binding is not None
     weights = {id(p.data) for p in linked.binding.places.values() if p.data is not None and p.data.size > MAX_KNOWN}
@@ -184,7 +204,7 @@ def _named(place: Place) -> tuple[Any, ...]:
     return kind, number, tuple(shape), dtype.str
 
 
-def _pack(library: Library) -> tuple[Any, ...] | None:
+def _pack(library: Library) -> Pack | None:
     """What stored.py maps the code by; None if it is not mapped from a pack's file."""
     path = pack_path(TARGETS[library.target])
     try:
@@ -194,9 +214,13 @@ def _pack(library: Library) -> tuple[Any, ...] | None:
             front, size = file.read(FRONT), os.fstat(file.fileno()).st_size
     except OSError:
         return None
-    header = library.header
+    return pack_of(library.header, front, size)
+
+
+def pack_of(header: Header, front: bytes, size: int) -> Pack:
+    """What stored.py maps the code of a pack by. front, size: the first bytes of its file, and how many it has."""
     symbols = {symbol: header.symbols[symbol] for symbol in (RUN_SYMBOL, HELP_SYMBOL, STOP_SYMBOL)}
-    return os.path.basename(path), front, size, header.code_offset, header.code_size, symbols
+    return f"{header.target}.image", front, size, header.code_offset, header.code_size, symbols
 
 
 def _prune(folder: str) -> None:

@@ -12,10 +12,12 @@ import pytest
 
 import edge_rt
 import exporter
+from devices import load
 from edge_rt.cli import main
 from edge_rt.errors import BundleError, ModelError, TargetError
 from edge_rt.native.features import choose_target, cpu_features
-from edge_rt.packaging import package
+from edge_rt.packaging import PAGE, pack, package
+from edge_rt.targets import TARGETS
 
 DIGITS = Path(__file__).parent.parent / "examples" / "digits.onnx"
 HOST = choose_target(cpu_features())[0].name
@@ -68,6 +70,7 @@ def test_what_it_contains(folder: Path) -> None:
     assert (folder / "app.pyz").stat().st_mode & 0o111
     data, bundle = (folder / "app.pyz").read_bytes(), (folder / "digits.edge").read_bytes()
     assert data.index(bundle) % 64 == 0
+    assert data.index(pack(TARGETS[HOST])) % PAGE == 0
 
 
 def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:
@@ -132,3 +135,6 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert f"KiB for {HOST} (code " in capsys.readouterr().out
     assert main(["package", files[0], "-o", str(tmp_path / "x.pyz")]) == 1
     assert "exactly one .py file must be given, the app's script; got 0" in capsys.readouterr().err
+    board = "generic-x86-64" if TARGETS[HOST].arch == "x86_64" else "generic-aarch64"
+    assert main(["package", *files, "-o", str(tmp_path / "board.pyz"), "--device", board]) == 0
+    assert f"KiB for {load(board).target.name} (code " in capsys.readouterr().out

@@ -35,7 +35,7 @@ def package(options: argparse.Namespace) -> int:
     scripts = [f for f in files if f.suffix == ".py"]
     if len(scripts) != 1:
         raise ModelError(f"exactly one .py file must be given, the app's script; got {len(scripts)}")
-    targets = [import_module("devices").load(options.device).target] if options.device else options.target
+    targets = [import_module("devices").load(options.device).target.name] if options.device else options.target
     models = [f for f in files if f.suffix == ".edge"]
     others = [f for f in files if f.suffix not in (".py", ".edge")]
     made = import_module("edge_rt.packaging").package(models, scripts[0], options.output, targets, others, _progress)

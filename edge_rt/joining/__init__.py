@@ -56,18 +56,19 @@ def joined(
     start: Iterable[str] = tuple(START.split()),
     modules: Iterable[str] = tuple(MODULES.split()),
     together: Iterable[str] = tuple(TOGETHER.split()),
+    build: str | None = None,
 ) -> dict[str, str]:
-    """The sources of both files, by name. package: the folder of edge_rt.
+    """The sources of both files, by name. package: the folder of edge_rt. build: its name; by default what `build_of` says.
 
     Raises SyntaxError for a module that does not compile.
     """
     sources = {name: (_file(package, name)).read_text("utf-8") for name in ("", *start, *modules)}
     first = [name for name in _in_order([""], {name: sources[name] for name in ("", *start)}) if name]
     later = _in_order(together, {name: sources[name] for name in modules})
-    build = f'BUILD = "{build_of(package)}"\n'
+    named = f'BUILD = "{build_of(package) if build is None else build}"\n'
     others = '"""Made by edge_rt/joining from the modules of this package: do not change it."""\n'
     return {
-        START_NAME: _text(package, start, HEAD, f"{build}{_listed('FIRST', first)}", ""),
+        START_NAME: _text(package, start, HEAD, f"{named}{_listed('FIRST', first)}", ""),
         NAME: _text(package, modules, others, _listed("TOGETHER", later), f"\n{RUN}"),
     }
 

@@ -94,8 +94,8 @@ def begin():
 
 Module = type(sys)
 ERRORS = Errors()
-PACKAGE = __file__[: -len("/_start.py")]
-ENTRIES = [__file__, PACKAGE + "/_joined.py"]
+PACKAGE = __file__.rpartition("/")[0]  # in a zip the file is _start.pyc
+ENTRIES = [PACKAGE + "/_start.py", PACKAGE + "/_joined.py"]
 LATER = "edge_rt._joined"
 '''
 

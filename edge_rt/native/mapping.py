@@ -1,8 +1,9 @@
 """Mapping a code image into the process: readable and executable, never writable.
 
-An image is mapped straight from its file, or from an anonymous file in memory if it came out of a zip. Where the system
-refuses that, the error says what $EDGE_RT_CODE can do: "memory" maps a copy in memory, a folder's name maps a copy in that
-folder, which is deleted as soon as it is mapped.
+An image is mapped straight from its file, be it one of its own or an app in one file, in which it lies uncompressed at the
+start of a page. Out of another zip it is mapped from an anonymous file in memory. Where the system refuses that, the error
+says what $EDGE_RT_CODE can do: "memory" maps a copy in memory, a folder's name maps a copy in that folder, which is deleted
+as soon as it is mapped.
 """
 
 from __future__ import annotations
@@ -36,6 +37,28 @@ def map_file(path: str | os.PathLike[str], is_trusted: bool = False) -> tuple[in
             return _map(descriptor, where, lambda: _refused_file(descriptor), is_trusted)
         with open(descriptor, "rb", closefd=False) as file:
             return map_bytes(file.read(), where)
+    finally:
+        os.close(descriptor)
+
+
+def map_member(archive: str, path: str) -> tuple[int, Header] | None:
+    """Maps an image that lies in a zip file as it is; None where the file has none such, or cannot be mapped as code, or
+    $EDGE_RT_CODE asks for a copy. path: of the image, behind that of the zip file. Raises CodeImageError if it is damaged.
+    """
+    from edge_rt.archive import stored_member
+
+    if os.environ.get(VARIABLE):
+        return None
+    descriptor = os.open(archive, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        place = stored_member(descriptor, path[len(archive) + 1 :])
+        if place is None:
+            return None
+        header = _header(descriptor, path, *place)
+        try:
+            return map_code(descriptor, header.code_size, place[0] + header.code_offset), header
+        except OSError:  # noexec, or pages larger than the image's place allows for; a copy may do
+            return None
     finally:
         os.close(descriptor)
 
@@ -101,10 +124,7 @@ def code_at(address: int, size: int) -> memoryview:
 def _map(
     descriptor: int, where: str, ways_out: Callable[[], str], is_trusted: bool = False
 ) -> tuple[int, Header]:
-    header = read_header(os.pread(descriptor, CODE_OFFSET, 0), where)
-    present = os.fstat(descriptor).st_size - header.code_offset
-    if present != header.code_size:
-        raise CodeImageError(f"{where}: has {max(present, 0)} bytes of code, its header says {header.code_size}")
+    header = _header(descriptor, where, 0, os.fstat(descriptor).st_size)
     size, offset = header.code_size, header.code_offset
     try:
         if is_trusted:
@@ -120,6 +140,15 @@ def _map(
             unmap(address, header.code_size)
             raise
     return address, header
+
+
+def _header(descriptor: int, where: str, start: int, size: int) -> Header:
+    """The header of the image that is so many bytes of a file. Raises CodeImageError."""
+    header = read_header(os.pread(descriptor, min(CODE_OFFSET, size), start), where)
+    present = size - header.code_offset
+    if present != header.code_size:
+        raise CodeImageError(f"{where}: has {max(present, 0)} bytes of code, its header says {header.code_size}")
+    return header
 
 
 def _is_noexec(descriptor: int) -> bool:

@@ -12,7 +12,7 @@ from edge_rt.mapped import code_address
 from edge_rt.native.cpu import cpu_architecture
 from edge_rt.native.features import cpu_features, require
 from edge_rt.native.image import Header, check_code
-from edge_rt.native.mapping import code_at, map_bytes, map_file
+from edge_rt.native.mapping import code_at, map_bytes, map_file, map_member
 from edge_rt.native.package import PACKS
 from edge_rt.targets import TARGETS, Target
 
@@ -60,7 +60,7 @@ class Library:
 
     def is_mapped_from(self, descriptor: int) -> bool:
         """Whether this is the code of this file, mapped from it."""
-        return code_address(descriptor) == self.base
+        return code_address(descriptor, self.header.code_offset) == self.base
 
     def check(self) -> None:
         """Raises CodeImageError if the code is damaged."""
@@ -97,12 +97,20 @@ def find_pack(target: Target, features: frozenset[str]) -> Library | None:
     try:
         mapped = map_file(path, is_trusted=True)
     except (FileNotFoundError, NotADirectoryError):
-        loader: Any = sys.modules["edge_rt"].__loader__
-        try:
-            data = loader.get_data(path)  # of a zip, if the package is in one
-        except (AttributeError, OSError):
+        from edge_rt.archive import archive_of_this
+
+        archive = archive_of_this()
+        if archive is None:
             return None
-        mapped = map_bytes(data, path)
+        found = map_member(archive, path)
+        if found is None:
+            loader: Any = sys.modules["edge_rt"].__loader__
+            try:
+                data = loader.get_data(path)
+            except OSError:
+                return None
+            found = map_bytes(data, path)
+        mapped = found
     header = mapped[1]
     if header.target != target.name:
         raise CodeImageError(f"{path}: holds code for {header.target}, its name says {target.name}")
