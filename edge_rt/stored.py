@@ -8,7 +8,8 @@ is made of the file, the bundle and the pack of machine code. All else is loaded
     8    fingerprint of the key and of all that follows
     24   marshal data: see StoredPlan
 
-A stored plan is trusted like code, and lies where only this user writes: `plans` in the user's cache folder (see README.md).
+A stored plan is trusted like code, and is a file that only this user or root can have written: in `plans` in the user's cache
+folder (see README.md).
 The file's name is the fingerprint of its key, all that decides what is in it: this build of edge-rt, the CPU's features, the
 bundle's size and preamble, which has the SHA-256 of its header. The plan says which bytes of the bundle it depends on, the
 header among them, by their fingerprint, and which pack. One that does not fit, or is damaged, is as good as none.
@@ -220,11 +221,11 @@ _NONE = np.empty(0, np.int64)
 
 
 def _trusted_bytes(path: str) -> bytes:
-    """The contents of a file that only this user can have written; nothing for another one. Raises OSError."""
+    """The contents of a file that only this user or root can have written; nothing for another one. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        if not stat.S_ISREG(status.st_mode) or status.st_uid not in (os.geteuid(), 0) or status.st_mode & 0o022:
             return b""
         return os.read(descriptor, status.st_size) if status.st_size <= MAX_BYTES else b""
     finally:

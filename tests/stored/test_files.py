@@ -62,6 +62,17 @@ def test_files_that_others_may_have_written(kind: str, plans: Path, tmp_path: Pa
     assert is_stored(edge_rt.load(data)) == (kind != "folder")
 
 
+def test_root_may_leave_plans_for_others(plans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a read-only root, whose services run as users of their own."""
+    data, _, _ = stored_dense(plans)
+    if os.geteuid():
+        pytest.skip("only root is root")
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert is_stored(edge_rt.load(data))
+    os.chown(next(plans.iterdir()), 54321, -1)
+    assert not is_stored(edge_rt.load(data))
+
+
 @pytest.mark.parametrize("where", ["/proc/nowhere", "/dev/null/cache"])
 def test_folders_that_cannot_be_written(where: str, plans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGE_RT_CACHE", where)
