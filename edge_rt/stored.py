@@ -9,9 +9,10 @@ is made of the file, the bundle and the pack of machine code. All else is loaded
     24   marshal data: see StoredPlan
 
 A stored plan is trusted like code, and is a file that only this user or root can have written: in `plans` in the user's
-cache folder (see README.md). The file's name is the fingerprint of its key, all that decides what is in it: this build of edge-rt, the CPU's features, the
-bundle's size and preamble, which has the SHA-256 of its header. The plan says which bytes of the bundle it depends on, the
-header among them, by their fingerprint, and which pack. One that does not fit, or is damaged, is as good as none.
+cache folder (see README.md). The file's name is the fingerprint of its key, all that decides what is in it: this build of
+edge-rt, the CPU's features, the bundle's size and preamble, which has the SHA-256 of its header. The plan says which bytes
+of the bundle it depends on, the header among them, by their fingerprint, and which pack. One that does not fit, or is
+damaged, is as good as none.
 """
 
 from __future__ import annotations
