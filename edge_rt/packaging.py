@@ -32,6 +32,8 @@ LEFT_OUT = frozenset({
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
 START = f"{joining.START} archive resources carried targets native.features"
 """What an app's start from a plan that it carries needs."""
+AT_ONCE = f"edge_rt/{joining.START_NAME}c"
+"""What each start reads, uncompressed."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ALIGNMENT = 64
 PAGE = 1 << 14
@@ -41,14 +43,25 @@ pages are larger, a copy is mapped."""
 LAUNCHER = """\
 import sys
 from importlib.machinery import PathFinder
+from zipimport import zipimporter
 
 ARCHIVE = __loader__.archive
 if sys.version_info < (3, 10):
     sys.exit(f"{ARCHIVE}: needs Python 3.10 or newer, this is {sys.version.split()[0]}")
+
+
+class Importer(zipimporter):  # that loads each module once rather than twice, since it looks for no file's name in its code
+    def get_filename(self, fullname):
+        path = f"{self.archive}/{self.prefix}{fullname.rpartition('.')[2]}"
+        return f"{path}/__init__.py" if self.is_package(fullname) else f"{path}.py"
+
+
+sys.path_hooks[sys.path_hooks.index(zipimporter)] = Importer
+sys.path_importer_cache[ARCHIVE] = Importer(ARCHIVE)
 for name in ("msgpack", "numpy"):  # found, not loaded: a start may do without msgpack
     if PathFinder.find_spec(name) is None:
         sys.exit(f"{ARCHIVE}: needs the Python package {name}: sudo apt install python3-{name}, or pip install it")
-del name, PathFinder
+del name, PathFinder, zipimporter
 __file__ = f"{ARCHIVE}/_app.py"
 exec(__loader__.get_code("_app"))
 """
@@ -94,7 +107,7 @@ def package(
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w") as app:
             for name, data in sorted(code.items()):
-                _write(app, name, data, zipfile.ZIP_DEFLATED)
+                _write(app, name, data, zipfile.ZIP_STORED if name == AT_ONCE else zipfile.ZIP_DEFLATED)
             for name, data in sorted({**packs, **plans, **stored}.items()):
                 _write(app, name, data, zipfile.ZIP_STORED, PAGE if name in packs else ALIGNMENT)
         size = file.tell()
