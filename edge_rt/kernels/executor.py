@@ -60,7 +60,7 @@ from edge_rt.lowering.executor import (
 )
 
 I64 = types.int64
-BUSY_US, IDLE_US, WAIT_US = 200, 50, 100
+BUSY_US, IDLE_US, WAIT_US = 400, 50, 100
 """Microseconds before a helper on a CPU of its own sleeps, during a program and after one; and before the owner lets others
 run."""
 TURN_US = 1000
@@ -189,18 +189,23 @@ def run_spans(steps, start, stop, team, record):
     at, span, slower, alone, shared = start, SPANS, I64(0), I64(0), False
     call_back(team)
     while at < stop:
-        upto, helper, begin = record[span + STOP], I64(AWAKE), ticks()
-        shares = is_worth_sharing(record, span) and is_helped(team) and compare_exchange(team + BUSY, 0, 1)
+        upto, helper, begin = record[span + STOP], atomic_load(range_of(team, 1) + ASLEEP), ticks()
+        is_worth = is_worth_sharing(record, span)
+        # Helpers that are awake stay so while a run, now and then, shows how long it takes alone.
+        holds = (is_worth or helper == AWAKE) and is_helped(team) and compare_exchange(team + BUSY, 0, 1)
+        # One that is on its way since the run before may be so for many short runs, which sharing out makes longer.
+        is_late = helper == WAKES and record[span + ALONE] < SPAN_US * ticks_in_a_microsecond()
+        shares = holds and is_worth and not is_late
         if shares:
             atomic_store(team + OWNER_CPU, current_cpu())
-            helper = atomic_load(range_of(team, 1) + ASLEEP)
         run_steps(steps, at, upto, team, shares)
         took = ticks() - begin
         alone += record[span + ALONE]
-        if helper == AWAKE:
+        if helper == AWAKE or not shares:
             slower += took - record[span + ALONE]
-        if shares:
+        if holds:
             atomic_store(team + BUSY, 0)
+        if shares:
             note_shared(record, span, took, helper == AWAKE)
         else:
             note_alone(record, span, took)
