@@ -20,10 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.peers import PeerError, backend
-from bench.turns import rest
-
-Run = Callable[[], Any]
+from bench.peers import Array, PeerError, backend
+from bench.turns import Run, Take, calls_per_sample, rest, take_samples
 
 PERIOD_S = 0.02
 PACED_CALLS = 50
@@ -45,6 +43,20 @@ def turn(runs: Sequence[Run], which: int, seconds: float, pause: float) -> list[
             times.append(time.perf_counter() - now)
     rest()
     return times
+
+
+def calls(runs: Sequence[Run], which: int) -> int:
+    """How many calls a sample has."""
+    found = calls_per_sample(runs[which], False)
+    rest()
+    return found
+
+
+def samples(runs: Sequence[Run], which: int, calls: int, turn_ms: float) -> list[float]:
+    """Microseconds per call of samples that follow each other, as `turn` without pauses."""
+    taken = take_samples(runs[which], False, calls, turn_ms)
+    rest()
+    return taken
 
 
 def processor_time(runs: Sequence[Run], which: int, period: float) -> float:
@@ -70,14 +82,20 @@ def idle_percent(_: Sequence[Run], seconds: float) -> float:
     return 100 * (time.process_time() - begin) / seconds
 
 
-ACTIONS: Mapping[str, Callable[..., Any]] = {f.__name__: f for f in (turn, processor_time, idle_percent)}
+ACTIONS: Mapping[str, Callable[..., Any]] = {f.__name__: f for f in (turn, calls, samples, processor_time, idle_percent)}
+
+
+def write_inputs(path: Path, inputs: Mapping[str, Array]) -> Path:
+    """As `Apart` takes them."""
+    np.savez(path, **{f"{i:03}:{key}": array for i, (key, array) in enumerate(inputs.items())})  # type: ignore[arg-type]
+    return path
 
 
 class Apart:
     """The process, ended at the end of a `with`. Raises PeerError where it ends by itself, then or at a call."""
 
     def __init__(self, name: str, path: Path, inputs: Path, threads: int) -> None:
-        """inputs: an .npz of arrays, named "position:name"."""
+        """inputs: see `write_inputs`."""
         command = [sys.executable, "-m", "bench.apart", name, str(path.absolute()), str(inputs.absolute()), str(threads)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`)
@@ -96,6 +114,11 @@ class Apart:
         self._process.stdin.write(json.dumps([action, *arguments]) + "\n")
         self._process.stdin.flush()
         return self._answer()
+
+    def taker(self, turn_ms: float) -> Take:
+        """Turns on more threads than one."""
+        count = self.call("calls", 1)
+        return lambda: [float(us) for us in self.call("samples", 1, count, turn_ms)]
 
     def _answer(self) -> Any:
         assert self._process.stdout is not None
@@ -121,14 +144,14 @@ class Apart:
 def main(name: str, path: str, arrays: str, threads: str) -> None:
     with np.load(arrays) as stored:
         inputs = {key.partition(":")[2]: stored[key] for key in sorted(stored)}
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what a runtime prints is no answer
     runs: list[Run] = []
     for number in (1, int(threads)):
         engine = backend(name).open_model(Path(path), number)
         given = engine.prepare(inputs)
         runs.append(lambda engine=engine, given=given: engine.run(given))  # type: ignore[misc]
         runs[-1]()
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a runtime prints is no answer
     print("null", file=answers, flush=True)
     for line in sys.stdin:
         action, *arguments = json.loads(line)

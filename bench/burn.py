@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import exporter
-from bench.apart import PERIOD_S, Apart
+from bench.apart import PERIOD_S, Apart, write_inputs
 from bench.models import BenchModel, find
 from bench.peers import OURS, PEERS, PeerError, backend
 from bench.statistics import Ratio, median_ratio
@@ -103,8 +103,7 @@ def _start(
     model: BenchModel, names: Sequence[str], threads: int, folder: Path, processes: ExitStack
 ) -> tuple[dict[str, Apart], dict[str, str]]:
     """A process for each runtime, and why others have none."""
-    arrays = folder / "inputs.npz"
-    np.savez(arrays, **{f"{i:03}:{key}": a for i, (key, a) in enumerate(model.inputs.items())})  # type: ignore[arg-type]
+    arrays = write_inputs(folder / "inputs.npz", model.inputs)
     apart: dict[str, Apart] = {}
     errors: dict[str, str] = {}
     for name in names:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 import exporter
+from bench.apart import Apart, write_inputs
 from bench.memory import Memory, measure_memory
 from bench.models import BenchModel
 from bench.peers import OURS, Engine, PeerError, backend
 from bench.statistics import Ratio, Summary, summary
-from bench.turns import Effort, take_turns
+from bench.turns import Effort, Take, take_turns, turn_of
 from edge_rt.errors import VerificationError
 from exporter.verify import Difference, compare, instability
 
@@ -112,13 +114,26 @@ def measure(
         if effort.memory:
             memory[name] = measure_memory(name, paths[name], model.inputs, threads)
     tell(OURS)
-    turns = take_turns({name: (engines[name], engines[name].prepare(model.inputs)) for name in backends}, threads, effort)
+    with ExitStack() as processes:
+        if threads == 1:
+            takes = {name: _turn_of(engines[name], model.inputs, effort.turn_ms) for name in backends}
+        else:
+            engines.clear()
+            arrays = write_inputs(folder / "inputs.npz", model.inputs)
+            apart = {name: processes.enter_context(Apart(name, paths[name], arrays, threads)) for name in backends}
+            takes = {name: process.taker(effort.turn_ms) for name, process in apart.items()}
+        turns = take_turns(takes, threads, effort)
     timings = tuple(
         Timing(name, summary(turns.samples(name)), *(float(np.median(t)) for t in zip(*starts[name])), memory.get(name))
         for name in backends
     )
     ratios = {peer: turns.ratio(peer) for peer in backends[1:]}
     return Result(model.name, threads, timings, ratios, difference, absent, turns.quiet)
+
+
+def _turn_of(engine: Engine, inputs: Mapping[str, Array], turn_ms: float) -> Take:
+    prepared = engine.prepare(inputs)
+    return turn_of(lambda: engine.run(prepared), turn_ms)
 
 
 def check_outputs(engines: Mapping[str, Engine], model: BenchModel) -> tuple[float, dict[str, str]]:

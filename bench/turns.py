@@ -1,8 +1,8 @@
-"""Runtimes that take turns in one process: ours and a peer's, one right after the other, again and again.
+"""Runtimes that take turns: ours and a peer's, one right after the other, again and again.
 
-On one thread the time that counts is that of the clock on the wall or of the process, whichever is less: what other
-processes take of a busy machine belongs to nobody here. (A runtime that sleeps while it hands work over gains by that.) On
-several threads it is the clock on the wall.
+On one thread they do so in one process, and the time that counts is that of the clock on the wall or of the process,
+whichever is less: what other processes take of a busy machine belongs to nobody here. (A runtime that sleeps while it hands
+work over gains by that.) On several threads it is the clock on the wall, and each has a process of its own (apart.py).
 """
 
 from __future__ import annotations
@@ -10,14 +10,18 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bench.peers import OURS, Engine
+from bench.peers import OURS
 from bench.quiet import SHARE, Quiet
 from bench.statistics import Ratio, median_ratio
+
+Run = Callable[[], Any]
+Take = Callable[[], "list[float]"]
+"""A turn: gives its samples, in microseconds per call."""
 
 SAMPLE_US = 50.0
 """Calls are timed together until a sample is at least so long: the clock itself takes a good part of a microsecond."""
@@ -29,8 +33,8 @@ NEAR, LOOSE = 1.25, 4.0
 PATIENCE_S = 0.2
 """How long a pair waits for an undisturbed moment."""
 REST_S, MOST_REST_S, IDLE = 0.025, 0.5, 0.1
-"""Before turns on several threads: helpers of the runtime before stop spinning, and are nobody else's burden. At least and
-at most so many seconds, until the process uses no more of a processor than this; OpenMP's spin for 0.2 s."""
+"""After turns on several threads: helpers stop spinning, and are nobody else's burden. At least and at most so many
+seconds, until the process uses no more of a processor than this; OpenMP's spin for 0.2 s."""
 
 
 class Effort(NamedTuple):
@@ -73,23 +77,16 @@ class Turns(NamedTuple):
         return _ratio(self.pairs[peer])
 
 
-def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: Effort) -> Turns:
-    """engines: with their prepared inputs; one is ours. The order of peers, and within a pair, is random."""
+def take_turns(takes: Mapping[str, Take], threads: int, effort: Effort) -> Turns:
+    """takes: by runtime; one is ours. The order of peers, and within a pair, is random."""
     chance, quiet = random.Random(effort.seed), Quiet(threads)
-    is_alone = threads == 1
-    counts = {name: _calls_per_sample(*engine, is_alone) for name, engine in engines.items()}
-    taken: dict[str, list[Pair]] = {name: [] for name in engines if name != OURS}
+    taken: dict[str, list[Pair]] = {name: [] for name in takes if name != OURS}
     end = time.perf_counter() + effort.seconds
-
-    def turn(name: str) -> list[float]:
-        if threads > 1:
-            rest()
-        return _turn(*engines[name], is_alone, counts[name], effort.turn_ms)
 
     def pair(peer: str) -> Pair:
         before = quiet.wait(min(end, time.perf_counter() + PATIENCE_S))
         first = chance.choice((OURS, peer))
-        times = {name: turn(name) for name in (first, peer if first == OURS else OURS)}
+        times = {name: takes[name]() for name in (first, peer if first == OURS else OURS)}
         return Pair(times[OURS], times[peer], min(before, quiet.now()))
 
     left = list(taken)
@@ -105,16 +102,6 @@ def take_turns(engines: Mapping[str, tuple[Engine, Any]], threads: int, effort: 
     quiet.keep()
     together = [p.is_quiet for pairs in taken.values() for p in pairs]
     return Turns(counted, sum(together) / len(together))
-
-
-def rest() -> None:
-    """Until helpers of this process have come to rest."""
-    end = time.perf_counter() + MOST_REST_S
-    used = math.inf
-    while used > IDLE and time.perf_counter() < end:
-        before, begin = time.process_time(), time.perf_counter()
-        time.sleep(REST_S)
-        used = (time.process_time() - before) / (time.perf_counter() - begin)
 
 
 def _counted(pairs: Sequence[Pair]) -> list[Pair]:
@@ -136,29 +123,44 @@ def _ratio(pairs: Sequence[Pair]) -> Ratio:
     return median_ratio([(float(np.median(p.ours)), float(np.median(p.peer))) for p in pairs])
 
 
-def _calls_per_sample(engine: Engine, inputs: Any, is_alone: bool) -> int:
-    """As many as take SAMPLE_US, by the fastest of a few calls."""
-    least, end = _sample(engine, inputs, is_alone, 1), time.perf_counter() + 0.1
+def turn_of(run: Run, turn_ms: float) -> Take:
+    """Turns of an inference that one thread of this process does."""
+    calls = calls_per_sample(run, True)
+    return lambda: take_samples(run, True, calls, turn_ms)
+
+
+def rest() -> None:
+    """Until helpers of this process have come to rest."""
+    end = time.perf_counter() + MOST_REST_S
+    used = math.inf
+    while used > IDLE and time.perf_counter() < end:
+        before, begin = time.process_time(), time.perf_counter()
+        time.sleep(REST_S)
+        used = (time.process_time() - before) / (time.perf_counter() - begin)
+
+
+def calls_per_sample(run: Run, is_alone: bool) -> int:
+    """As many as take SAMPLE_US, by the fastest of a few calls. is_alone: on one thread, here and below."""
+    least, end = _sample(run, is_alone, 1), time.perf_counter() + 0.1
     while time.perf_counter() < end:
-        least = min(least, _sample(engine, inputs, is_alone, 1))
+        least = min(least, _sample(run, is_alone, 1))
     return max(1, round(SAMPLE_US / least))
 
 
-def _turn(engine: Engine, inputs: Any, is_alone: bool, calls: int, turn_ms: float) -> list[float]:
+def take_samples(run: Run, is_alone: bool, calls: int, turn_ms: float) -> list[float]:
     """A call that brings weights and arena back into the caches, then samples until the time is up."""
-    engine.run(inputs)
+    run()
     end = time.perf_counter() + turn_ms / 1e3
-    samples = [_sample(engine, inputs, is_alone, calls)]
+    samples = [_sample(run, is_alone, calls)]
     while time.perf_counter() < end:
-        samples.append(_sample(engine, inputs, is_alone, calls))
+        samples.append(_sample(run, is_alone, calls))
     return samples
 
 
-def _sample(engine: Engine, inputs: Any, is_alone: bool, calls: int) -> float:
-    run = engine.run
+def _sample(run: Run, is_alone: bool, calls: int) -> float:
     used, begin = time.process_time_ns(), time.perf_counter_ns()
     for _ in range(calls):
-        run(inputs)
+        run()
     taken = time.perf_counter_ns() - begin
     if is_alone:
         taken = min(taken, time.process_time_ns() - used)

@@ -13,7 +13,7 @@ import pytest
 
 import exporter
 from bench.__main__ import main
-from bench.apart import Apart
+from bench.apart import Apart, write_inputs
 from bench.convert.models import Unconvertible
 from bench.layers import traffic
 from bench.memory import measure_memory
@@ -44,10 +44,11 @@ def _cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyP
 
 def test_run_records_what_report_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "figures.json"
-    assert main(["run", "--models", "digits", "mlp", "--peers", "onnxruntime", "--json", str(path), *FEW]) == 0
+    few = ("--peers", "onnxruntime", "--threads", "1,2", "--json", str(path), *FEW)
+    assert main(["run", "--models", "digits", "mlp", *few]) == 0
     printed = capsys.readouterr().out
     record = Record.read(path)
-    assert [(r.model, r.threads) for r in record.results] == [("digits", 1), ("mlp", 1)]
+    assert [(r.model, r.threads) for r in record.results] == [("digits", 1), ("digits", 2), ("mlp", 1), ("mlp", 2)]
     for result in record.results:
         assert [t.backend for t in result.timings] == [OURS, "onnxruntime"]
         for timing in result.timings:
@@ -83,9 +84,9 @@ def test_runtimes_take_turns_in_processes_of_their_own(capsys: pytest.CaptureFix
 
 
 def test_a_runtime_that_ends_says_why(tmp_path: Path) -> None:
-    np.savez(tmp_path / "inputs.npz", **{"000:x": np.zeros(1, np.float32)})
+    inputs = write_inputs(tmp_path / "inputs.npz", {"x": np.zeros(1, np.float32)})
     with pytest.raises(PeerError, match=r"missing\.edge"):
-        Apart(OURS, tmp_path / "missing.edge", tmp_path / "inputs.npz", 2)
+        Apart(OURS, tmp_path / "missing.edge", inputs, 2)
 
 
 def test_a_model_that_cannot_be_measured_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

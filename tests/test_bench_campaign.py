@@ -10,12 +10,12 @@ import pytest
 
 from bench import campaign, quiet
 from bench.campaign import Failed, measure_all, run_worker
-from bench.peers import OURS, Engine
+from bench.peers import OURS
 from bench.report import markdown
 from bench.results import Record
 from bench.runner import Result, Timing
 from bench.statistics import Ratio, Summary
-from bench.turns import LEAST_PAIRS, Effort, Pair, _counted, _sample, take_turns
+from bench.turns import LEAST_PAIRS, Effort, Pair, _counted, _sample, take_turns, turn_of
 
 pytest.importorskip("onnxruntime")
 
@@ -117,17 +117,16 @@ def test_a_peer_that_dies_is_left_out(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "- a: litert: ends the process by SIGSEGV" in markdown(record)
 
 
-class Counter(Engine):
-    def run(self, inputs: object) -> None:
-        sum(range(20_000))
+def count() -> None:
+    sum(range(20_000))
 
 
 def turns(monkeypatch: pytest.MonkeyPatch, answers: list[float], seconds: float) -> tuple[int, float]:
     """How many pairs count, and the share of undisturbed ones. answers: of the probe, in turn, again and again."""
     left = itertools.cycle(answers)
     monkeypatch.setattr(quiet.Quiet, "now", lambda self: next(left))
-    engines = {name: (Counter(), None) for name in (OURS, "peer")}
-    found = take_turns(engines, 1, Effort(pairs=8, turn_ms=0.1, precision=0, seconds=seconds))
+    takes = {name: turn_of(count, 0.1) for name in (OURS, "peer")}
+    found = take_turns(takes, 1, Effort(pairs=8, precision=0, seconds=seconds))
     return len(found.pairs["peer"]), found.quiet
 
 
@@ -151,9 +150,8 @@ def test_the_least_disturbed_pairs_count_where_too_few_are_undisturbed() -> None
 
 
 def test_on_one_thread_only_the_time_of_the_process_counts() -> None:
-    class Sleeper(Engine):
-        def run(self, inputs: object) -> None:
-            time.sleep(0.02)
+    def sleep() -> None:
+        time.sleep(0.02)
 
-    assert _sample(Sleeper(), None, True, 1) < 10_000
-    assert _sample(Sleeper(), None, False, 1) >= 20_000
+    assert _sample(sleep, True, 1) < 10_000
+    assert _sample(sleep, False, 1) >= 20_000
