@@ -52,6 +52,16 @@ def describe(graph: Graph) -> list[Any]:
     return lines
 
 
+def bundle_of(graph: Graph, **parts: Any) -> Bundle:
+    return Bundle({"main": graph}, **parts)
+
+
+def relu_of(constant: np.ndarray[Any, Any]) -> Graph:
+    graph = Graph()
+    graph.output(graph.add("Relu", graph.constant(constant, "c")), "y")
+    return graph
+
+
 def small() -> Bundle:
     """One Relu."""
     graph = Graph()

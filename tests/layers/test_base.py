@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -11,52 +10,7 @@ import pytest
 import edge_rt
 import exporter as ex
 from edge_rt.errors import AuthoringError
-
-L = ex.layers
-
-
-@pytest.fixture(autouse=True)
-def start() -> Iterator[None]:
-    ex.random.seed(3)
-    ex.clear_session()
-    yield
-    ex.clear_session()
-
-
-class Scale(L.Layer):
-    """x * w: a layer as users write them."""
-
-    def __init__(self, start: float = 2.0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.start = start
-        self.builds = 0
-
-    def build(self, input_shape: Any) -> None:
-        self.builds += 1
-        self.seen = input_shape
-        self.w = self.add_weight((input_shape[-1],), ex.initializers.Constant(self.start), name="w", regularizer="l2")
-        self.steps = self.add_weight((), "zeros", "int32", trainable=False, name="steps")
-
-    def call(self, x: Any) -> Any:
-        return x * self.w
-
-
-class Block(L.Layer):
-    """Two layers, one of them in a list, and a variable of its own."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.zz = [L.Dense(3, name="first")]
-        self.aa = L.Dense(2, name="second")
-        self.modes: list[Any] = []
-
-    def build(self, input_shape: Any) -> None:
-        self.frozen_one = self.add_weight((1,), "zeros", trainable=False, name="f")
-        self.own = self.add_weight((1,), "ones", name="o")
-
-    def call(self, x: Any, training: Any = None) -> Any:
-        self.modes.append(training)
-        return self.aa(self.zz[0](x)) * self.own
+from tests.layers.custom import Block, L, Scale
 
 
 def test_a_layer_is_built_once_for_the_shape_of_its_first_input() -> None:
@@ -106,61 +60,6 @@ def test_default_names_count_and_classes_are_in_snake_case() -> None:
     assert L.Dense(1).name == "dense_3"
 
 
-def test_weights_are_in_keras_order() -> None:
-    block = Block()
-    block(np.ones((1, 4)))
-    assert [v.name.rpartition("block/")[2] for v in block.weights] == [
-        "o:0", "f:0", "first/kernel:0", "first/bias:0", "second/kernel:0", "second/bias:0",
-    ]  # fmt: skip
-    assert block.variables == tuple(block.weights)
-    assert [v.shape for v in block.trainable_weights] == [(1,), (4, 3), (3,), (3, 2), (2,)]
-    assert [v.name for v in block.non_trainable_weights] == ["block/f:0"]
-
-
-def test_trainable_freezes_all_below() -> None:
-    block = Block()
-    block(np.ones((1, 4)))
-    block.trainable = False
-    assert (block.trainable_weights, len(block.non_trainable_weights)) == ([], 6)
-    assert not block.aa.trainable
-    block.trainable = True
-    block.aa.trainable = False
-    assert [v.shape for v in block.trainable_variables] == [(1,), (4, 3), (3,)]
-    assert L.Dense(1, trainable=False).trainable is False
-
-
-def test_layers_that_know_each_other_count_once() -> None:
-    class Linked(L.Layer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.dense = L.Dense(2)
-            self.other: Any = None
-
-        def call(self, x: Any) -> Any:
-            return self.dense(x)
-
-    one, two = Linked(), Linked()
-    one.other, two.other = two, [one, two]
-    one(np.ones((1, 3)))
-    two(np.ones((1, 3)))
-    assert [len(one.weights), len(two.weights), len(one.losses)] == [4, 4, 0]
-    one.trainable = False
-    assert (two.trainable, two.trainable_weights) == (False, [])
-
-
-def test_set_weights_changes_all_or_none() -> None:
-    layer = L.Dense(2)
-    layer.build((None, 3))
-    with pytest.raises(AuthoringError, match="layer 'dense': expected 2 weights, got 1"):
-        layer.set_weights([np.ones((3, 2))])
-    before = layer.get_weights()
-    with pytest.raises(AuthoringError, match=r"weight 'dense/bias:0': expected shape \(2,\), got \(3,\)"):
-        layer.set_weights([np.ones((3, 2)), np.ones(3)])
-    np.testing.assert_array_equal(layer.get_weights()[0], before[0])
-    layer.set_weights([np.ones((3, 2)), np.ones(2)])
-    np.testing.assert_array_equal(layer(np.ones((1, 3))), [[4, 4]])
-
-
 def test_training_reaches_layers_inside() -> None:
     block = Block()
     x = np.ones((1, 4), np.float32)
@@ -202,51 +101,6 @@ def test_dtypes_of_weights_and_inputs() -> None:
     assert L.Dense(2)([[1.0, 2]]).shape == (1, 2)
     with pytest.raises(AuthoringError, match="dtype must name an element type, got 'mixed_float16'"):
         L.Dense(2, dtype="mixed_float16")
-
-
-def test_losses_of_the_last_call_and_of_weights() -> None:
-    class Lossy(L.Layer):
-        def call(self, x: Any) -> Any:
-            self.add_loss(ex.reduce_sum(x))
-            return x
-
-    lossy = Lossy(activity_regularizer=lambda y: ex.reduce_sum(y * y))
-    x = np.full((2, 2), 3.0, np.float32)
-    lossy(x)
-    lossy(x)
-    assert [float(v) for v in lossy.losses] == [12.0, 18.0]
-    layer = Scale()
-    layer(x)
-    assert [float(v) for v in layer.losses] == pytest.approx([0.01 * 8])
-    layer.trainable = False
-    assert layer.losses == []
-    outer = ex.Sequential([lossy, Scale()])
-    outer(x)
-    assert [float(v) for v in outer.losses] == pytest.approx([12.0, 18.0, 0.08])
-
-
-def test_metrics_are_no_weights() -> None:
-    class Measured(L.Layer):
-        def __init__(self) -> None:
-            super().__init__()
-            self.mean = ex.metrics.Mean(name="m")
-            self.dense = L.Dense(1)
-
-        def call(self, x: Any) -> Any:
-            self.mean.update_state(x)
-            return self.dense(x)
-
-    layer = Measured()
-    layer(np.array([[1.0, 3.0]]))
-    layer(np.array([[5.0, 7.0]]))
-    assert layer.metrics == [layer.mean]
-    assert float(layer.mean.result()) == 4.0
-    assert len(layer.weights) == 2
-    assert len(layer.variables) == 4
-    layer.mean.reset_state()
-    assert float(layer.mean.result()) == 0
-    total = ex.metrics.Sum()
-    assert float(total([1.0, 2.0], sample_weight=[1.0, 10.0])) == 21
 
 
 def test_masks_travel_with_tensors() -> None:
@@ -307,70 +161,6 @@ def test_output_shapes_are_found_without_weights_for_a_call() -> None:
     assert (spec.shape, spec.dtype) == ((None, 2), np.float32)
 
 
-def test_configs_are_the_arguments() -> None:
-    layer = Scale(5.0, name="s", trainable=False)
-    assert layer.get_config() == {"start": 5.0, "name": "s", "trainable": False, "dtype": "float32"}
-    copy = Scale.from_config(layer.get_config())
-    assert (copy.start, copy.name, copy.trainable) == (5.0, "s", False)
-    dense = L.Dense(3, "relu", kernel_initializer=ex.initializers.HeNormal(seed=4), kernel_regularizer="l1")
-    again = L.Dense.from_config(dense.get_config())
-    assert again.get_config() == dense.get_config()
-    again.build((None, 2))
-    dense.build((None, 2))
-    np.testing.assert_array_equal(again.kernel, dense.kernel)
-
-
-def test_a_config_that_is_no_data_is_refused() -> None:
-    class Holder(L.Layer):
-        def __init__(self, what: Any, **kwargs: Any) -> None:
-            super().__init__(**kwargs)
-            self.what = what
-
-    with pytest.raises(AuthoringError, match=r"layer 'holder' \(Holder\): argument 'what': a config cannot hold object"):
-        Holder(object()).get_config()
-
-    class Many(L.Layer):
-        def __init__(self, *sizes: int) -> None:
-            super().__init__()
-            self.sizes = sizes
-
-    with pytest.raises(AuthoringError, match=r"a config has no place for \*sizes; override get_config and from_config"):
-        Many(1, 2).get_config()
-    with pytest.raises(AuthoringError, match="a lambda is no data"):
-        L.Lambda(lambda x: x * 2).get_config()
-    assert float(L.Lambda(lambda x, factor: x * factor, arguments={"factor": 3})(ex.constant(2.0))) == 6
-
-
-def test_registered_functions_and_classes() -> None:
-    @ex.register_serializable("tests", name="twice")
-    def double(x: Any) -> Any:
-        return x * 2
-
-    config = L.Activation(double).get_config()
-    assert config["activation"] == {"class_name": "function", "config": "double", "registered_name": "tests>twice"}
-    assert float(L.Activation.from_config(config)(ex.constant(4.0))) == 8
-    with pytest.raises(AuthoringError, match="the function 'tests>nothing' is not known"):
-        L.Activation.from_config({"activation": {**config["activation"], "registered_name": "tests>nothing"}})
-    with ex.custom_object_scope({"nothing": ex.nn.relu}):
-        L.Activation.from_config({"activation": {**config["activation"], "registered_name": "tests>nothing"}})
-    with pytest.raises(AuthoringError, match="must have a get_config"):
-        ex.register_serializable()(int)
-
-
-def test_keras_configs_are_read() -> None:
-    config = {
-        "name": "d", "trainable": True, "units": 2, "activation": "relu", "use_bias": True,
-        "dtype": {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None},
-        "kernel_initializer": {
-            "module": "keras.initializers", "class_name": "GlorotUniform", "config": {"seed": 1}, "registered_name": None,
-        },
-        "bias_initializer": {"module": "keras.initializers", "class_name": "Zeros", "config": {}, "registered_name": None},
-    }  # fmt: skip
-    layer = L.Dense.from_config(config)
-    layer.build((None, 3))
-    assert (layer.name, layer.kernel.shape) == ("d", (3, 2))
-
-
 def test_a_layer_is_traced_saved_and_exported(tmp_path: Any) -> None:
     layer = Block(name="block")
     with pytest.raises(AuthoringError, match="layer 'block' was never called"):
@@ -387,8 +177,3 @@ def test_a_layer_is_traced_saved_and_exported(tmp_path: Any) -> None:
 def test_a_layer_without_call() -> None:
     with pytest.raises(AuthoringError, match="Layer has no call"):
         L.Layer()(np.ones(1))
-
-
-def test_a_weight_of_unknown_size_is_refused() -> None:
-    with pytest.raises(AuthoringError, match=r"layer 'dense': the shape of weight 'kernel' must be known, got \(None, 2\)"):
-        L.Dense(2).build((None, None))
