@@ -100,10 +100,6 @@ class Place:
     ) -> None:
         self.block, self.data, self.variable, self.offset = block, data, variable, offset
 
-    @property
-    def is_external(self) -> bool:
-        return self.block is None and self.data is None and self.variable < 0
-
 
 class Binding:
     """Steps, types and addresses for concrete shapes. Immutable; sessions materialise it over their own arena.

@@ -112,7 +112,7 @@ def call(rng: random.Random, spec: OpSpec) -> None:
     if count and spec.inputs[-1].repeats:
         count = rng.randrange(5)
     elif rng.random() < 0.3:
-        count = rng.randrange(spec.min_inputs, count + 1)
+        count = rng.randrange(sum(not p.optional and not p.repeats for p in spec.inputs), count + 1)
     if rng.random() < 0.05:
         count = rng.randrange(6)
     bound = {name: rng.choice(sorted(allowed, key=str)) for name, allowed in spec.variables.items()}

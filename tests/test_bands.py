@@ -21,12 +21,12 @@ from edge_rt.lowering._spec import Calls
 from edge_rt.model import load
 from edge_rt.native.host import AnyLibrary
 from edge_rt.ops._panels import pack_panels
-from edge_rt.ops.edge_conv import pack_conv
 from edge_rt.plan import Plan
 from edge_rt.profiler import profile
 from edge_rt.runner import Runner
 from edge_rt.types import DType, TensorType
 from tests.cases._case import normal
+from tests.panels import pack_conv
 
 Array = np.ndarray[Any, Any]
 

@@ -15,11 +15,11 @@ from edge_rt.graph import Graph, Value
 from edge_rt.jit.library import jit_library
 from edge_rt.native.host import AnyLibrary
 from edge_rt.ops._panels import pack_panels
-from edge_rt.ops.edge_conv import pack_conv
 from edge_rt.plan import Plan
 from edge_rt.runner import Runner
 from edge_rt.types import DType, TensorType
 from tests.cases._case import normal
+from tests.panels import pack_conv
 
 Array = np.ndarray[Any, Any]
 

@@ -18,9 +18,10 @@ from edge_rt.lowering.gemm import GEMM_F32
 from edge_rt.lowering.winograd import WINOGRAD_F32, is_worth_it, winograd_call, winograd_calls
 from edge_rt.ops._spec import SUMS
 from edge_rt.ops._windows import Geometry
-from edge_rt.ops.edge_conv import pack_conv, window_geometry
+from edge_rt.ops.edge_conv import window_geometry
 from tests._kernel_runs import run_calls
 from tests.cases._case import Case, normal
+from tests.panels import pack_conv
 from tests.runtimes import graph_of
 
 Array = np.ndarray[Any, Any]

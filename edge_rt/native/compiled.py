@@ -25,8 +25,8 @@ class HostLibrary:
     file in the cache is rebuilt, never run.
     """
 
-    def __init__(self, target: Target, features: frozenset[str], sources: str) -> None:
-        self._target, self._features, self._sources = target, features, sources
+    def __init__(self, target: Target, sources: str) -> None:
+        self._target, self._sources = target, sources
         self._folder = cache_folder() / f"{target.name}-{sources}-{producer()}"
         self._images: dict[str, Library] = {}
         self._lock = threading.Lock()

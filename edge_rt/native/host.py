@@ -61,7 +61,7 @@ def _find() -> AnyLibrary:
         )
     from edge_rt.native.compiled import HostLibrary
 
-    return HostLibrary(target, features, sources)
+    return HostLibrary(target, sources)
 
 
 def _after_fork() -> None:

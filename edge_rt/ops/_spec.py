@@ -131,8 +131,8 @@ class OpSpec:
     """The record of an operator. Made by `define` only."""
 
     __slots__ = (
-        "_formula", "_known_dtypes", "accuracy", "attrs", "dtypes", "foldable", "follows", "inputs", "is_pure", "min_inputs",
-        "name", "outputs", "propagate", "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
+        "_formula", "_known_dtypes", "accuracy", "attrs", "dtypes", "foldable", "follows", "inputs", "is_pure", "name",
+        "outputs", "propagate", "reference", "shape_inputs", "shapes", "since", "upgrades", "variables",
     )  # fmt: skip
 
     name: str
@@ -142,7 +142,6 @@ class OpSpec:
     attrs: type[Attrs]
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
-    min_inputs: int
     variables: dict[str, frozenset[DType]]
     dtypes: DTypeRule | None
     shapes: ShapeRule
@@ -184,7 +183,6 @@ class OpSpec:
             formula, variables = self._formula
             left, _, right = formula.partition("->")
             self.inputs, self.outputs = tuple(map(Port, left.split())), tuple(map(Port, right.split()))
-            self.min_inputs = sum(not p.optional and not p.repeats for p in self.inputs)
             self.variables = {p.variable: variables.get(p.variable, ANY) for p in self.inputs if p.variable}
             return getattr(self, name)
 
@@ -270,7 +268,7 @@ class OpSpec:
         return [None if r is None else np.asarray(r) for r in many]
 
 
-_OF_FORMULA = frozenset({"inputs", "min_inputs", "outputs", "variables"})
+_OF_FORMULA = frozenset({"inputs", "outputs", "variables"})
 
 
 def _named(shape: Shape | None, where: str, output: int) -> tuple[Dim, ...] | None:

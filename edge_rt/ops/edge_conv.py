@@ -10,7 +10,7 @@ import numpy as np
 from edge_rt.dims import ceil_div, is_known
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Int, Ints
-from edge_rt.ops._panels import WIDTH, decode_panels, pack_panels, unpack_panels
+from edge_rt.ops._panels import WIDTH, decode_panels, unpack_panels
 from edge_rt.ops._rules import shape_of, shown
 from edge_rt.ops._spec import SUMS, Types, Values, define, unchanged
 from edge_rt.ops._windows import Geometry, padded, per_axis, taps, windows_over
@@ -62,23 +62,6 @@ def check_groups(attrs: GroupedAttrs, c: Any) -> Any:
     if attrs.group < 1 or attrs.n % attrs.group or (is_known(c) and c % attrs.group):
         raise GraphError(f"group must divide n = {attrs.n} and the {c} channels of x, got {attrs.group}")
     return c // attrs.group
-
-
-def pack_conv(w: Array, group: int = 1) -> Array:
-    """ONNX's weights T[n, c/group, kh, kw] as panels T[group, ceil(n/group/16), kh*kw*c/group, 16]."""
-    n = w.shape[0]
-    return pack_panels(w.transpose(2, 3, 1, 0).reshape(-1, group, n // group).transpose(1, 0, 2))
-
-
-def pack_depthwise(w: Array) -> Array:
-    """ONNX's depthwise weights T[c, 1, kh, kw] as T[kh, kw, c]."""
-    return np.ascontiguousarray(w[:, 0].transpose(1, 2, 0))
-
-
-def pack_conv_transpose(w: Array, group: int = 1) -> Array:
-    """ONNX's weights T[c, n/group, kh, kw] as panels T[group, ceil(kh*kw*n/group/16), c/group, 16]."""
-    c, n, kh, kw = w.shape
-    return pack_panels(w.transpose(0, 2, 3, 1).reshape(group, c // group, kh * kw * n))
 
 
 def _patches(x: Array, g: Geometry) -> Any:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_rt.ops.edge_conv import pack_conv, pack_conv_transpose
 from tests.cases._case import Case, normal
+from tests.panels import pack_conv, pack_conv_transpose
 
 ONES = (1, 1)
 
