@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_rt.kernels.sharing import (
+    LATELY,
     MOST_LOSS,
     MOST_TURNS,
     PURSE,
@@ -35,7 +36,7 @@ def record_of(*alone: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """As the executor has it once it has measured spans that take so long."""
     record = np.zeros(record_words(len(alone)), np.int64)
     record[SPANS + SPAN_ALONE :: SPAN_WORDS] = alone
-    begin_record(record, max(alone), 1)
+    begin_record(record, max(alone), sum(alone), 1)
     return record
 
 
@@ -157,6 +158,15 @@ def test_sharing_comes_back_when_the_core_is_free_again() -> None:
     done = runs(20000, lambda i: (4 * ALONE if i < 5000 else ALONE // 2, AWAKE))
     assert share_of(done[:5000]) < 0.02
     assert share_of(done[10000:]) > 0.97
+
+
+def test_a_long_program_sees_soon_that_a_core_is_free() -> None:
+    """Of 300 ms; in vain for a minute, then it takes half as long on two threads."""
+    long = 300 * ALONE
+    done = runs(400, lambda i: (long if i < 200 else long // 2, AWAKE), lambda i: long)
+    back = next(i for i in range(200, 400) if done[i] == (True, long // 2))
+    assert (back - 200) * long <= 2 * 3_000_000
+    assert share_of(done[back + 2 * LATELY :]) > 0.95
 
 
 def test_a_machine_that_becomes_faster_is_noticed() -> None:

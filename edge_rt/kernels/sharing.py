@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_rt.lowering.executor import ALONE, EVEN, LONGEST, LOSS, REST, SAVINGS, SHARED, SHARES, TURNS
+from edge_rt.lowering.executor import ALONE, EVEN, LONGEST, LOSS, REST, RESTS, SAVINGS, SHARED, SHARES, TURNS
 
 MOST_TURNS = 64
 """Shared runs of a span before it runs alone once, to see how long that takes now."""
@@ -21,8 +21,9 @@ LATELY = 16
 """Shared runs by which it is judged whether sharing gains: one is too noisy."""
 GAIN = 16
 """One part in so many of its time alone is what sharing has to gain."""
-MOST_REST = 512
-"""Runs, at most, for which a span is left alone that did not gain."""
+MOST_REST, REST_US = 512, 3_000_000
+"""Runs, at most, for which a span is left alone that did not gain; and microseconds in the program's time, which only
+LATELY runs may exceed: a core that becomes free shall be noticed soon."""
 SAVED = 32
 """One part in so many of the time that a span takes alone is saved."""
 KEPT = 4
@@ -59,7 +60,7 @@ def note_alone(record: Any, span: int, took: int) -> None:
     likely = min(took, 2 * alone)
     if turns == MOST_TURNS:
         is_vain = record[span + SHARED] > took - took // GAIN
-        rest = min(2 * max(rest, LATELY), MOST_REST) if is_vain else 0
+        rest = min(2 * max(rest, LATELY), record[RESTS]) if is_vain else 0
         turns += rest
     record[span + TURNS] = turns - 1 if turns > MOST_TURNS + 1 else 0
     record[span + ALONE], record[span + REST] = alone + (likely - alone) // (4 if took > alone else 2), rest
@@ -92,7 +93,8 @@ def note_program(record: Any, shared: bool, slower: int, alone: int) -> None:
     record[EVEN] = min(record[EVEN] + 1 - (RARE if slow else 0), RARE)
 
 
-def begin_record(record: Any, longest: int, microsecond: int) -> None:
-    """All spans were measured, the longest took so long: a first try. microsecond: ticks in one."""
+def begin_record(record: Any, longest: int, total: int, microsecond: int) -> None:
+    """All spans were measured, the longest and all together took so long: a first try. microsecond: ticks in one."""
+    record[RESTS] = max(LATELY, min(MOST_REST, REST_US * microsecond // max(total, 1)))
     record[LONGEST], record[LOSS] = longest, max(MOST_LOSS * longest, STALL_US * microsecond)
     record[SAVINGS], record[SHARES] = PURSE * longest, 1

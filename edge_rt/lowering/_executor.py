@@ -41,10 +41,11 @@ STAYS = 6
 """Behind a range: how many times the member may find itself on the owner's CPU before it asks to be moved."""
 MEMBER_WORDS = 16
 
-RUNS, SHARES, SAVINGS, LONGEST, LOSS, EVEN, SPANS = range(7)
+RUNS, SHARES, SAVINGS, LONGEST, LOSS, RESTS, EVEN, SPANS = range(8)
 """A record. RUNS: how often the program ran before its spans were known. SHARES: whether it is to be shared. SAVINGS: ticks
-that sharing may lose. LONGEST: ticks of the longest span. LOSS: the most ticks that a loss counts as. EVEN: runs
-since a slow one; negative while the program runs alone because of it. From SPANS on there are SPAN_WORDS for each span."""
+that sharing may lose. LONGEST: ticks of the longest span. LOSS: the most ticks that a loss counts as. RESTS: the most runs
+for which a span is left alone. EVEN: runs since a slow one; negative while the program runs alone because of it. From SPANS
+on there are SPAN_WORDS for each span."""
 STOP, ALONE, TURNS, SHARED, REST = range(5)
 """A span: the step behind its last, ticks that it takes on one thread, how often it was shared since it last ran alone (more
 than MOST_TURNS, by the number of runs, while it is left alone), ticks that it took lately when it was shared (0 if it never
