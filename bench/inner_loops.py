@@ -36,6 +36,8 @@ CPUS = {
 """Which CPU's pipelines stand for a target."""
 FEATURES = {"x86-64-v4-vnni": "+avx512vnni"}
 ITERATIONS = 200
+LEAST = 4
+"""Loops of fewer multiply instructions do not matter."""
 LLVM = 19
 """The version of LLVM whose tools are asked; models differ between versions."""
 
@@ -72,8 +74,8 @@ class ToolMissing(Exception):
     """LLVM's tools are not installed."""
 
 
-def inner_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
-    """The innermost loops of a kernel with `at_least` multiply instructions and none that are slower, those with most first.
+def inner_loops(symbol: str, target: Target) -> list[Loop]:
+    """The innermost loops of a kernel with LEAST multiply instructions and none that are slower, those with most first.
 
     Raises ToolMissing, KeyError for an unknown kernel, CodegenError.
     """
@@ -81,12 +83,12 @@ def inner_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
     found = [
         _loop(symbol, target, body, MULTIPLY)
         for body in bodies
-        if sum(bool(MULTIPLY.match(line)) for line in body) >= at_least and not any(SLOW.match(line) for line in body)
+        if sum(bool(MULTIPLY.match(line)) for line in body) >= LEAST and not any(SLOW.match(line) for line in body)
     ]
     return sorted(found, key=lambda loop: (-loop.multiplies, loop.cycles))
 
 
-def fused_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
+def fused_loops(symbol: str, target: Target) -> list[Loop]:
     """Innermost loops that also arrange and finish what they multiply, by dot products of bytes; those with most come first.
     Named by how many columns they arrange for how many vectors of results, the slowest of each.
 
@@ -94,7 +96,7 @@ def fused_loops(symbol: str, target: Target, at_least: int = 4) -> list[Loop]:
     """
     slowest: dict[str, Loop] = {}
     for body in _walks(_disassembled(kernel_object(*load_all()[symbol], target))):
-        if sum(bool(DOT.match(line)) for line in body) >= at_least and any(SLOW.match(line) for line in body):
+        if sum(bool(DOT.match(line)) for line in body) >= LEAST and any(SLOW.match(line) for line in body):
             straight = [line for line in body[:-1] if not BRANCH.match(line)] + body[-1:]
             loop = _loop(symbol, target, straight, DOT)
             name = f"{symbol}, new columns: {loop.zips // 8}, results: {loop.roundings // 4}"
@@ -125,12 +127,12 @@ WINDOWS = {500: "5x5", 300: "5x5 stride 2", 108: "3x3", 72: "3x3 stride 2", 56: 
 of 7x7 windows a row of eight. Each begins with the window's size."""
 
 
-def main_loops(target: Target, most: int = 2) -> list[Loop]:
-    """The largest inner loops of each of KERNELS; on Arm those of depthwise kernels are one for each of their names."""
+def main_loops(target: Target) -> list[Loop]:
+    """The two largest inner loops of each of KERNELS; on Arm those of depthwise kernels are one for each of their names."""
     found = []
     for symbol in KERNELS:
         named = NAMED.get(symbol) if target.arch == "aarch64" else None
-        found += named(target) if named else inner_loops(symbol, target)[:most]
+        found += named(target) if named else inner_loops(symbol, target)[:2]
     for symbol in FUSED.get(target.name, ()):
         found += fused_loops(symbol, target)
     return found

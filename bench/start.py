@@ -101,12 +101,12 @@ class Start(NamedTuple):
     rss: float
 
 
-def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: int, seed: int = 0) -> list[Start]:
+def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: int) -> list[Start]:
     """Runtimes take turns, each time in a fresh process, in random order; one round before is not counted.
 
     Raises CalledProcessError if a program fails, ValueError if a model lacks a file.
     """
-    shuffle = random.Random(seed).shuffle
+    shuffle = random.Random(0).shuffle
     found = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

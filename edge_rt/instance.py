@@ -19,10 +19,10 @@ Run = Callable[[Sequence[Array]], Sequence[Array]]
 """What runs a step in Python: from the arrays of the live slots to those that it makes, if they are its own."""
 
 
-def aligned_bytes(nbytes: int, alignment: int = 64) -> Array:
-    """Uninitialised uint8[nbytes] whose address is a multiple of `alignment`."""
-    block = np.empty(nbytes + alignment, np.uint8)
-    start = -address_of(block) % alignment
+def aligned_bytes(nbytes: int) -> Array:
+    """Uninitialised uint8[nbytes] whose address is a multiple of 64."""
+    block = np.empty(nbytes + 64, np.uint8)
+    start = -address_of(block) % 64
     return block[start : start + nbytes]
 
 

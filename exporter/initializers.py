@@ -63,11 +63,15 @@ class Initializer:
 
 
 class Zeros(Initializer):
+    """0 everywhere."""
+
     def values(self, shape: tuple[int, ...]) -> Array:
         return np.zeros(shape)
 
 
 class Ones(Initializer):
+    """1 everywhere."""
+
     def values(self, shape: tuple[int, ...]) -> Array:
         return np.ones(shape)
 
@@ -99,6 +103,8 @@ class Identity(Initializer):
 
 
 class RandomNormal(Initializer):
+    """From a normal distribution."""
+
     arguments = ("mean", "stddev", "seed")
 
     def __init__(self, mean: float = 0.0, stddev: float = 0.05, seed: int | None = None) -> None:
@@ -116,6 +122,8 @@ class TruncatedNormal(RandomNormal):
 
 
 class RandomUniform(Initializer):
+    """Evenly from [minval, maxval)."""
+
     arguments = ("minval", "maxval", "seed")
 
     def __init__(self, minval: float = -0.05, maxval: float = 0.05, seed: int | None = None) -> None:
@@ -177,26 +185,38 @@ class _Scaled(VarianceScaling):
 
 
 class GlorotUniform(_Scaled):
+    """Evenly from +-sqrt(6 / (inputs + outputs)) (Glorot & Bengio 2010)."""
+
     fixed = (1.0, "fan_avg", "uniform")
 
 
 class GlorotNormal(_Scaled):
+    """From a truncated normal distribution of variance 2 / (inputs + outputs) (Glorot & Bengio 2010)."""
+
     fixed = (1.0, "fan_avg", "truncated_normal")
 
 
 class HeUniform(_Scaled):
+    """Evenly from +-sqrt(6 / inputs) (He et al. 2015)."""
+
     fixed = (2.0, "fan_in", "uniform")
 
 
 class HeNormal(_Scaled):
+    """From a truncated normal distribution of variance 2 / inputs (He et al. 2015)."""
+
     fixed = (2.0, "fan_in", "truncated_normal")
 
 
 class LecunUniform(_Scaled):
+    """Evenly from +-sqrt(3 / inputs) (LeCun et al. 1998)."""
+
     fixed = (1.0, "fan_in", "uniform")
 
 
 class LecunNormal(_Scaled):
+    """From a truncated normal distribution of variance 1 / inputs (LeCun et al. 1998)."""
+
     fixed = (1.0, "fan_in", "truncated_normal")
 
 

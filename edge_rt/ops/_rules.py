@@ -53,11 +53,11 @@ def axis_of(axis: int, rank: int, name: str = "axis") -> int:
     return axis + rank if axis < 0 else axis
 
 
-def axes_of(axes: Iterable[int], rank: int, name: str = "axes") -> list[int]:
+def axes_of(axes: Iterable[int], rank: int) -> list[int]:
     """Axes counted from the front. Raises GraphError for one outside [-rank, rank) or given twice."""
-    found = [axis_of(int(a), rank, name) for a in axes]
+    found = [axis_of(int(a), rank, "axes") for a in axes]
     if len(set(found)) != len(found):
-        raise GraphError(f"{name} must be different, got {found}")
+        raise GraphError(f"axes must be different, got {found}")
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NoReturn, Union
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from exporter.authoring.scope import Scope
 
 Array = np.ndarray[Any, Any]
-Dims = Union["tuple[int | None, ...]", None]
 
 
 class Operand:
