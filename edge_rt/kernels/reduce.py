@@ -27,7 +27,7 @@ from edge_rt.kernels.simd import (
 )
 from edge_rt.kernels.strided import choose
 from edge_rt.kernels.vbits import absolute, square_root
-from edge_rt.lowering.reduce import ARG, COLUMNS, INTEGER_REDUCTIONS, REDUCE, REDUCE_F32, REDUCTIONS
+from edge_rt.lowering.reduce import COLUMNS, INTEGER_REDUCTIONS, REDUCE, REDUCE_F32, REDUCTIONS
 from edge_rt.types import DType
 
 F32, I32, I64 = types.float32, types.int32, types.int64
@@ -298,28 +298,5 @@ def _register_integer(dtype, spec):
         return body
 
 
-def _register_arg(dtype, spec):
-    @kernel(spec)
-    def arg(target):
-        def body(x, out, outer, size, inner, smallest, last, part, parts):
-            blocks = column_units(inner)
-            units = outer * blocks
-            for unit in range(units * part // parts, units * (part + 1) // parts):
-                row, at = unit // blocks, unit % blocks * COLUMNS
-                for j in range(at, min(inner, at + COLUMNS)):
-                    column = x + (row * size * inner + j)
-                    best, found = column[0], 0
-                    for i in range(1, size):
-                        v = column[i * inner]
-                        better = v < best if smallest else v > best
-                        if (better or (last and v == best) or v != v) and (best == best or (last and v != v)):
-                            best, found = v, i
-                    out[row * inner + j] = found
-
-        return body
-
-
 for _dtype, _spec in REDUCE.items():
     _register_integer(_dtype, _spec)
-for _dtype, _spec in ARG.items():
-    _register_arg(_dtype, _spec)

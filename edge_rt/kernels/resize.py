@@ -1,4 +1,4 @@
-"""Resizing of channels-last images by tables of neighbours and weights: vectors run over channels."""
+"""Resizing of channels-last images by tables of neighbours and weights: rows first, as one line, then pixels of it."""
 
 from __future__ import annotations
 
@@ -14,39 +14,52 @@ def resize_f32(target):
     FOUR, ONE = Vec(F32, lanes, (4,)), Vec(F32, lanes, (1,))
     wide, narrow = 4 * lanes, lanes
 
+    def mix_rows(x, row_at, weight_at, taps, size, line):
+        """line[0:size] = the weighted sum of `taps` rows of x."""
+        q = 0
+        while q + wide <= size:
+            total = splat(FOUR, 0)
+            for r in range(taps):
+                total = fma(load(FOUR, x + (row_at[r] * size + q)), weight_at[r], total)
+            store(line + q, total)
+            q += wide
+        while q < size:
+            count = min(narrow, size - q)
+            one = splat(ONE, 0)
+            for r in range(taps):
+                one = fma(load_first(ONE, x + (row_at[r] * size + q), count), weight_at[r], one)
+            store_first(line + q, one, count)
+            q += count
+
+    def mix_pixels(line, column_at, share_at, taps, c, to):
+        """to[0:c] = the weighted sum of `taps` pixels of a line that may be read up to a vector beyond its end."""
+        q = 0
+        while q + wide <= c:
+            total = splat(FOUR, 0)
+            for k in range(taps):
+                total = fma(load(FOUR, line + (column_at[k] * c + q)), share_at[k], total)
+            store(to + q, total)
+            q += wide
+        while q < c:
+            one = splat(ONE, 0)
+            for k in range(taps):
+                one = fma(load(ONE, line + (column_at[k] * c + q)), share_at[k], one)
+            store_first(to + q, one, min(narrow, c - q))
+            q += narrow
+
     def body(
-        x, y, rows, row_weights, columns, column_weights, n, h, w, c, out_h, out_w, row_taps, column_taps, y_row, part,
-        parts,
+        x, y, rows, row_weights, columns, column_weights, lines, n, h, w, c, out_h, out_w, row_taps, column_taps, y_row,
+        part, parts,
     ):  # fmt: skip
-        lines = n * out_h
-        for line in range(lines * part // parts, lines * (part + 1) // parts):
-            image = line // out_h
-            row = line - image * out_h
-            row_at, weight_at = rows + row * row_taps, row_weights + row * row_taps
+        size = w * c
+        line = lines + part * (size + 16)
+        total = n * out_h
+        for at in range(total * part // parts, total * (part + 1) // parts):
+            image = at // out_h
+            row = at - image * out_h
+            mix_rows(x + image * h * size, rows + row * row_taps, row_weights + row * row_taps, row_taps, size, line)
             for i in range(out_w):
-                to = y + (line * out_w + i) * y_row
-                column_at, share_at = columns + i * column_taps, column_weights + i * column_taps
-                q = 0
-                while q + wide <= c:
-                    total = splat(FOUR, 0)
-                    for r in range(row_taps):
-                        source = x + ((image * h + row_at[r]) * w * c + q)
-                        mixed = splat(FOUR, 0)
-                        for k in range(column_taps):
-                            mixed = fma(load(FOUR, source + column_at[k] * c), share_at[k], mixed)
-                        total = fma(mixed, weight_at[r], total)
-                    store(to + q, total)
-                    q += wide
-                while q < c:
-                    count = min(narrow, c - q)
-                    one = splat(ONE, 0)
-                    for r in range(row_taps):
-                        source = x + ((image * h + row_at[r]) * w * c + q)
-                        across = splat(ONE, 0)
-                        for k in range(column_taps):
-                            across = fma(load_first(ONE, source + column_at[k] * c, count), share_at[k], across)
-                        one = fma(across, weight_at[r], one)
-                    store_first(to + q, one, count)
-                    q += count
+                to = y + (at * out_w + i) * y_row
+                mix_pixels(line, columns + i * column_taps, column_weights + i * column_taps, column_taps, c, to)
 
     return body

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.lowering.gather import TAKE
 from edge_rt.lowering.gemm import is_f32, transpose_call
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
@@ -26,12 +27,12 @@ right), dilations h and w, output h and w, whether an average counts padding. Wo
 
 RESIZE_F32 = KernelSpec(
     "resize_f32",
-    "x:f32* y:f32* rows:i64* row_weights:f32* columns:i64* column_weights:f32* n:i64 h:i64 w:i64 c:i64 out_h:i64 "
+    "x:f32* y:f32* rows:i64* row_weights:f32* columns:i64* column_weights:f32* lines:f32* n:i64 h:i64 w:i64 c:i64 out_h:i64 "
     "out_w:i64 row_taps:i64 column_taps:i64 y_row:i64",
     strided=("y", "y_row"),
 )
 """y [n, out_h, out_w, c], whose pixels are y_row numbers apart: weighted sums of x at rows [out_h, row_taps] and columns
-[out_w, column_taps]."""
+[out_w, column_taps]. lines: w * c + 16 numbers for each part."""
 
 
 def pool_call(
@@ -105,17 +106,37 @@ def resize(node: BoundNode) -> Lowered:
         return []
     n, h, w, c = node.type(0).static_shape
     out_h, out_w = node.outputs[0].static_shape[1:3]
-    attrs, scales, sizes = as_resize(node.attrs)
+    attrs, scales, sizes = as_resize(node.attrs, node.values[1] if node.has(1) else None)
     found = {a.axis: taps(attrs, a) for a in resized_axes(attrs, (n, h, w, c), None, scales, sizes)}
     rows, row_weights = found.get(1) or _same(h)
     columns, column_weights = found.get(2) or _same(w)
-    work = 2 * n * out_h * out_w * c * rows.shape[1] * columns.shape[1]
+    if node.type(0).dtype is not DType.FLOAT32:
+        return _take_pixels(n, h, w, c, rows, columns)
+    work = 2 * n * out_h * (w * rows.shape[1] + out_w * columns.shape[1]) * c
+    parts = parts_for(work // 4, n * out_h)
     return [
         RESIZE_F32(
             x=In(0), y=Out(0), rows=Table(rows), row_weights=Table(row_weights, np.float32), columns=Table(columns),
-            column_weights=Table(column_weights, np.float32), n=n, h=h, w=w, c=c, out_h=out_h, out_w=out_w,
-            row_taps=rows.shape[1], column_taps=columns.shape[1], y_row=c, parts=parts_for(work // 4, n * out_h), flops=work,
+            column_weights=Table(column_weights, np.float32), lines=Scratch(0), n=n, h=h, w=w, c=c, out_h=out_h,
+            out_w=out_w, row_taps=rows.shape[1], column_taps=columns.shape[1], y_row=c, parts=parts,
+            scratch=[4 * parts * (w * c + 16)], flops=work,
         )
+    ]  # fmt: skip
+
+
+def _take_pixels(n: int, h: int, w: int, c: int, rows: Any, columns: Any) -> Lowered:
+    """Of bytes, one neighbour each: pixels of all rows, then rows."""
+    out_h, out_w = len(rows), len(columns)
+    wide, narrow = n * h * out_w * c, n * out_h * out_w * c
+    return [
+        TAKE[1](
+            x=In(0), offsets=Table(columns * c), out=Scratch(0), outer=n * h, x_outer=w * c, count=out_w, inner=c,
+            parts=parts_for(wide // 4, n * h), scratch=[wide],
+        ),
+        TAKE[1](
+            x=Scratch(0), offsets=Table(rows * out_w * c), out=Out(0), outer=n, x_outer=h * out_w * c, count=out_h,
+            inner=out_w * c, parts=parts_for(narrow // 16, n * out_h),
+        ),
     ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge_rt.errors import GraphError
 from edge_rt.ops._attrs import Attrs, Bool, Float, Floats, Ints, Str
-from edge_rt.ops._spec import EXACT, SUMS, Types, Values, define
+from edge_rt.ops._spec import EXACT, SUMS, Types, Values, define, unchanged
 from edge_rt.ops.edge_conv import image, window_geometry
 from edge_rt.ops.pool import AVERAGE_POOL, MAX_POOL, AveragePoolAttrs, MaxPoolAttrs
 from edge_rt.ops.resize import COORDINATES, RESIZE, ResizeAttrs
@@ -32,7 +32,7 @@ class EdgeAveragePoolAttrs(EdgeMaxPoolAttrs):
 
 
 class EdgeResizeAttrs(Attrs):
-    """Either sizes or scales are given, of (h, w). The others are as those of Resize."""
+    """Either sizes or scales are given, of (h, w), or the input `sizes`. The others are as those of Resize."""
 
     sizes = Ints(())
     scales = Floats(())
@@ -75,33 +75,41 @@ AVERAGE_POOL_LAST = define(
 )  # fmt: skip
 
 
-def as_resize(attrs: EdgeResizeAttrs) -> tuple[ResizeAttrs, Array | None, Array | None]:
-    """The attributes of ONNX's Resize over axes 1 and 2, with the contents of its inputs `scales` and `sizes`."""
-    given = dict(attrs)
-    sizes, scales = given.pop("sizes"), given.pop("scales")
-    if len(sizes) + len(scales) != 2 or len(sizes) == 1:
+def as_resize(attrs: EdgeResizeAttrs, given: Array | None = None) -> tuple[ResizeAttrs, Array | None, Array | None]:
+    """The attributes of ONNX's Resize over axes 1 and 2, with the contents of its inputs `scales` and `sizes`.
+
+    given: contents of the input `sizes`, where there is one.
+    """
+    others = dict(attrs)
+    sizes, scales = others.pop("sizes"), others.pop("scales")
+    record = ResizeAttrs(axes=(1, 2), **others)
+    if given is not None and not sizes and not scales:
+        return record, None, given
+    if given is not None or len(sizes) + len(scales) != 2 or len(sizes) == 1:
         raise GraphError(f"either sizes or scales must be two numbers, got {sizes} and {scales}")
-    return (
-        ResizeAttrs(axes=(1, 2), **given),
-        np.array(scales, np.float32) if scales else None,
-        np.array(sizes, np.int64) if sizes else None,
-    )
+    return record, np.array(scales, np.float32) if scales else None, np.array(sizes, np.int64) if sizes else None
 
 
 def _resize_shapes(attrs: EdgeResizeAttrs, types: Types, values: Values) -> Any:
     image(types)
-    record, scales, sizes = as_resize(attrs)
+    if types[0].dtype is not DType.FLOAT32 and attrs.mode != "nearest":  # type: ignore[union-attr]
+        raise GraphError(f"of {types[0].dtype.value} the mode must be nearest, got {attrs.mode}")  # type: ignore[union-attr]
+    has_sizes = len(types) > 1 and types[1] is not None
+    record, scales, sizes = as_resize(attrs, np.ones(2, np.int64) if has_sizes else None)
     given = [types[0], None, *(None if v is None else TensorType.of(v) for v in (scales, sizes))]
+    if has_sizes:
+        given[3], sizes = types[1], values[1]
     return RESIZE.shapes(record, given, [None, None, scales, sizes])
 
 
-def _resize(attrs: EdgeResizeAttrs, x: Array) -> Array:
-    record, scales, sizes = as_resize(attrs)
-    y: Array = RESIZE.reference(record, x, None, scales, sizes)
+def _resize(attrs: EdgeResizeAttrs, x: Array, sizes: Array | None = None) -> Array:
+    record, scales, wanted = as_resize(attrs, sizes)
+    y: Array = RESIZE.reference(record, x, None, scales, wanted)
     return np.ascontiguousarray(y)
 
 
 RESIZE_LAST = define(
-    "edge.Resize", "x:float32 -> y:float32", attrs=EdgeResizeAttrs, shapes=_resize_shapes, reference=_resize,
-    accuracy=SUMS,
+    "edge.Resize", "x:T sizes:int64? -> y:T", since=2, T=frozenset({DType.FLOAT32, DType.INT8, DType.UINT8}),
+    attrs=EdgeResizeAttrs, shapes=_resize_shapes, reference=_resize, accuracy=SUMS, shape_inputs=(1,),
+    upgrades={1: unchanged},
 )  # fmt: skip

@@ -4,29 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_rt.graph import Graph, Node
+import numpy as np
+
+from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.edge_pool import EdgeResizeAttrs
+from edge_rt.types import DType
 from exporter.passes._layout import channels_first, channels_last, two
 from exporter.passes._match import contents, input_at, is_f32, live, replace
+
+BYTES = (DType.INT8, DType.UINT8)
 
 
 def channels_last_resize(graph: Graph) -> int:
     """Replaces Resize over the last one or two axes of [n, c, h, w] or [n, c, w] by edge.Resize between transposes.
 
-    Not for other dtypes than float32 or other ranks, where sizes and scales are not known at export or change batch or
-    channels, with a region of interest (tf_crop_and_resize), or where several axes keep their aspect ratio.
+    Sizes that only a call tells become its second input. Not for other dtypes than float32 (nearest: int8 and uint8) or other
+    ranks, where scales are not known at export, where batch or channels change or may do so, with a region of interest
+    (tf_crop_and_resize), or where several axes keep their aspect ratio.
     """
     changes = 0
     for node in live(graph):
         if node.op.name != "Resize":
             continue
         x = node.inputs[0]
-        if x is None or x.type.rank not in (3, 4) or not is_f32(x):
+        if x is None or x.type.rank not in (3, 4):
+            continue
+        if not is_f32(x) and (x.type.dtype not in BYTES or node.attrs.mode != "nearest"):
             continue
         attributes = _attributes(node)
         if attributes is None:
             continue
-        y = graph.add("edge.Resize", channels_last(graph, x, node), before=node, name=node.name, **attributes)
+        sizes = None if attributes.keys() & {"sizes", "scales"} else _sizes(graph, node)
+        y = graph.add("edge.Resize", channels_last(graph, x, node), sizes, before=node, name=node.name, **attributes)
         replace(graph, node, channels_first(graph, y, x.type.rank, node))
         changes += 1
     return changes
@@ -38,11 +47,34 @@ def _attributes(node: Node) -> dict[str, Any] | None:
         return None
     same = {n: v for n, v in attrs if n in EdgeResizeAttrs.fields}
     scales, sizes = (_spatial(node, position) for position in (2, 3))
+    if scales is None and sizes is None and _has_open_sizes(node):
+        return same
     if (scales is None) == (sizes is None):
         return None
     if scales is not None:
         return {**same, "scales": tuple(float(s) for s in two(scales, 1))}
     return {**same, "sizes": tuple(int(s) for s in two(sizes or [], 1))}
+
+
+def _has_open_sizes(node: Node) -> bool:
+    """Whether sizes come from elsewhere, of an image with two spatial axes of which batch and channels stay as they are."""
+    x, y, sizes = node.inputs[0], node.output, input_at(node, 3)
+    if x is None or sizes is None or input_at(node, 2) is not None or contents(sizes) is not None:
+        return False
+    if x.type.shape is None or y.type.shape is None or len(x.type.shape) != 4:
+        return False
+    axes = node.attrs.axes
+    return x.type.shape[:2] == y.type.shape[:2] and (axes is None or [a % 4 for a in axes] in ([2, 3], [0, 1, 2, 3]))
+
+
+def _sizes(graph: Graph, node: Node) -> Value | None:
+    """The input `sizes` of the two spatial axes."""
+    sizes, axes = node.inputs[3], node.attrs.axes
+    if axes is not None and len(axes) == 2:
+        return sizes
+    start, end = (graph.constant(np.array([at])) for at in (2, 4))
+    made: Value = graph.add("Slice", sizes, start, end, before=node)
+    return made
 
 
 def _spatial(node: Node, position: int) -> list[Any] | None:

@@ -65,4 +65,10 @@ CASES = [
     ),
     Case("edge.Resize", normal(1, 8, 8, 4), sizes=(3, 8), mode="linear", antialias=True, native=True),
     Case("edge.Resize", normal(1, 8, 8, 4), sizes=(8, 8), native=True),
+    Case("edge.Resize", normal(2, 5, 6, 19), np.array([9, 4]), mode="linear", name="sizes-of-a-call", native=True),
+    *(
+        Case("edge.Resize", integers(2, 5, 6, c, high=100, dtype=dtype), sizes=(11, 4), native=True)
+        for dtype in (np.int8, np.uint8)
+        for c in (3, 64)
+    ),
 ]  # fmt: skip

@@ -152,11 +152,33 @@ def test_resizing():
     fires(channels_last_resize, g, times=4, h=4, w=6)
 
 
+@pytest.mark.parametrize("axes", [None, (2, 3)])
+def test_resizing_to_the_size_of_another_image(axes):
+    g = Net()
+    x, like = g.x("n", 3, 4, 5), g.x("n", 7, "h", "w", name="like")
+    sizes = g.add("Shape", like, start=2)
+    if axes is None:
+        sizes = g.add("Concat", g.add("Shape", x, end=2), sizes, axis=0)
+    g.output(g.add("Resize", x, None, None, sizes, axes=axes, mode="linear"), "y")
+    fires(channels_last_resize, g, times=1, h=9, w=2)
+    assert len(node(g, "edge.Resize").inputs) == 2
+
+
+def test_resizing_of_bytes():
+    g = Net()
+    x = g.x("n", 3, 4, 5, dtype=DType.UINT8)
+    g.output(g.add("Resize", x, None, None, g.ints(8, 9), axes=(2, 3)), "y")
+    fires(channels_last_resize, g, times=1)
+
+
 def test_resizing_that_stays():
     g = Net()
     x = g.x(2, 3, 4, 4)
     g.output(g.add("Resize", x, None, g.constant(np.array([1, 2, 2, 2], np.float32))), "channels")
     g.output(g.add("Resize", x, None, g.x(4, name="scales")), "computed")
+    g.output(g.add("Resize", x, None, None, g.x(4, name="sizes", dtype=DType.INT64)), "batch")
+    bytes_of_an_image = g.x(2, 3, 4, 4, name="z", dtype=DType.UINT8)
+    g.output(g.add("Resize", bytes_of_an_image, None, None, g.ints(8, 9), axes=(2, 3), mode="linear"), "between")
     policy = {"axes": (2, 3), "keep_aspect_ratio_policy": "not_larger"}
     g.output(g.add("Resize", x, None, None, g.ints(8, 9), **policy), "aspect")
     region = g.constant(np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32))

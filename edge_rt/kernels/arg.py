@@ -1,0 +1,126 @@
+"""Where along an axis the largest or smallest number is."""
+
+from __future__ import annotations
+
+from numba.core import types
+
+from edge_rt.kernels import vmath
+from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.reduce import column_units, row_folder, same
+from edge_rt.kernels.simd import Vec, any_true, convert, load, load_first, select, splat, store, store_first
+from edge_rt.lowering.reduce import ARG, COLUMNS
+from edge_rt.types import DType
+
+F32, I32, I64 = types.float32, types.int32, types.int64
+INF = float("inf")
+
+
+def rows_of_floats(target):
+    """find(x, n, smallest, last): the extreme first, by vectors, then its place."""
+    LANES, V = target.lanes, Vec(F32, target.lanes)
+    find_largest = row_folder(target, same, vmath.larger, -INF)
+    find_smallest = row_folder(target, same, vmath.smaller, INF)
+
+    def find(x, n, smallest, last):
+        best = find_smallest(x, n, F32(0)) if smallest else find_largest(x, n, F32(0))
+        step = -1 if last else 1
+        at = n - 1 if last else 0
+        if best != best:
+            while x[at] == x[at]:
+                at += step
+            return at
+        if not last:
+            while at + LANES <= n and not any_true(load(V, x + at) == best):
+                at += LANES
+        while x[at] != best:
+            at += step
+        return at
+
+    return find
+
+
+def columns_of_floats(target):
+    """find(x, size, inner, out, count, smallest, last): of `count` columns, by vectors of columns."""
+    LANES = target.lanes
+
+    def finder(count, read):
+        V, PLACES, WIDE = Vec(F32, LANES, (count,)), Vec(I32, LANES, (count,)), Vec(I64, LANES, (count,))
+
+        def find(x, size, inner, n, smallest, last):
+            # Negated, the smallest is the largest; from the end, the last is the first.
+            sign = F32(-1) if smallest else F32(1)
+            start, step = (size - 1, -1) if last else (0, 1)
+            best, found = read(V, x + start * inner, n) * sign, splat(PLACES, I32(start))
+            for i in range(1, size):
+                at = start + i * step
+                v = read(V, x + at * inner, n) * sign
+                better = (v > best) | ((v != v) & (best == best))
+                best, found = select(better, v, best), select(better, splat(PLACES, I32(at)), found)
+            return convert(WIDE, found)
+
+        return find
+
+    four, one = finder(4, lambda tile, x, n: load(tile, x)), finder(1, load_first)
+
+    def find(x, size, inner, out, count, smallest, last):
+        j = 0
+        while j + 4 * LANES <= count:
+            store(out + j, four(x + j, size, inner, 4 * LANES, smallest, last))
+            j += 4 * LANES
+        while j < count:
+            n = min(LANES, count - j)
+            store_first(out + j, one(x + j, size, inner, n, smallest, last), n)
+            j += n
+
+    return find
+
+
+def rows_of_integers(target):
+    def find(x, n, smallest, last):
+        best, found = x[0], 0
+        for i in range(1, n):
+            v = x[i]
+            if (v < best if smallest else v > best) or (last and v == best):
+                best, found = v, i
+        return found
+
+    return find
+
+
+def columns_of_integers(target):
+    def find(x, size, inner, out, count, smallest, last):
+        for j in range(count):
+            best, found = x[j], 0
+            for i in range(1, size):
+                v = x[i * inner + j]
+                if (v < best if smallest else v > best) or (last and v == best):
+                    best, found = v, i
+            out[j] = found
+
+    return find
+
+
+def _register(dtype, spec):
+    @kernel(spec)
+    def arg(target):
+        is_float = dtype is DType.FLOAT32
+        row = (rows_of_floats if is_float else rows_of_integers)(target)
+        columns = (columns_of_floats if is_float else columns_of_integers)(target)
+
+        def body(x, out, outer, size, inner, smallest, last, part, parts):
+            if inner == 1:
+                for i in range(outer * part // parts, outer * (part + 1) // parts):
+                    out[i] = row(x + i * size, size, smallest, last)
+            else:
+                blocks = column_units(inner)
+                units = outer * blocks
+                for unit in range(units * part // parts, units * (part + 1) // parts):
+                    i, at = unit // blocks, unit % blocks * COLUMNS
+                    source, made = x + (i * size * inner + at), out + (i * inner + at)
+                    columns(source, size, inner, made, min(COLUMNS, inner - at), smallest, last)
+
+        return body
+
+
+for _dtype, _spec in ARG.items():
+    _register(_dtype, _spec)
