@@ -6,7 +6,7 @@ from numba.core import types
 
 from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
-from edge_rt.kernels.reduce import column_units, row_folder, same
+from edge_rt.kernels.reduce import column_units, row_folder
 from edge_rt.kernels.simd import Vec, any_true, convert, load, load_first, select, splat, store, store_first
 from edge_rt.lowering.reduce import ARG, COLUMNS
 from edge_rt.types import DType
@@ -15,14 +15,19 @@ F32, I32, I64 = types.float32, types.int32, types.int64
 INF = float("inf")
 
 
+def signed(v, sign):
+    """Negated, the smallest number is the largest."""
+    return v * sign
+
+
 def rows_of_floats(target):
     """find(x, n, smallest, last): the extreme first, by vectors, then its place."""
     LANES, V = target.lanes, Vec(F32, target.lanes)
-    find_largest = row_folder(target, same, vmath.larger, -INF)
-    find_smallest = row_folder(target, same, vmath.smaller, INF)
+    extreme = row_folder(target, signed, vmath.larger, -INF)
 
     def find(x, n, smallest, last):
-        best = find_smallest(x, n, F32(0)) if smallest else find_largest(x, n, F32(0))
+        sign = F32(-1) if smallest else F32(1)
+        best = extreme(x, n, sign) * sign
         step = -1 if last else 1
         at = n - 1 if last else 0
         if best != best:
@@ -47,7 +52,7 @@ def columns_of_floats(target):
         V, PLACES, WIDE = Vec(F32, LANES, (count,)), Vec(I32, LANES, (count,)), Vec(I64, LANES, (count,))
 
         def find(x, size, inner, n, smallest, last):
-            # Negated, the smallest is the largest; from the end, the last is the first.
+            # From the end, the last is the first.
             sign = F32(-1) if smallest else F32(1)
             start, step = (size - 1, -1) if last else (0, 1)
             best, found = read(V, x + start * inner, n) * sign, splat(PLACES, I32(start))

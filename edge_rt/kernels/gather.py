@@ -11,7 +11,7 @@ from edge_rt.kernels.errors import report
 from edge_rt.kernels.memory import stack
 from edge_rt.lowering._errors import INDEX_OUT_OF_RANGE
 from edge_rt.lowering._layout import MAX_DIMS
-from edge_rt.lowering.gather import OFFSETS, PUT, TAKE
+from edge_rt.lowering.gather import COMBINE_F32, OFFSETS, PUT, TAKE
 
 I64 = types.int64
 
@@ -75,6 +75,51 @@ def _register_put(size, spec):
                 copy_lines(updates + c * inner, out + offsets[c], 1, inner, 0, 0, 1, 1)
 
         return body
+
+
+def add(a, b):
+    return a + b
+
+
+def multiply(a, b):
+    return a * b
+
+
+def larger(a, b):
+    """NaN if either is."""
+    return a if a >= b or a != a else b
+
+
+def smaller(a, b):
+    """NaN if either is."""
+    return a if a <= b or a != a else b
+
+
+@kernel(COMBINE_F32)
+def combine_f32(target):
+    def by(join):
+        def run(updates, offsets, out, count, inner, first, last):
+            for c in range(count):
+                given, made = updates + c * inner, out + offsets[c]
+                for i in range(first, last):
+                    made[i] = join(made[i], given[i])
+
+        return run
+
+    adding, multiplying, raising, lowering = by(add), by(multiply), by(larger), by(smaller)
+
+    def body(updates, offsets, out, count, inner, code, part, parts):
+        first, last = inner * part // parts, inner * (part + 1) // parts
+        if code == 0:
+            adding(updates, offsets, out, count, inner, first, last)
+        elif code == 1:
+            multiplying(updates, offsets, out, count, inner, first, last)
+        elif code == 2:
+            raising(updates, offsets, out, count, inner, first, last)
+        else:
+            lowering(updates, offsets, out, count, inner, first, last)
+
+    return body
 
 
 for _spec in OFFSETS.values():

@@ -32,6 +32,7 @@ FAMILIES: dict[str, str] = {
     ),
     "softmax": "Softmax LogSoftmax",
     "attention": "Attention",
+    "sampling": "GridSample",
     "cast": "Cast CastLike",
     "gather": "Gather GatherElements GatherND ScatterElements ScatterND",
     "sort": "TopK CumSum CumProd Trilu OneHot",

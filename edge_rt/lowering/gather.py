@@ -42,6 +42,11 @@ PUT = {
     for size, t in _BY_SIZE.items()
 }
 """out[offsets[c] :][:inner] = updates[c, :inner], in order of c."""
+COMBINE_F32 = KernelSpec("combine_f32", "updates:f32* offsets:i64* out:f32* count:i64 inner:i64 code:i64")
+"""out[offsets[c] :][:inner] = what `code`, the position in COMBINATIONS, makes of it and updates[c, :inner], in order of c."""
+COMBINATIONS = ("add", "mul", "max", "min")
+ROW = 16
+"""Numbers of each update that one share of combining takes at least: updates may meet, so parts share out columns."""
 
 
 def _offsets(node: BoundNode, n: int, sizes: Sequence[int], strides: Sequence[int], dims: Sequence[int],
@@ -113,16 +118,23 @@ def gather_nd(node: BoundNode) -> Lowered:
 
 
 def _put(node: BoundNode, offsets: Call | None, inner: int) -> Lowered:
-    """Writes without `reduction` only; where indices repeat the last update stays."""
-    kind = node.outputs[0]
-    spec = PUT.get(kind.dtype.itemsize)
-    if spec is None or offsets is None or node.attrs.reduction != "none":
-        return None
-    n = kind.size
+    """Where indices repeat without `reduction`, the last update stays."""
+    kind, reduction = node.outputs[0], node.attrs.reduction
+    n, count = kind.size, node.type(2).size // inner if inner else 0
     copy = copy_call(In(0), Out(0), kind.dtype.itemsize, [n], [1], [1])
-    count = node.type(2).size // inner if inner else 0
-    put = spec(updates=In(2), offsets=Scratch(0), out=Out(0), count=count, inner=inner)
-    return None if copy is None else [offsets, copy, put]
+    if offsets is None or copy is None:
+        return None
+    if reduction != "none":
+        if kind.dtype is not DType.FLOAT32:
+            return None
+        joined = COMBINE_F32(
+            updates=In(2), offsets=Scratch(0), out=Out(0), count=count, inner=inner, code=COMBINATIONS.index(reduction),
+            parts=parts_for(count * inner // 4, max(inner // ROW, 1)),
+        )  # fmt: skip
+        return [offsets, copy, joined]
+    if kind.dtype.itemsize not in PUT:
+        return None
+    return [offsets, copy, PUT[kind.dtype.itemsize](updates=In(2), offsets=Scratch(0), out=Out(0), count=count, inner=inner)]
 
 
 @lowers("ScatterElements")
