@@ -32,6 +32,7 @@ FAMILIES: dict[str, str] = {
     ),
     "softmax": "Softmax LogSoftmax",
     "attention": "Attention",
+    "detection": "edge.SelectBoxes",
     "sampling": "GridSample",
     "cast": "Cast CastLike",
     "gather": "Gather GatherElements GatherND ScatterElements ScatterND",

@@ -59,6 +59,7 @@ FAMILIES: dict[str, str] = {
         "com.microsoft.FusedConv com.microsoft.DynamicQuantizeMatMul "
         "com.microsoft.MatMulIntegerToFloat com.microsoft.DynamicQuantizeLSTM"
     ),
+    "edge_detection": "edge.SelectBoxes",
     "edge_pool": "edge.MaxPool edge.AveragePool edge.Resize",
     "attention": "Attention LinearAttention RotaryEmbedding",
     "sampling": "GridSample AffineGrid RoiAlign DeformConv",

@@ -20,6 +20,7 @@ from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
 from exporter.passes.expand_hard_sigmoid import expand_hard_sigmoid
 from exporter.passes.expand_linear_models import expand_linear_models
+from exporter.passes.expand_non_max_suppression import expand_non_max_suppression
 from exporter.passes.expand_quantized import expand_quantized
 from exporter.passes.fold_constants import fold_but_quantised, fold_constants
 from exporter.passes.fold_pad import fold_pad
@@ -104,6 +105,7 @@ PIPELINE: tuple[Stage, ...] = (
         gather_one_hot_rows,
         compute_on_tables,
         expand_linear_models,
+        expand_non_max_suppression,
         pack_trees,
         expand_gemm,
         expand_batch_norm,
