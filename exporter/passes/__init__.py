@@ -22,6 +22,9 @@ from exporter.passes.expand_hard_sigmoid import expand_hard_sigmoid
 from exporter.passes.expand_linear_models import expand_linear_models
 from exporter.passes.expand_non_max_suppression import expand_non_max_suppression
 from exporter.passes.expand_quantized import expand_quantized
+from exporter.passes.expand_rotary import expand_rotary
+from exporter.passes.expand_volumes import expand_volumes
+from exporter.passes.expand_wide_quantization import expand_wide_quantization
 from exporter.passes.fold_constants import fold_but_quantised, fold_constants
 from exporter.passes.fold_pad import fold_pad
 from exporter.passes.fold_scale_and_shift import fold_scale_and_shift
@@ -79,6 +82,7 @@ WIDEN: Stage = (inline_if, narrow_captures, remove_dead_code, widen_float16)
 
 QUANTISED: Stage = (
     *(fold_but_quantised if p is fold_constants else p for p in CLEAN),
+    expand_wide_quantization,
     expand_quantized,
     sink_dequantize,
     tabulate_quantized,
@@ -95,6 +99,8 @@ PIPELINE: tuple[Stage, ...] = (
         *CLEAN,
         expand_fused,
         expand_einsum,
+        expand_rotary,
+        expand_volumes,
         recognize_layer_norm,
         recognize_moments,
         recognize_gelu,
