@@ -15,7 +15,7 @@ from exporter.importers import Imported, InputShapes
 from exporter.importers.onnx._build import Builder
 from exporter.importers.onnx._functions import changed_operators
 from exporter.importers.onnx._problems import Problems, Refused
-from exporter.importers.onnx._proto import dim_name, read_model, read_type
+from exporter.importers.onnx._proto import dim_name, has_bfloat16, read_model, read_type
 from exporter.importers.onnx._runtime import open_oracle
 from exporter.importers.onnx._scope import LOST, Scope
 
@@ -54,6 +54,8 @@ def read(source: str | os.PathLike[str] | bytes | Any, input_shapes: InputShapes
         builder.initializers(model.graph, scope)
         _inputs(model.graph, scope, dict(input_shapes or {}), problems)
         builder.nodes(model.graph.node, scope)
+        if has_bfloat16(model.graph):
+            builder.notes.append("bfloat16 is read as float32, and nothing is rounded to it")
         outputs = [(o.name, scope.lookup(o.name, f"output '{o.name}'")) for o in model.graph.output]
         problems.raise_for(name)
         for public, value in outputs:

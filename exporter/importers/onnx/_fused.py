@@ -122,10 +122,11 @@ def _counts(call: Call, ids: Value, name: str) -> Value:
 
 @since("com.microsoft.Attention", ALWAYS)
 def _attention(call: Call) -> Sequence[Value]:
-    """Projections of one input to queries, keys and values stand side by side in one matrix."""
-    _refuse_inputs(call, ["past"], 4)
+    """Projections of one input to queries, keys and values stand side by side in one matrix.
+
+    Keys and values of earlier calls, and those given out, are [2, batch, heads, steps, size].
+    """
     _refuse_inputs(call, ["past_sequence_length"], 6)
-    _refuse_outputs(call, 1)
     if call.attributes.get("do_rotary", 0):
         raise Refused("attribute 'do_rotary'")
     weights = call.required(1).type.static_shape if call.required(1).type.is_static else None
@@ -135,7 +136,17 @@ def _attention(call: Call) -> Sequence[Value]:
     joined = _sum(call, call.emit("MatMul", call.required(0), call.required(1)), call.input(2))
     sizes = call.constant(widths, np.int64, "sizes")
     q, k, v = call.emit("Split", joined, sizes, axis=-1, num_outputs=3, outputs=("", "", ""))
-    return _attend(call, q, k, v, call.input(3), call.input(5))
+    if call.input(4) is None and not any(call.outputs[1:2]):
+        return _attend(call, q, k, v, call.input(3), call.input(5))
+    pasts: list[Value | None] = [None, None]
+    if call.input(4) is not None:
+        pasts = [call.emit("Gather", call.required(4), call.constant(i)) for i in (0, 1)]
+    names, present = call.outputs, [*call.outputs, ""][1]
+    call.outputs = [names[0], "", ""]
+    y, *kept = _attend(call, q, k, v, call.input(3), call.input(5), *pasts)[:3]
+    call.outputs = names
+    both = (call.emit("Unsqueeze", x, call.constant([0])) for x in kept)
+    return [y, call.emit("Concat", *both, axis=0, outputs=(present,))][: len(names)]
 
 
 @since("com.microsoft.MultiHeadAttention", ALWAYS)

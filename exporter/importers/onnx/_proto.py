@@ -86,7 +86,12 @@ def _check_text(message: Any, where: str) -> None:
 
 
 def dtype_of(element: int) -> DType:
-    """The element type with ONNX's number `element`. Raises Refused, with its name, for one we do not have."""
+    """The element type with ONNX's number `element`; float32 for bfloat16, which is its upper half.
+
+    Raises Refused, with its name, for one we do not have.
+    """
+    if element == onnx.TensorProto.BFLOAT16:
+        return DType.FLOAT32
     try:
         return DTYPES[element]
     except KeyError:
@@ -114,6 +119,8 @@ def read_tensor(tensor: Any, folder: Path | None, where: str) -> Array:
         return _external(tensor, dtype, shape, folder, where)
     try:
         array = numpy_helper.to_array(tensor)
+        if tensor.data_type == onnx.TensorProto.BFLOAT16:
+            array = array.astype(np.float32)
     except (ValueError, TypeError) as error:
         raise ImporterError(f"{where}: damaged tensor {dtype.value}{list(shape)}: {error}") from None
     if array.shape != shape or array.dtype != dtype.numpy:
@@ -136,16 +143,34 @@ def _external(tensor: Any, dtype: DType, shape: tuple[int, ...], folder: Path | 
         offset, length = int(entries.get("offset", "0")), int(entries.get("length", "-1"))
     except ValueError:
         raise ImporterError(f"{where}: offset and length of external data must be numbers") from None
-    need = math.prod(shape) * dtype.itemsize
+    is_half = tensor.data_type == onnx.TensorProto.BFLOAT16
+    stored = np.dtype(np.uint16) if is_half else dtype.numpy
+    need = math.prod(shape) * stored.itemsize
     if offset < 0 or length not in (-1, need):
         raise ImporterError(f"{where}: {dtype.value}{list(shape)} needs {need} bytes, got {length} from byte {offset}")
     try:
         if offset + need > path.stat().st_size:
             raise ImporterError(f"{where}: '{location}' ends before byte {offset + need}")
-        data = np.fromfile(path, dtype.numpy.newbyteorder("<"), math.prod(shape), offset=offset)
+        data = np.fromfile(path, stored.newbyteorder("<"), math.prod(shape), offset=offset)
     except OSError as error:
         raise ImporterError(f"{where}: '{location}' cannot be read: {error.strerror or error}") from None
+    if is_half:
+        data = (data.astype(np.uint32) << 16).view(np.float32)
     return data.astype(dtype.numpy, copy=False).reshape(shape)
+
+
+def has_bfloat16(graph: Any) -> bool:
+    """Whether a GraphProto has weights, inputs or outputs of bfloat16, or casts to it, also in the graphs inside."""
+    number = onnx.TensorProto.BFLOAT16
+    if any(t.data_type == number for t in graph.initializer):
+        return True
+    if any(v.type.tensor_type.elem_type == number for v in (*graph.input, *graph.output)):
+        return True
+    return any(
+        (a.name == "to" and a.i == number) or (a.HasField("g") and has_bfloat16(a.g)) or a.t.data_type == number
+        for node in graph.node
+        for a in node.attribute
+    )
 
 
 def read_sparse(sparse: Any, folder: Path | None, where: str) -> Array:
