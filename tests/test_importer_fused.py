@@ -122,7 +122,12 @@ def test_as_in_onnx_runtime(name: str, tmp_path: Path) -> None:
     ("op", "inputs", "attributes", "says"),
     [
         ("SkipLayerNormalization", [X, X, normal(16)], {}, "output 1 is not supported"),
-        ("Attention", [X, normal(16, 48), None, None, normal(2, 2, 4, 3, 4)], {"num_heads": 4}, "input 'past'"),
+        (
+            "Attention",
+            [X, normal(16, 48), None, None, normal(2, 2, 4, 3, 4), None, np.array(3, np.int32)],
+            {"num_heads": 4, "past_present_share_buffer": 1},
+            "input 'past_sequence_length'",
+        ),
         ("MultiHeadAttention", [normal(2, 5, 4, 3, 4), None, None], {"num_heads": 4}, "packed or of rank 4"),
         ("RotaryEmbedding", [HALF, np.array([3]), ANGLES, ANGLES], {"num_heads": 2, "scale": 0.5}, "'scale'"),
     ],

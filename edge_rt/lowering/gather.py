@@ -43,7 +43,7 @@ PUT = {
 }
 """out[offsets[c] :][:inner] = updates[c, :inner], in order of c."""
 COMBINE_F32 = KernelSpec("combine_f32", "updates:f32* offsets:i64* out:f32* count:i64 inner:i64 code:i64")
-"""out[offsets[c] :][:inner] = what `code`, the position in COMBINATIONS, makes of it and updates[c, :inner], in order of c."""
+"""out[offsets[c] :][:inner] = what `code`, a position in COMBINATIONS, makes of it and updates[c, :inner], in order of c."""
 COMBINATIONS = ("add", "mul", "max", "min")
 ROW = 16
 """Numbers of each update that one share of combining takes at least: updates may meet, so parts share out columns."""

@@ -9,7 +9,7 @@ GRID_SAMPLE_F32 = KernelSpec(
     "grid_sample_f32",
     "x:f32* grid:f32* out:f32* n:i64 c:i64 h:i64 w:i64 points:i64 mode:i64 padding:i64 align_corners:i64",
 )
-"""out [n, c, points] = x [n, c, h, w] read at grid [n, points, 2], x before y; mode and padding: positions in MODES, PADDINGS."""
+"""out [n, c, points] = x [n, c, h, w] read at grid [n, points, 2], x before y; mode, padding: places in MODES, PADDINGS."""
 MODES = ("nearest", "linear", "cubic")
 PADDINGS = ("zeros", "border", "reflection")
 POINTS = 64

@@ -18,8 +18,8 @@ BYTES = (DType.INT8, DType.UINT8)
 def channels_last_resize(graph: Graph) -> int:
     """Replaces Resize over the last one or two axes of [n, c, h, w] or [n, c, w] by edge.Resize between transposes.
 
-    Sizes that only a call tells become its second input. Not for other dtypes than float32 (nearest: int8 and uint8) or other
-    ranks, where scales are not known at export, where batch or channels change or may do so, with a region of interest
+    Sizes that only a call tells become its second input. Not for other dtypes than float32 (nearest: int8 and uint8) or
+    other ranks, where scales are not known at export, where batch or channels change or may do so, with a region of interest
     (tf_crop_and_resize), or where several axes keep their aspect ratio.
     """
     changes = 0

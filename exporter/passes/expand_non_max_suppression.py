@@ -9,7 +9,7 @@ from exporter.passes._match import input_at, live, replace
 
 
 def expand_non_max_suppression(graph: Graph) -> int:
-    """NonMaxSuppression(boxes, scores, limit, ...) -> Slice(selected, 0, count) of edge.SelectBoxes(boxes, scores, limit, ...).
+    """NonMaxSuppression(...) -> Slice(selected, 0, count) of edge.SelectBoxes(...).
 
     Not without a limit (nothing is selected then), nor for unknown ranks.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
@@ -9,9 +11,9 @@ from exporter.passes._match import input_at, is_f32, live, replace
 
 
 def expand_rotary(graph: Graph) -> int:
-    """RotaryEmbedding(x, cos, sin, positions) -> Concat(a * cos - b * sin, a * sin + b * cos), a and b halves of x's last axis.
+    """RotaryEmbedding(x, cos, sin, positions) -> Concat(a * cos - b * sin, a * sin + b * cos); a, b: halves of x's last axis.
 
-    Interleaved, a and b are its even and odd places. Not for other dtypes than float32, or where the size of a head is not known.
+    Interleaved, a and b are its even and odd places. Not for other dtypes than float32, or heads of unknown size.
     """
     changes = 0
     for node in live(graph):
@@ -37,7 +39,7 @@ def _expanded(graph: Graph, node: Node) -> Value | None:
             return None
         size //= attrs.num_heads
 
-    def add(op: str, *inputs: Value | None, **attributes: object) -> Value:
+    def add(op: str, *inputs: Value | None, **attributes: Any) -> Value:
         made: Value = graph.add(op, *inputs, before=node, **attributes)
         return made
 

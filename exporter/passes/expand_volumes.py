@@ -23,13 +23,13 @@ LAST, FIRST = (0, 2, 3, 4, 1), (0, 4, 1, 2, 3)
 def expand_volumes(graph: Graph) -> int:
     """Replaces operators over [n, c, d, h, w] of float32.
 
-    1. Conv -> Conv of images whose channels are those of all slices that a window sees; where channels are in groups, the sum
-       of a Conv for each slice of the kernel.
+    1. Conv -> Conv of images whose channels are those of all slices that a window sees; where channels are in groups, the
+       sum of a Conv for each slice of the kernel.
     2. MaxPool, AveragePool -> one over height and width, then one over depth.
-    3. ConvTranspose whose windows do not meet in depth -> ConvTranspose of images with an output for each slice of the kernel.
+    3. ConvTranspose whose windows do not meet in depth -> ConvTranspose of images, an output for each slice of the kernel.
     4. Resize -> one of height and width, then one of depth.
 
-    Not where sizes other than the batch are unknown, weights are computed, indices of a MaxPool are used, or in 3 with groups.
+    Not where sizes other than the batch are unknown, weights are computed, a MaxPool's indices used, or in 3 with groups.
     """
     changes = 0
     for node in live(graph):
@@ -71,7 +71,7 @@ class _Volume:
     def sizes(self, x: Value) -> tuple[int, ...]:
         """d, h, w, c of [n, d, h, w, c]."""
         assert x.type.shape is not None
-        return tuple(int(d) for d in x.type.shape[1:])  # type: ignore[arg-type]
+        return tuple(int(d) for d in x.type.shape[1:])
 
     def shaped(self, x: Value, *shape: int) -> Value:
         return self.add("Reshape", x, self.ints(-1, *shape))
@@ -82,7 +82,7 @@ class _Volume:
         images = transpose(self.graph, self.shaped(x, h, w, c), (0, 3, 1, 2), self.node)
         made = transpose(self.graph, self.add(op, images, *inputs, **attributes), (0, 2, 3, 1), self.node)
         assert made.type.shape is not None
-        return self.shaped(made, d, *(int(s) for s in made.type.shape[1:]))  # type: ignore[arg-type]
+        return self.shaped(made, d, *(int(s) for s in made.type.shape[1:]))
 
     def on_depth(self, x: Value, op: str, *inputs: Value | None, **attributes: Any) -> Value:
         """An operator over [n, c, d, h * w], of and as [n, d, h, w, c]."""
@@ -90,7 +90,7 @@ class _Volume:
         lines = transpose(self.graph, self.shaped(x, d, h * w, c), (0, 3, 1, 2), self.node)
         made = transpose(self.graph, self.add(op, lines, *inputs, **attributes), (0, 2, 3, 1), self.node)
         assert made.type.shape is not None
-        return self.shaped(made, int(made.type.shape[1]), h, w, c)  # type: ignore[arg-type]
+        return self.shaped(made, int(made.type.shape[1]), h, w, c)
 
     def slices(self, x: Value, g: Geometry) -> list[Value]:
         """For each slice of the kernel what its windows see of the padded depth."""
@@ -162,7 +162,7 @@ def _conv_transpose(volume: _Volume, node: Node) -> Value | None:
         g = transpose_geometry(node.attrs, x.type.shape[2:], weights.shape[2:])
     except SymbolicDimError:
         return None
-    d, depth = int(x.type.shape[2]), g.kernel[0]  # type: ignore[arg-type]
+    d, depth = int(x.type.shape[2]), g.kernel[0]
     if depth != g.strides[0] or g.begin[0] or g.out[0] != d * depth or not all(type(p) is int for p in (*g.begin, *g.end)):
         return None
     c, m, _, *window = weights.shape

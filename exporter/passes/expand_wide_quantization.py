@@ -13,7 +13,7 @@ WIDE = (DType.INT16, DType.UINT16)
 
 
 def expand_wide_quantization(graph: Graph) -> int:
-    """DequantizeLinear(QuantizeLinear(x, s, z), t, u) of int16 or uint16 -> (Clip(Round(x / s), lo - z, hi - z) + z - u) * t.
+    """DequantizeLinear(QuantizeLinear(x, s, z), t, u) of 16 bits -> (Clip(Round(x / s), lo - z, hi - z) + z - u) * t.
 
     NaN stays NaN. Not for scales that are not one float32 number, zero points that are not constant, nor another precision.
     """

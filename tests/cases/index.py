@@ -19,6 +19,8 @@ _WIDE = np.array(
     [np.nan, np.inf, -np.inf, 300, -300, 3e9, -3e9, 1e19, -1e19, 0.9, -0.9, 127.5, 255.9, 65519, 65520, 0], np.float32
 )
 _X = normal(4, 5, 6)
+_SPECIAL = normal(4, 5, 40)
+_SPECIAL[1, 2, :4] = np.nan, np.inf, -np.inf, 0
 
 
 def _numbers(dtype: Any) -> Any:
@@ -50,7 +52,12 @@ CASES = [
     Case("GatherND", _X, integers(2, 2, 3, low=-4, high=4), native=True, name="elements"),
     Case("ScatterND", _X, _ints(1, -1)[:, None], normal(2, 5, 6, seed=1), native=True),
     Case("ScatterND", _X, _ints(1, 2, 1, 2).reshape(2, 2), normal(2, 6, seed=1), native=True, name="repeated"),
-    Case("ScatterND", _X, _ints(1, -1)[:, None], normal(2, 5, 6, seed=1), reduction="add"),
+    *(Case(op, _SPECIAL, i, normal(*u, seed=1), reduction=r, native=True, name=f"{r}-{len(u)}")
+      for r in ("add", "mul", "max", "min")
+      for op, i, u in (("ScatterND", _ints(1, 3, 1, 1)[:, None], (4, 5, 40)),
+                       ("ScatterND", integers(30, 3, high=4), (30,)),
+                       ("ScatterElements", integers(3, 5, 40, low=-4, high=4), (3, 5, 40)))),
+    Case("ScatterND", integers(4, 5), _ints(1, -1)[:, None], integers(2, 5), reduction="add"),
     Case("ScatterElements", _X, integers(2, 3, 6, low=-4, high=4), normal(2, 3, 6, seed=1), axis=1, native=True),
     *(Case("TopK", x, _ints(k), axis=a, largest=big, native=True, name=f"{x.dtype}-{k}-{a}-{big}")
       for x in (_X, integers(4, 5, 6, high=4), integers(4, 5, 6, high=4, dtype=np.int32))
