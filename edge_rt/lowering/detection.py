@@ -9,8 +9,8 @@ SELECT_BOXES_F32 = KernelSpec(
     "boxes:f32* scores:f32* iou:f32* threshold:f32* selected:i64* count:i64* corners:f32* values:f32* order:i64* "
     "batch:i64 classes:i64 n:i64 limit:i64 center:i64",
 )
-"""selected: rows of (image, class, box), `count` of them, then zeros up to batch * classes * limit rows. corners: 5 n numbers,
-values and order: n. iou and threshold: one number each, or null."""
+"""selected: rows of (image, class, box), `count` of them, then zeros up to batch * classes * limit rows. corners: 5 n
+numbers, values and order: n. iou and threshold: one number each, or null."""
 
 
 @lowers("edge.SelectBoxes")

@@ -11,7 +11,7 @@ from exporter.passes._match import input_at, is_f32, live, replace
 
 
 def expand_rotary(graph: Graph) -> int:
-    """RotaryEmbedding(x, cos, sin, positions) -> Concat(a * cos - b * sin, a * sin + b * cos); a, b: halves of x's last axis.
+    """RotaryEmbedding(x, cos, sin, positions) -> Concat(a * cos - b * sin, a * sin + b * cos) of halves a, b of x's rows.
 
     Interleaved, a and b are its even and odd places. Not for other dtypes than float32, or heads of unknown size.
     """
