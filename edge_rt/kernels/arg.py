@@ -80,52 +80,47 @@ def columns_of_floats(target):
     return find
 
 
-def rows_of_integers(target):
-    def find(x, n, smallest, last):
-        best, found = x[0], 0
-        for i in range(1, n):
-            v = x[i]
-            if (v < best if smallest else v > best) or (last and v == best):
-                best, found = v, i
-        return found
+@kernel(ARG[DType.FLOAT32])
+def arg_f32(target):
+    row, columns = rows_of_floats(target), columns_of_floats(target)
 
-    return find
+    def body(x, out, outer, size, inner, smallest, last, part, parts):
+        if inner == 1:
+            for i in range(outer * part // parts, outer * (part + 1) // parts):
+                out[i] = row(x + i * size, size, smallest, last)
+        else:
+            blocks = column_units(inner)
+            units = outer * blocks
+            for unit in range(units * part // parts, units * (part + 1) // parts):
+                i, at = unit // blocks, unit % blocks * COLUMNS
+                source, made = x + (i * size * inner + at), out + (i * inner + at)
+                columns(source, size, inner, made, min(COLUMNS, inner - at), smallest, last)
 
-
-def columns_of_integers(target):
-    def find(x, size, inner, out, count, smallest, last):
-        for j in range(count):
-            best, found = x[j], 0
-            for i in range(1, size):
-                v = x[i * inner + j]
-                if (v < best if smallest else v > best) or (last and v == best):
-                    best, found = v, i
-            out[j] = found
-
-    return find
+    return body
 
 
-def _register(dtype, spec):
+def _register_integers(spec):
     @kernel(spec)
     def arg(target):
-        is_float = dtype is DType.FLOAT32
-        row = (rows_of_floats if is_float else rows_of_integers)(target)
-        columns = (columns_of_floats if is_float else columns_of_integers)(target)
-
         def body(x, out, outer, size, inner, smallest, last, part, parts):
-            if inner == 1:
-                for i in range(outer * part // parts, outer * (part + 1) // parts):
-                    out[i] = row(x + i * size, size, smallest, last)
-            else:
-                blocks = column_units(inner)
-                units = outer * blocks
-                for unit in range(units * part // parts, units * (part + 1) // parts):
-                    i, at = unit // blocks, unit % blocks * COLUMNS
-                    source, made = x + (i * size * inner + at), out + (i * inner + at)
-                    columns(source, size, inner, made, min(COLUMNS, inner - at), smallest, last)
+            blocks = column_units(inner)
+            units = outer * blocks
+            for unit in range(units * part // parts, units * (part + 1) // parts):
+                row, at = unit // blocks, unit % blocks * COLUMNS
+                for j in range(at, min(inner, at + COLUMNS)):
+                    column = x + (row * size * inner + j)
+                    best, found = column[0], 0
+                    for i in range(1, size):
+                        v = column[i * inner]
+                        better = v < best if smallest else v > best
+                        # Integers equal themselves; without these questions LLVM makes four loops of this one.
+                        if (better or (last and v == best) or v != v) and (best == best or (last and v != v)):
+                            best, found = v, i
+                    out[row * inner + j] = found
 
         return body
 
 
 for _dtype, _spec in ARG.items():
-    _register(_dtype, _spec)
+    if _dtype is not DType.FLOAT32:
+        _register_integers(_spec)
