@@ -29,6 +29,9 @@ SLOW = re.compile(
 """Instructions of activations (shifts: of exponents) and conversions: their loops wait for other things than multiplies."""
 COMPARISON = re.compile(r"(fmax|fmin)\w*\s")
 """What bounds a number."""
+ROUNDING, LIMIT = re.compile(r"fcvtn\w*\s"), re.compile(r"smax\s")
+"""What makes whole numbers, and what limits bytes."""
+LOAD = re.compile(r"(ldp|ldr|ldur|ld1)\s")
 BRANCH = re.compile(r"(b|b\.\w+|cbn?z|tbn?z|j\w+|bl|blr|call\w*|ret\w*)\b")
 CPUS = {
     "armv8-a": "cortex-a72", "armv8.2-a-dotprod": "cortex-a76", "x86-64-v3": "haswell", "x86-64-v4-vnni": "icelake-server"
@@ -43,9 +46,9 @@ LLVM = 19
 
 
 class Loop(NamedTuple):
-    """An innermost loop. instructions, multiplies, comparisons, zips, roundings: in one iteration; cycles: of one, as
+    """An innermost loop. instructions, multiplies, comparisons, roundings, limits: in one iteration; cycles: of one, as
     modelled; limit: what its multiplies alone would take; busiest: what issuing all instructions takes, or the busiest pipe;
-    sums: registers that multiplies write."""
+    sums: registers that multiplies write; loaded: vectors that are loaded."""
 
     kernel: str
     cpu: str
@@ -55,9 +58,10 @@ class Loop(NamedTuple):
     limit: float
     busiest: float
     comparisons: int
-    zips: int
     roundings: int
+    limits: int
     sums: int
+    loaded: int
 
     @property
     def share(self) -> float:
@@ -90,7 +94,7 @@ def inner_loops(symbol: str, target: Target) -> list[Loop]:
 
 def fused_loops(symbol: str, target: Target) -> list[Loop]:
     """Innermost loops that also arrange and finish what they multiply, by dot products of bytes; those with most come first.
-    Named by how many columns they arrange for how many vectors of results, the slowest of each.
+    Named by how many vectors of results they make, and whether these are limited; the slowest of each.
 
     Branches within them are taken only to stay.
     """
@@ -99,7 +103,7 @@ def fused_loops(symbol: str, target: Target) -> list[Loop]:
         if sum(bool(DOT.match(line)) for line in body) >= LEAST and any(SLOW.match(line) for line in body):
             straight = [line for line in body[:-1] if not BRANCH.match(line)] + body[-1:]
             loop = _loop(symbol, target, straight, DOT)
-            name = f"{symbol}, new columns: {loop.zips // 8}, results: {loop.roundings // 4}"
+            name = f"{symbol}, results: {loop.roundings // 4}{', limited' if loop.limits else ''}"
             if name not in slowest or slowest[name].cycles < loop.cycles:
                 slowest[name] = loop._replace(kernel=name, instructions=len(body))
     return sorted(slowest.values(), key=lambda loop: (-loop.multiplies, loop.cycles))
@@ -107,13 +111,19 @@ def fused_loops(symbol: str, target: Target) -> list[Loop]:
 
 def _loop(symbol: str, target: Target, body: list[str], multiply: re.Pattern[str]) -> Loop:
     multiplies, cpu = [line for line in body if multiply.match(line)], CPUS[target.name]
-    comparisons, zips, roundings = (
-        sum(bool(what.match(line)) for line in body) for what in (COMPARISON, re.compile(r"zip[12]\s"), re.compile("fcvtn"))
+    comparisons, roundings, limits = (
+        sum(bool(what.match(line)) for line in body) for what in (COMPARISON, ROUNDING, LIMIT)
     )
-    sums = len({line.split()[1] for line in multiplies})
+    sums, loaded = len({line.split()[1] for line in multiplies}), sum(_vectors_loaded(line) for line in body)
     cycles, busiest = _modelled(target, cpu, body)
     limit = len(multiplies) / _rate(target, cpu, multiplies[0])
-    return Loop(symbol, cpu, len(body), len(multiplies), cycles, limit, busiest, comparisons, zips, roundings, sums)
+    counts = comparisons, roundings, limits, sums, loaded
+    return Loop(symbol, cpu, len(body), len(multiplies), cycles, limit, busiest, *counts)
+
+
+def _vectors_loaded(line: str) -> int:
+    """Vectors of 16 bytes that an instruction of Arm loads."""
+    return len(re.findall(r"\b(q\d+|v\d+\.)", line)) if LOAD.match(line) else 0
 
 
 KERNELS = ("gemm_f32", "depthwise_f32", "gemm_int8", "depthwise_int8")
@@ -163,11 +173,19 @@ def tap_loops(target: Target) -> list[Loop]:
     for loop in inner_loops("depthwise_int8", target):
         name = TAPS.get(loop.multiplies, "")
         if "+dotprod" in target.llvm_features:
-            taps, lines = loop.multiplies // loop.sums, loop.sums // SLIDE
-            name = f"taps: {taps}, lines: {lines}" if loop.sums == lines * SLIDE else ""
+            name = _chain_name(loop)
         if name and (name not in slowest or slowest[name].cycles < loop.cycles):
             slowest[name] = loop._replace(kernel=f"depthwise_int8, {name}")
     return list(slowest.values())
+
+
+def _chain_name(loop: Loop) -> str:
+    """Tiles are SLIDE columns of one line or of two, or twice as many columns of a line."""
+    taps = loop.multiplies // loop.sums
+    for lines, columns in ((1, SLIDE), (2, SLIDE), (1, 2 * SLIDE)):
+        if loop.sums == lines * columns and loop.loaded == columns + taps - 1 + taps * lines:
+            return f"taps: {taps}, lines: {lines}{', long' if columns > SLIDE else ''}"
+    return ""
 
 
 NAMED = {"depthwise_f32": window_loops, "depthwise_int8": tap_loops}

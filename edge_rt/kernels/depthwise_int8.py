@@ -5,26 +5,25 @@ from __future__ import annotations
 
 from numba import types
 
-from edge_rt.kernels import depthwise_int8_quads as quads
-from edge_rt.kernels import depthwise_int8_taps as taps
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
+from edge_rt.kernels.depthwise_int8_quads import by_quads
 from edge_rt.kernels.depthwise_int8_slides import by_slides
-from edge_rt.kernels.depthwise_int8_streams import streamer
+from edge_rt.kernels.depthwise_int8_streams import by_streams, no_streams
+from edge_rt.kernels.depthwise_int8_taps import by_taps
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.requantize import finisher
 from edge_rt.kernels.saturation import kind_of
 from edge_rt.kernels.simd import Vec, load, pointer, splat, store
-from edge_rt.kernels.tile_sets_int8 import narrow_finder
 from edge_rt.lowering.depthwise_int8 import (
+    APART_DOWN,
+    APART_WIDE,
     BLANK_BYTES,
     CHANNEL_BLOCK,
     CHANNELS,
     COLUMNS,
     DEPTHWISE_INT8,
-    GAP_DOWN,
-    GAP_WIDE,
     GATHERED,
     GROUP,
     HEIGHT,
@@ -32,7 +31,6 @@ from edge_rt.lowering.depthwise_int8 import (
     KERNEL_H,
     KERNEL_W,
     LINE_ROOM,
-    LINE_SEEN,
     LINES,
     MOST_PREPARED,
     OUT_HEIGHT,
@@ -41,8 +39,6 @@ from edge_rt.lowering.depthwise_int8 import (
     PAD_TOP,
     PART_BYTES,
     PREPARED_BYTES,
-    QUADS,
-    RESIDUES,
     SEEN_BYTES,
     STREAMS,
     STRIDE_DOWN,
@@ -58,117 +54,6 @@ F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
 ROOM, EDGE, EMPTY = MOST_PREPARED * GROUP, 4 * WIDEST, 4 * WIDEST
 
 
-def by_quads(target, size):
-    """(prepare, gather, sum_lines) with dot products, for groups of `size` channels.
-
-    prepare(taps, none, g, to, places): weights u8[kernel_h, kernel_w, size] as sum_lines reads them, and in places, int64,
-    where each step of sums lies in what windows see. gather(image, channels, row, column, g, blank, flip, edge, to): what
-    windows of lines and columns from there on see; gives the bytes of a group. sum_lines(x, w, places, start, factor,
-    as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g): sums of a group, see `sweeper`.
-    """
-    B = 4 * target.lanes // size
-    pack, gather_quads = quads.weight_packer(size), quads.gatherer(target, size)
-    one, two = quads.sweeper(target, size, 1), quads.sweeper(target, size, 2)
-
-    def columns_seen(g):
-        """Columns of each residue, in whole vectors."""
-        whole = (g[COLUMNS] + B - 1) // B * B
-        return (whole + (g[KERNEL_W] - 1) * g[GAP_WIDE] // g[STRIDE_WIDE] + B - 1) // B * B
-
-    def prepare(taps, none, g, to, places):
-        pack(taps, none, g[KERNEL_H], g[KERNEL_W], g[LINES], g[STRIDE_DOWN], to)
-        count, i = columns_seen(g), 0
-        for quad in range(g[QUADS]):
-            for tap in range(0, g[KERNEL_W] * g[GAP_WIDE], g[GAP_WIDE]):
-                further = tap // g[STRIDE_WIDE]
-                residue = tap - further * g[STRIDE_WIDE]
-                places[i] = (residue * g[QUADS] + quad) * 4 * count + further
-                i += 1
-
-    def gather(image, channels, row, column, g, blank, flip, edge, to):
-        w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN], columns_seen(g)
-        gather_quads(
-            image, w * c, c, channels, g[HEIGHT], w, quads.safe_columns(w, channels, size), row, g[GAP_DOWN], rows, column,
-            g[STRIDE_WIDE], g[RESIDUES], count, blank, flip, edge, to,
-        )  # fmt: skip
-        return g[QUADS] * g[RESIDUES] * count * 4 * size
-
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
-        k_step, steps, line_size, c = columns_seen(g) * size, g[QUADS] * g[KERNEL_W], g[LINE_ROOM] * size, g[CHANNELS]
-        is_whole = is_whole and count == g[LINES]
-        if g[LINES] == 2:
-            return two(
-                x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, c, apart,
-                line_size, columns,
-            )  # fmt: skip
-        return one(
-            x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, c, apart,
-            line_size, columns,
-        )  # fmt: skip
-
-    return prepare, gather, sum_lines
-
-
-def by_taps(target):
-    """As by_quads, for machines without dot products."""
-    gather_taps, sweep = taps.gatherer(target), taps.sweeper(target)
-    # Elsewhere products are wide enough for any weights.
-    is_narrow = narrow_finder(target, 1) if target.arch == "aarch64" else lambda w, size: True
-    LINE = Vec(U8, GROUP)
-
-    def prepare(taps, none, g, to, places):
-        for i in range(0, g[KERNEL_H] * g[KERNEL_W] * GROUP, GROUP):
-            store(to + i, load(LINE, taps + i))
-
-    def gather(image, channels, row, column, g, blank, flip, edge, to):
-        w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STRIDE_DOWN]
-        gather_taps(
-            image, w * c, c, channels, g[HEIGHT], w, quads.safe_columns(w, channels, GROUP), row, g[GAP_DOWN], rows, column,
-            g[LINE_SEEN], blank, flip, to,
-        )  # fmt: skip
-        return rows * g[LINE_SEEN] * GROUP
-
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
-        row, line_size, done = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP, 0
-        narrow, y_step = is_narrow(w, g[KERNEL_H] * g[KERNEL_W] * GROUP), g[CHANNELS] if is_whole else 0
-        for line in range(count):
-            done = sweep(
-                x + line * g[STRIDE_DOWN] * row, row, g[STRIDE_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], narrow,
-                start, factor, as_bytes, zero, lo, hi, flip, y + line * y_line, y_step,
-                apart + line * (line_size if as_bytes else 4 * line_size), columns,
-            )  # fmt: skip
-        return done
-
-    return prepare, gather, sum_lines
-
-
-def by_streams(target):
-    """stream(source, top, left, columns, g, ...): lines from the image's row `top` on; source: its row 0, from the first
-    channel on; for the rest see `streamer`."""
-    by_one, by_two = streamer(target, 2, 1), streamer(target, 1, 2)
-
-    def row_at(source, row, h, step, blank):
-        return source + row * step if row >= 0 and row < h else blank
-
-    def stream(source, top, left, columns, g, blank, flip, weights, start, factor, ending, y, y_below):
-        h, w, c = g[HEIGHT], g[WIDTH], g[CHANNELS]
-        step = w * c
-        rows = (
-            row_at(source, top, h, step, blank), row_at(source, top + 1, h, step, blank),
-            row_at(source, top + 2, h, step, blank), row_at(source, top + 3, h, step, blank),
-        )  # fmt: skip
-        if g[STRIDE_WIDE] == 1:
-            by_one(rows, c, left, w, columns, blank, flip, weights, start, factor, ending, y, y_below, c)
-        else:
-            by_two(rows, c, left, w, columns, blank, flip, weights, start, factor, ending, y, y_below, c)
-
-    return stream
-
-
-def no_streams(source, top, left, columns, g, blank, flip, weights, start, factor, ending, y, y_below):
-    """For machines that have none."""
-
-
 @kernel(DEPTHWISE_INT8)
 def depthwise_int8(target):
     has_dot = "+avx512vnni" in target.llvm_features or "+dotprod" in target.llvm_features
@@ -180,7 +65,7 @@ def depthwise_int8(target):
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     copy_columns = column_copier()
-    stream_lines = by_streams(target) if has_streams else no_streams
+    prepare_stream, are_small, stream_lines = by_streams(target) if has_streams else no_streams()
     LINE, FOUR, WHOLE = Vec(U8, GROUP), Vec(I32, 4), Vec(I32, target.lanes, (GROUP // target.lanes,))
 
     def copy_taps(w, c, channels, size, count, to):
@@ -195,6 +80,11 @@ def depthwise_int8(target):
                         to[q] = w[q]
             w += c
             to += size
+
+    def first_of(index, count, apart):
+        """The first of `count` results, `apart` from each other, of the group `index`."""
+        whole = index // apart
+        return whole * count * apart + (index - whole * apart)
 
     def by_quarters(x, to):
         """WIDEST numbers of 32 bits in the order of quarters."""
@@ -237,14 +127,21 @@ def depthwise_int8(target):
             kind = kind_of(y_middle, lowest, highest)
         streams = has_streams and g[STREAMS] != 0
         blocks = (c + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK if is_wide else max(1, (c - GROUP) // CHANNEL_BLOCK + 1)
-        line_groups, stretches = (out_h + lines - 1) // lines, (out_w + wide - 1) // wide
-        units, prepared = blocks * g[IMAGES] * line_groups * stretches, I64(-1)
+        apart_down, apart_wide = g[APART_DOWN], g[APART_WIDE]
+        y_line, y_step = apart_down * out_w * c, apart_wide * c
+        # As many groups of lines, and stretches of columns, as are `apart` lie within each other.
+        line_groups = (out_h + lines * apart_down - 1) // (lines * apart_down) * apart_down
+        stretches = (out_w + wide * apart_wide - 1) // (wide * apart_wide) * apart_wide
+        units, prepared, is_small = blocks * g[IMAGES] * line_groups * stretches, I64(-1), False
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // stretches
-            first_column = (unit - rest * stretches) * wide
-            columns = min(wide, out_w - first_column)
+            first_column = first_of(unit - rest * stretches, wide, apart_wide)
+            columns = min(wide, (out_w - first_column + apart_wide - 1) // apart_wide)
             above = rest // line_groups
-            first_line = (rest - above * line_groups) * lines
+            first_line = first_of(rest - above * line_groups, lines, apart_down)
+            line_count = min(lines, (out_h - first_line + apart_down - 1) // apart_down)
+            if columns <= 0 or line_count <= 0:
+                continue
             block = above // g[IMAGES]
             image = above - block * g[IMAGES]
             # What is last reaches back over channels that are done, and computes them again: blocks, and groups below.
@@ -270,22 +167,24 @@ def depthwise_int8(target):
                     to = weights + group * weight_size
                     if is_wide:
                         prepare_wide(raw, none, g, to, places)
+                    elif streams:
+                        prepare_stream(raw, none, g, to, start + at, factor + at)
                     else:
                         prepare(raw, none, g, to, places)
+                is_small = streams and are_small(start, factor, (room + GROUP - 1) // GROUP * GROUP)
                 prepared = block
             top, left = first_line * g[STRIDE_DOWN] - g[PAD_TOP], first_column * g[STRIDE_WIDE] - g[PAD_LEFT]
             source = x + (image * h * image_w * c + first)
             group_seen, base, gathered = I64(0), I64(0), I64(0)
-            line_count = min(lines, out_h - first_line)
             is_whole = as_bytes and room >= size
             for group in range(groups):
                 at = max(0, min(group * size, room - size))
                 place = ((image * out_h + first_line) * out_w + first_column) * c + first + at
                 if streams:
-                    below = out_w * c if line_count == 2 else 0
+                    below = y_line if line_count == 2 else 0
                     stream_lines(
-                        source + at, top, left, columns, g, blank, flip, weights + group * weight_size, start + at,
-                        factor + at, (kind, y_middle, lowest, highest, y_flip), y + place, y + (place + below),
+                        source + at, top, left, columns, g, blank, flip, weights + group * weight_size, kind, is_small,
+                        (y_middle, lowest, highest, y_flip), y + place, y + (place + below),
                     )  # fmt: skip
                     continue
                 if is_wide:
@@ -302,12 +201,12 @@ def depthwise_int8(target):
                     if is_wide:
                         done = sum_lines_wide(
                             seen, group_w, places, begins, by, as_bytes, y_middle, lowest, highest, y_flip, is_whole,
-                            y + place, out_w * c, to, columns, line_count, g,
+                            y + place, y_line, to, columns, line_count, g,
                         )  # fmt: skip
                     else:
                         done = sum_lines(
                             seen + (group - base) * group_seen, group_w, places, begins, by, as_bytes, y_middle, lowest,
-                            highest, y_flip, is_whole, y + place, out_w * c, to, columns, line_count, g,
+                            highest, y_flip, is_whole, y + place, y_line, to, columns, line_count, g,
                         )  # fmt: skip
                     # The second time, only what is seen.
                     group_w, to, begins = weights + groups * weight_size, seen_sums, pointer(I32, none)
@@ -315,8 +214,8 @@ def depthwise_int8(target):
                     if done < columns:
                         for line in range(line_count):
                             copy_columns(
-                                y + (place + (line * out_w + done) * c), c, made + (line * line_size + done * size), size,
-                                columns - done, here,
+                                y + (place + line * y_line + done * y_step), y_step,
+                                made + (line * line_size + done * size), size, columns - done, here,
                             )  # fmt: skip
                     continue
                 for line in range(line_count):
@@ -329,9 +228,9 @@ def depthwise_int8(target):
                                 store(acc + (i + q), load(WHOLE, acc + (i + q)) - less)
                     finish(
                         mode, acc, size, columns, here, factor + at, addend + at, lo, hi, y_zero, residual, has_residual, y,
-                        place + line * out_w * c, c,
+                        place + line * y_line, y_step,
                     )  # fmt: skip
                     if is_float and activation:
-                        activate(activation, alpha, pointer(F32, y) + (place + line * out_w * c), c, columns, here)
+                        activate(activation, alpha, pointer(F32, y) + (place + line * y_line), y_step, columns, here)
 
     return body

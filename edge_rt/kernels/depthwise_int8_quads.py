@@ -1,10 +1,5 @@
-"""Sums of depthwise windows for machines with dot products of four bytes: four rows of the image lie together.
-
-What a line of the result sees is woven into quads first: for each column and each channel the bytes of four rows, as one
-int32. A vector has a quarter of a group's channels, of one column or of several: quarter k has channels 4 * k to 4 * k + 3
-of each 16. The four quarters lie apart; columns whose distance is the stride are neighbours then. So one dot product adds up
-to four taps, and two lines share what was woven. A group is GROUP channels, or as many as a vector has bytes.
-"""
+"""Sums of depthwise windows by dot products of four bytes, over what `depthwise_int8_seen` arranges: several columns of a
+line or two at a time, all quarters of their channels."""
 
 from __future__ import annotations
 
@@ -12,44 +7,31 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from edge_rt.kernels.depthwise_int8_seen import DEPTH, LONG, quad_gatherer, safe_columns, weight_packer
 from edge_rt.kernels.saturation import kind_of, packer, to_whole
-from edge_rt.kernels.simd import (
-    Vec,
-    call,
-    convert,
-    load,
-    machine,
-    new,
-    pack,
-    pointer,
-    primitive,
-    shuffle,
-    splat,
-    store,
-    tile,
-    unpack,
-)
+from edge_rt.kernels.simd import Vec, call, convert, machine, new, pack, pointer, primitive, shuffle, splat, unpack
 from edge_rt.kernels.simd.memory import addresses
-from edge_rt.lowering.depthwise_int8 import GROUP
+from edge_rt.lowering.depthwise_int8 import (
+    APART_WIDE,
+    CHANNELS,
+    COLUMNS,
+    GAP_DOWN,
+    GAP_WIDE,
+    GROUP,
+    HEIGHT,
+    KERNEL_H,
+    KERNEL_W,
+    LATTICE,
+    LINE_ROOM,
+    LINES,
+    QUADS,
+    RESIDUES,
+    STEP_DOWN,
+    STEP_WIDE,
+    WIDTH,
+)
 
-F32, I8, I32, U8 = types.float32, types.int8, types.int32, types.uint8
-DEPTH = 4
-LONG = ir.IntType(64)
-
-
-@primitive(lambda vec, p, step, size: new(vec) if isinstance(size, types.IntegerLiteral) else None)
-def load_pieces(context, builder, sig, args):
-    """load_pieces(V, p, step, size): V of bytes; each `size` of them are `step` bytes apart at p."""
-    vec, (_, p, step, _) = sig.return_type, args
-    piece = Vec(vec.dtype, sig.args[3].literal_value)
-    p, made = builder.bitcast(p, ir.IntType(8).as_pointer()), []
-    for i in range(vec.lanes // piece.lanes):
-        at = builder.gep(p, [builder.mul(step, LONG(i))])
-        made.append(builder.load(builder.bitcast(at, piece.ir.as_pointer()), align=1))
-    while len(made) > 1:
-        lanes = list(range(2 * made[0].type.count))
-        made = [shuffle(builder, x, lanes, y) for x, y in zip(made[::2], made[1::2])]
-    return pack(builder, vec, made)
+F32, I32 = types.float32, types.int32
 
 
 @primitive(lambda vec, p, size, *strides: new(vec) if isinstance(size, types.IntegerLiteral) else None)
@@ -76,164 +58,6 @@ def store_columns(context, builder, sig, args):
         at = builder.gep(p, [builder.add(builder.mul(line, LONG(row)), LONG(place))])
         builder.store(part, builder.bitcast(at, part.type.as_pointer()), align=4)
     return context.get_dummy_value()
-
-
-@primitive(lambda x: x if isinstance(x, Vec) and x.shape == (4,) and x.dtype.bitwidth == 8 else None)
-def weave(context, builder, sig, args):
-    """weave(x): byte i of the four vectors of x together, as quad i; within each 16 bytes."""
-    a, b, c, d = unpack(builder, sig.args[0], args[0])
-    n = a.type.count
-
-    def mix(x, y, size, half):
-        """Numbers of `size` bytes, alternately, of each 16 bytes' first or second half."""
-        count = GROUP // size
-        wide = ir.VectorType(ir.IntType(8 * size), n // size)
-        order = [
-            base + half * count // 2 + i // 2 + (n // size if i % 2 else 0)
-            for base in range(0, n // size, count)
-            for i in range(count)
-        ]
-        return builder.bitcast(shuffle(builder, builder.bitcast(x, wide), order, builder.bitcast(y, wide)), a.type)
-
-    upper, lower = ([mix(x, y, 1, half) for half in (0, 1)] for x, y in ((a, b), (c, d)))
-    return pack(builder, sig.return_type, [mix(x, y, 2, half) for x, y in zip(upper, lower) for half in (0, 1)])
-
-
-def safe_columns(w, channels, size):
-    """Columns, of w with so many channels, that may be read `size` bytes at a time."""
-    return w - (size - 1 + channels) // channels + 1 if channels < size else w
-
-
-def gatherer(target, size):
-    """gather(...): weaves what the windows of lines see to `to`, u8[groups, residues, quads, 4, count, size].
-
-    image: where the channels begin; row_step, pixel: bytes of a row, and from column to column; rows: of them, from
-    first_row on, `row_gap` apart, are seen. Column i of residue r is number first_column + r + i * stride. Rows and columns
-    that are not there are as `blank`, which is as long as a vector's columns and the channels; columns from w_safe on may
-    not be read 16 bytes at a time.
-    """
-    B = 4 * target.lanes // size
-    LINE, ROW, ROWS = Vec(U8, size), Vec(U8, size * B), Vec(U8, size * B, (4,))
-
-    def row_of(image, row, h, row_step, advance, blank):
-        """Where a row begins, and how far to go from vector to vector."""
-        if row >= 0 and row < h:
-            return image + row * row_step, advance
-        return blank, 0 * advance
-
-    def copy_pixel(to, source, is_there, channels, blank):
-        if not is_there:
-            store(to, load(LINE, blank))
-        elif channels >= size:
-            store(to, load(LINE, source))
-        else:
-            for q in range(channels):
-                to[q] = source[q]
-
-    def many(to, k_step, a, b, c, d, a_next, b_next, c_next, d_next, step, vectors, flip):
-        mask = splat(ROW, flip)
-        for _ in range(vectors):
-            seen = tile(
-                load_pieces(ROW, a, step, size), load_pieces(ROW, b, step, size), load_pieces(ROW, c, step, size),
-                load_pieces(ROW, d, step, size),
-            )  # fmt: skip
-            store(to, weave(seen ^ mask), k_step)
-            to += B * size
-            a += a_next
-            b += b_next
-            c += c_next
-            d += d_next
-
-    def edge_block(
-        to, k_step, a, b, c, d, a_next, b_next, c_next, d_next, column, stride, pixel, w, channels, blank, flip, edge
-    ):  # fmt: skip
-        for j in range(B):
-            at = column + j * stride
-            inside, place = at >= 0 and at < w, at * pixel
-            copy_pixel(edge + j * size, a + place, inside and a_next != 0, channels, blank)
-            copy_pixel(edge + (B + j) * size, b + place, inside and b_next != 0, channels, blank)
-            copy_pixel(edge + (2 * B + j) * size, c + place, inside and c_next != 0, channels, blank)
-            copy_pixel(edge + (3 * B + j) * size, d + place, inside and d_next != 0, channels, blank)
-        store(to, weave(load(ROWS, edge) ^ splat(ROW, flip)), k_step)
-
-    def gather(
-        image, row_step, pixel, channels, h, w, w_safe, first_row, row_gap, rows, first_column, stride, residues, count,
-        blank, flip, edge, to,
-    ):  # fmt: skip
-        k_step, advance = count * size, B * stride * pixel
-        quads, groups = (rows + DEPTH - 1) // DEPTH, (channels + size - 1) // size
-        group_size = residues * quads * DEPTH * k_step
-        for residue in range(residues):
-            column = first_column + residue
-            # Vectors from `begin` to `end` see nothing but columns that are there.
-            begin = (max(0, -column) + B * stride - 1) // (B * stride) * B
-            inside = w_safe - column - (B - 1) * stride
-            end = max(begin, min(count, ((inside + stride - 1) // stride + B - 1) // B * B)) if inside > 0 else begin
-            for quad in range(quads):
-                row = first_row + DEPTH * quad * row_gap
-                # Rows beyond the last meet weights of 0.
-                a, a_next = row_of(image, row, h, row_step, advance, blank)
-                b, b_next = row_of(image, row + row_gap, h, row_step, advance, blank)
-                c, c_next = row_of(image, row + 2 * row_gap, h, row_step, advance, blank)
-                d, d_next = row_of(image, row + 3 * row_gap, h, row_step, advance, blank)
-                for group in range(groups):
-                    at, place = min(group * size, max(0, channels - size)), to + group * group_size
-                    for i in range(0, min(begin, count), B):
-                        edge_block(
-                            place + i * size, k_step, a + at, b + at, c + at, d + at, a_next, b_next, c_next, d_next,
-                            column + i * stride, stride, pixel, w, channels, blank, flip, edge,
-                        )  # fmt: skip
-                    start, vectors = (column + begin * stride) * pixel, (end - begin) // B
-                    many(
-                        place + begin * size, k_step, a + (at + (start if a_next else 0)),
-                        b + (at + (start if b_next else 0)), c + (at + (start if c_next else 0)),
-                        d + (at + (start if d_next else 0)), a_next, b_next, c_next, d_next, stride * pixel, vectors, flip,
-                    )  # fmt: skip
-                    for i in range(end, count, B):
-                        edge_block(
-                            place + i * size, k_step, a + at, b + at, c + at, d + at, a_next, b_next, c_next, d_next,
-                            column + i * stride, stride, pixel, w, channels, blank, flip, edge,
-                        )  # fmt: skip
-                to += DEPTH * k_step
-
-    return gather
-
-
-def weight_weaver(size):
-    """woven(taps, none, row, column, kernel_h, kernel_w): what a quad of rows is multiplied by, from `row` of the kernel on:
-    weights u8[kernel_h, kernel_w, size] of a group, as u8[4, size]. none: zeros for a group."""
-    ROW = Vec(U8, size)
-
-    def row_of(taps, none, row, column, kernel_h, kernel_w):
-        return load(ROW, taps + (row * kernel_w + column) * size if row >= 0 and row < kernel_h else none)
-
-    def woven(taps, none, row, column, kernel_h, kernel_w):
-        rows = tile(
-            row_of(taps, none, row, column, kernel_h, kernel_w), row_of(taps, none, row + 1, column, kernel_h, kernel_w),
-            row_of(taps, none, row + 2, column, kernel_h, kernel_w),
-            row_of(taps, none, row + 3, column, kernel_h, kernel_w),
-        )  # fmt: skip
-        return weave(rows)
-
-    return woven
-
-
-def weight_packer(size):
-    """pack(taps, none, kernel_h, kernel_w, lines, stride, to): weights u8[kernel_h, kernel_w, size] of a group as
-    u8[steps, 4, lines, size]. A step is a quad of rows and a column of the kernel; line i sees kernel row r in row r + i *
-    stride.
-    """
-    woven = weight_weaver(size)
-
-    def pack(taps, none, kernel_h, kernel_w, lines, stride, to):
-        for quad in range((kernel_h + (lines - 1) * stride + DEPTH - 1) // DEPTH):
-            for column in range(kernel_w):
-                for line in range(lines):
-                    rows = woven(taps, none, DEPTH * quad - line * stride, column, kernel_h, kernel_w)
-                    store(to + line * size, rows, lines * size)
-                to += DEPTH * lines * size
-
-    return pack
 
 
 @primitive(lambda acc, x, k_step, w, size: acc if isinstance(size, types.IntegerLiteral) else None)
@@ -327,3 +151,55 @@ def sweeper(target, size, lines):
         return direct
 
     return sweep
+
+
+def by_quads(target, size):
+    """(prepare, gather, sum_lines) with dot products, for groups of `size` channels.
+
+    prepare(taps, none, g, to, places): weights u8[kernel_h, kernel_w, size] as sum_lines reads them, and in places, int64,
+    where each step of sums lies in what windows see. gather(image, channels, row, column, g, blank, flip, edge, to): what
+    windows of lines and columns from there on see; gives the bytes of a group. sum_lines(x, w, places, start, factor,
+    as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g): sums of a group, see `sweeper`.
+    """
+    B = 4 * target.lanes // size
+    pack, gather_quads = weight_packer(size), quad_gatherer(target, size)
+    one, two = sweeper(target, size, 1), sweeper(target, size, 2)
+
+    def columns_seen(g):
+        """Columns of each residue, in whole vectors."""
+        whole = (g[COLUMNS] + B - 1) // B * B
+        return (whole + (g[KERNEL_W] - 1) * g[GAP_WIDE] // g[STEP_WIDE] + B - 1) // B * B
+
+    def prepare(taps, none, g, to, places):
+        pack(taps, none, g[KERNEL_H], g[KERNEL_W], g[LINES], g[STEP_DOWN], to)
+        count, i = columns_seen(g), 0
+        for quad in range(g[QUADS]):
+            for tap in range(0, g[KERNEL_W] * g[GAP_WIDE], g[GAP_WIDE]):
+                further = tap // g[STEP_WIDE]
+                residue = tap - further * g[STEP_WIDE]
+                places[i] = (residue * g[QUADS] + quad) * 4 * count + further
+                i += 1
+
+    def gather(image, channels, row, column, g, blank, flip, edge, to):
+        w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STEP_DOWN], columns_seen(g)
+        gather_quads(
+            image, w * c, c, channels, g[HEIGHT], w, safe_columns(w, channels, size), row, g[GAP_DOWN], rows, column,
+            g[LATTICE], g[STEP_WIDE], g[RESIDUES], count, blank, flip, edge, to,
+        )  # fmt: skip
+        return g[QUADS] * g[RESIDUES] * count * 4 * size
+
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
+        k_step, steps, line_size = columns_seen(g) * size, g[QUADS] * g[KERNEL_W], g[LINE_ROOM] * size
+        y_step = g[CHANNELS] * g[APART_WIDE]
+        is_whole = is_whole and count == g[LINES]
+        if g[LINES] == 2:
+            return two(
+                x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
+                line_size, columns,
+            )  # fmt: skip
+        return one(
+            x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
+            line_size, columns,
+        )  # fmt: skip
+
+    return prepare, gather, sum_lines

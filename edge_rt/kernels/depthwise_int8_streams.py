@@ -1,126 +1,211 @@
 """Sums of 3x3 windows for Arm's dot products of four bytes: windows slide along lines, over columns that stay in registers.
 
 A column of sixteen channels is woven where it is met: byte i of its rows together, as quad i, so that one dot product adds
-up to four taps. Three columns are held; the next one takes the place of the first.
+up to four taps. Two neighbouring windows of each line are summed at a time; what they share with the next ones is held.
 """
 
 from __future__ import annotations
 
 from numba import types
 
-from edge_rt.kernels.depthwise_int8_quads import DEPTH, weave
-from edge_rt.kernels.saturation import packer, to_whole
-from edge_rt.kernels.simd import Vec, call, convert, load, pack, part, primitive, splat, store, tile, unpack
-from edge_rt.kernels.simd.memory import addresses
+from edge_rt.kernels.depthwise_int8_phases import (
+    PHASES,
+    joined,
+    limited_bytes,
+    ramp_bytes,
+    store_windows,
+    sum_windows,
+    table_size,
+    weave_phases,
+)
+from edge_rt.kernels.depthwise_int8_seen import weight_weaver
+from edge_rt.kernels.depthwise_int8_slides import load_turned
+from edge_rt.kernels.depthwise_int8_taps import pick_rows
+from edge_rt.kernels.saturation import AS_RAMP
+from edge_rt.kernels.simd import Vec, all_true, convert, load, maximum, pointer, splat, store, tile
 from edge_rt.kernels.tiles_int8 import hide_pointer
-from edge_rt.lowering.depthwise_int8 import GROUP
+from edge_rt.lowering.depthwise_int8 import CHANNELS, GROUP, HEIGHT, KERNEL_H, KERNEL_W, STRIDE_DOWN, STRIDE_WIDE, WIDTH
 
-F32, I8, I32, U8 = types.float32, types.int8, types.int32, types.uint8
-
-@primitive(lambda acc, x, w: acc if isinstance(acc, Vec) else None)
-def add_column(context, builder, sig, args):
-    """add_column(acc, x, w): acc [lines, 4] plus the products of a column x [4] and weights i8[4, lines, 16]."""
-    vec, (acc, x, w) = sig.return_type, args
-    sums, quads = unpack(builder, vec, acc), unpack(builder, sig.args[1], x)
-    piece = Vec(I8, GROUP, (DEPTH, vec.shape[0]))
-    places = list(addresses(context, builder, piece, w))
-    for k in range(DEPTH):
-        for line in range(vec.shape[0]):
-            at = builder.bitcast(places[k * vec.shape[0] + line], piece.ir.as_pointer())
-            given = sums[line, k], quads[k], builder.load(at, align=1)
-            sums[line, k] = call(builder, "llvm.aarch64.neon.sdot.v4i32.v16i8", vec.ir, *given)
-    return pack(builder, vec, sums.flat)
+F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
+LARGEST_SUM = 9 << 14
+"""What nine products of bytes add up to at most."""
+SMALL = 32000
+ANY_TO_ANY, UNSIGNED_RAMP, SIGNED_RAMP = range(3)
+"""What a stream sees and makes: any bytes; or uint8 both times, or int8, where results are small and their zero point is the
+lowest number of their type, as behind a rectifier."""
 
 
-def streamer(target, lines, stride):
+def streamer(target, lines, stride, way):
     """stream(...): `columns` results of each line, as bytes: to y and, of a second line, to y_below, y_step from one to the
     next; y_below may be y: the first line is what remains.
 
     rows: four pointers to those that windows see (of one line, three count), from column 0 on, `pixel` from one to the next.
     Windows begin at column `first`, at least stride - 3, and see `outside`, sixteen bytes, beyond the image's w columns.
-    weights: i8[3, 4, lines, 16], see weight_packer; start, factor: of sixteen channels; ending: as of `packer`.
+    table: see table_size; ending: zero, lo, hi and flip, as of `packer`. way: of ANY_TO_ANY, ...
     """
-    ROW, SUMS, START = Vec(U8, GROUP), Vec(I32, target.lanes, (lines, 4)), Vec(I32, target.lanes, (1, 4))
-    NUMBERS, FACTOR, STEP = SUMS.to(dtype=F32), START.to(dtype=F32), DEPTH * lines * GROUP
-    whole, packed, kept = to_whole(target), packer(target), 3 - stride
+    ROW, PIECE, kept, several = Vec(U8, GROUP), Vec(U8, 8), 3 - stride, 2 * stride
+    is_small = 0 if way == ANY_TO_ANY else 1
 
-    def column_at(rows, at, mask):
+    def four_rows(rows, at):
         a, b, c, d = rows
-        seen = tile(load(ROW, a + at), load(ROW, b + at), load(ROW, c + at), load(ROW, (d if lines == 2 else c) + at))
-        return weave(seen ^ mask)
+        return tile(load(ROW, a + at), load(ROW, b + at), load(ROW, c + at), load(ROW, d + at))
 
-    def column_of(rows, column, w, pixel, mask, none):
-        return column_at(rows, column * pixel, mask) if column >= 0 and column < w else none
+    def three_rows(rows, at):
+        a, b, c, _ = rows
+        return tile(load(ROW, a + at), load(ROW, b + at), load(ROW, c + at))
 
-    def one_inside(rows, at, pixel, mask):
-        return (column_at(rows, at, mask),)
+    rows_at = four_rows if lines == 2 else three_rows
 
-    def two_inside(rows, at, pixel, mask):
-        return column_at(rows, at, mask), column_at(rows, at + pixel, mask)
+    def flipped_column(rows, at, mask):
+        return weave_phases(rows_at(rows, at) ^ mask)
 
-    def one_of(rows, column, w, pixel, mask, none):
-        return (column_of(rows, column, w, pixel, mask, none),)
+    def signed_column(rows, at, mask):
+        return weave_phases(rows_at(rows, at))
 
-    def two_of(rows, column, w, pixel, mask, none):
-        return column_of(rows, column, w, pixel, mask, none), column_of(rows, column + 1, w, pixel, mask, none)
+    column_inside = signed_column if way == SIGNED_RAMP else flipped_column
 
-    # From window to window, `kept` columns stay and as many as the stride are new.
-    new_inside, new_of, first_of = (one_inside, one_of, two_of) if stride == 1 else (two_inside, two_of, one_of)
-
-    def store_one(y, y_below, made):
-        store(y, part(made, 0))
-
-    def store_two(y, y_below, made):
-        store(y_below, part(made, 1))
-        store(y, part(made, 0))
-
-    store_lines = store_two if lines == 2 else store_one
-
-    def finish(x, tables, ending, y, y_below):
-        (weights, start, factor), (kind, zero, lo, hi, flip) = tables, ending
-        acc = splat(SUMS, 0) + load(START, start)
-        acc = add_column(acc, x[0], weights)
-        acc = add_column(acc, x[1], weights + STEP)
-        acc = add_column(acc, x[2], weights + 2 * STEP)
-        made = packed(whole(convert(NUMBERS, acc) * load(FACTOR, factor)), kind, zero, lo, hi, flip)
-        store_lines(y, y_below, made)
-
-    def step(state, inside, rows, pixel, mask, ending, y, y_below, y_step):
-        held, i, at, to, (weights, start, factor) = state
-        tables = hide_pointer(weights), hide_pointer(start), hide_pointer(factor)
-        x = held + new_inside(rows, at, pixel, mask)
-        finish(x, tables, ending, y + to, y_below + to)
-        return x[stride:], i + 1, at + stride * pixel, to + y_step, tables
-
-    def steps(count):
-        """run(state, inside, ...): up to `count` results from i on, while there are all columns (i < inside): with so many,
-        columns come back to the registers they started from."""
-        if count == 1:
-            return step
-        before = steps(count - 1)
-
-        def run(state, inside, rows, pixel, mask, ending, y, y_below, y_step):
-            state = before(state, inside, rows, pixel, mask, ending, y, y_below, y_step)
-            if state[1] < inside:
-                state = step(state, inside, rows, pixel, mask, ending, y, y_below, y_step)
-            return state
-
-        return run
-
-    turn = steps(kept + 1)
-
-    def stream(rows, pixel, first, w, columns, outside, flip, weights, start, factor, ending, y, y_below, y_step):
-        mask, inside = splat(ROW, flip), min(columns, (w - first - kept) // stride)
+    def column_anywhere(rows, at, mask, pixel, w, outside):
+        if at >= 0 and at < w * pixel:
+            return column_inside(rows, at, mask)
         beyond = load(ROW, outside) ^ mask
-        none = tile(beyond, beyond, beyond, beyond)
-        held = first_of(rows, first, w, pixel, mask, none)
-        state = held, 0, (first + kept) * pixel, 0, (weights, start, factor)
-        while state[1] < inside:
-            state = turn(state, inside, rows, pixel, mask, ending, y, y_below, y_step)
-        held, done, _, to, tables = state
-        for i in range(done, columns):
-            x = held + new_of(rows, first + kept + i * stride, w, pixel, mask, none)
-            finish(x, tables, ending, y + to, y_below + to)
-            held, to = x[stride:], to + y_step
+        return tile(beyond, beyond, beyond, beyond)
+
+    def columns_of(count, one):
+        """columns(rows, at, mask, pixel, w, outside): `count` columns from offset `at` on, each by one(...)."""
+        if count == 1:
+            return lambda rows, at, mask, pixel, w, outside: tile(one(rows, at, mask, pixel, w, outside))
+        before, last = columns_of(count - 1, one), count - 1
+
+        def columns(rows, at, mask, pixel, w, outside):
+            these = before(rows, at, mask, pixel, w, outside)
+            return joined(these, tile(one(rows, at + last * pixel, mask, pixel, w, outside)))
+
+        return columns
+
+    inside_new = columns_of(several, lambda rows, at, mask, pixel, w, outside: column_inside(rows, at, mask))
+    several_new, some_new = columns_of(several, column_anywhere), columns_of(stride, column_anywhere)
+    first_columns = columns_of(kept, column_anywhere)
+
+    def any_bytes(x, zero, lo, hi, flip):
+        return limited_bytes(x, zero, lo, hi) ^ splat(PIECE, flip)
+
+    def unsigned_bytes(x, zero, lo, hi, flip):
+        return ramp_bytes(x)
+
+    def signed_bytes(x, zero, lo, hi, flip):
+        return ramp_bytes(x) ^ splat(PIECE, 128)
+
+    as_bytes = {ANY_TO_ANY: any_bytes, UNSIGNED_RAMP: unsigned_bytes, SIGNED_RAMP: signed_bytes}[way]
+
+    def finish(x, table, ending, y, y_below, y_step):
+        zero, lo, hi, flip = ending
+        made = as_bytes(sum_windows(x, table, lines, is_small), zero, lo, hi, flip)
+        if lines == 2:
+            store_windows(y_below, made, 1, y_step)
+        store_windows(y, made, 0, y_step)
+
+    def two_inside(state, rows, mask, pixel, w, outside, ending, y_step):
+        held, at, y, y_below, table = state
+        table, x = hide_pointer(table), joined(held, inside_new(rows, at, mask, pixel, w, outside))
+        finish(x, table, ending, y, y_below, y_step)
+        return pick_rows(x, several, 1, kept), at + several * pixel, y + 2 * y_step, y_below + 2 * y_step, table
+
+    def two_turns(state, rows, mask, pixel, w, outside, ending, y_step):
+        """Four windows: then columns are back in the registers they started from."""
+        state = two_inside(state, rows, mask, pixel, w, outside, ending, y_step)
+        return two_inside(state, rows, mask, pixel, w, outside, ending, y_step)
+
+    turn, together = (two_turns, 4) if kept == 2 else (two_inside, 2)
+
+    def stream(rows, pixel, first, w, columns, outside, flip, table, ending, y, y_below, y_step):
+        mask, inside, done = splat(ROW, flip), min(columns, (w - first - kept) // stride), 0
+        held = first_columns(rows, first * pixel, mask, pixel, w, outside)
+        state = held, (first + kept) * pixel, y, y_below, table
+        while done + together <= inside:
+            state = turn(state, rows, mask, pixel, w, outside, ending, y_step)
+            done += together
+        while done + 2 <= columns:
+            held, at, to, below, table = state
+            x = joined(held, several_new(rows, at, mask, pixel, w, outside))
+            finish(x, table, ending, to, below, y_step)
+            state = pick_rows(x, several, 1, kept), at + several * pixel, to + 2 * y_step, below + 2 * y_step, table
+            done += 2
+        if done < columns:
+            held, at, to, below, table = state
+            finish(joined(held, some_new(rows, at, mask, pixel, w, outside)), table, ending, to, below, y_step)
 
     return stream
+
+
+def by_streams(target):
+    """(prepare, are_small, stream). prepare(taps, none, g, to, start, factor): the table of a group, from its weights
+    u8[kernel_h, kernel_w, 16]. are_small(start, factor, count): whether all sums from start int32[count] on, times factor,
+    stay within 16 bits; count: a multiple of GROUP. stream(source, top, left, columns, g, ...): lines from the image's row
+    `top` on; source: its row 0, from the first channel on; kind: as of kind_of; is_small: as are_small says; for the rest
+    see `streamer`."""
+    woven, TURNED, SOME = weight_weaver(GROUP, weave_phases), Vec(I32, 4, (PHASES,)), Vec(I32, 4, (4,))
+    NUMBERS = SOME.to(dtype=F32)
+
+    def prepare(taps, none, g, to, start, factor):
+        lines = 2 if g[STRIDE_WIDE] == 1 else 1
+        size = table_size(lines)
+        for tap in range(3):
+            for line in range(lines):
+                rows = woven(taps, none, -line * g[STRIDE_DOWN], tap, g[KERNEL_H], g[KERNEL_W])
+                store(to + (tap * lines + line) * GROUP, rows, size)
+        ends = pointer(I32, to + (size - 2 * GROUP))
+        store(ends, load_turned(TURNED, start), size // 4)
+        store(ends + PHASES, load_turned(TURNED, pointer(I32, factor)), size // 4)
+
+    def are_small(start, factor, count):
+        for i in range(0, count, GROUP):
+            first, by = convert(NUMBERS, load(SOME, start + i)), load(NUMBERS, factor + i)
+            most = maximum(first, F32(0) - first) + F32(LARGEST_SUM)
+            if not all_true(most * maximum(by, F32(0) - by) < F32(SMALL)):
+                return False
+        return True
+
+    def row_at(source, row, h, step, blank):
+        return source + row * step if row >= 0 and row < h else blank
+
+    def of_way(way):
+        by_one, by_two = streamer(target, 2, 1, way), streamer(target, 1, 2, way)
+
+        def stream(rows, left, columns, g, blank, flip, table, ending, y, y_below):
+            w, c = g[WIDTH], g[CHANNELS]
+            if g[STRIDE_WIDE] == 1:
+                by_one(rows, c, left, w, columns, blank, flip, table, ending, y, y_below, c)
+            else:
+                by_two(rows, c, left, w, columns, blank, flip, table, ending, y, y_below, c)
+
+        return stream
+
+    any_to_any, unsigned_ramp, signed_ramp = (of_way(way) for way in (ANY_TO_ANY, UNSIGNED_RAMP, SIGNED_RAMP))
+
+    def stream(source, top, left, columns, g, blank, flip, table, kind, is_small, ending, y, y_below):
+        h, step, y_flip = g[HEIGHT], g[WIDTH] * g[CHANNELS], ending[3]
+        rows = (
+            row_at(source, top, h, step, blank), row_at(source, top + 1, h, step, blank),
+            row_at(source, top + 2, h, step, blank), row_at(source, top + 3, h, step, blank),
+        )  # fmt: skip
+        is_ramp = kind == AS_RAMP and is_small
+        if is_ramp and flip == 128 and y_flip == 128:
+            unsigned_ramp(rows, left, columns, g, blank, flip, table, ending, y, y_below)
+        elif is_ramp and flip == 0 and y_flip == 0:
+            signed_ramp(rows, left, columns, g, blank, flip, table, ending, y, y_below)
+        else:
+            any_to_any(rows, left, columns, g, blank, flip, table, ending, y, y_below)
+
+    return prepare, are_small, stream
+
+
+def no_streams():
+    """For machines that have none."""
+
+    def prepare(taps, none, g, to, start, factor):
+        pass
+
+    def stream(source, top, left, columns, g, blank, flip, table, kind, is_small, ending, y, y_below):
+        pass
+
+    return prepare, lambda start, factor, count: False, stream

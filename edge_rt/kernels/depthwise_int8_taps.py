@@ -1,7 +1,7 @@
 """Sums of depthwise windows for machines without dot products of four bytes: one tap at a time, widened, or on Arm two taps
 whose sum is widened.
 
-What a line of the result sees is copied first, with its padding, as u8[rows, count, 16]; neighbours share what they widen.
+What a line of the result sees is copied first, see `tap_gatherer`; neighbours share what they widen.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from edge_rt.kernels.depthwise_int8_seen import safe_columns, tap_gatherer
 from edge_rt.kernels.saturation import in_fours, kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
     Vec,
@@ -24,12 +25,28 @@ from edge_rt.kernels.simd import (
     pointer,
     primitive,
     shuffle,
-    splat,
     store,
     unpack,
 )
+from edge_rt.kernels.tile_sets_int8 import narrow_finder
 from edge_rt.kernels.tiles_int8 import byte_of
-from edge_rt.lowering.depthwise_int8 import GROUP
+from edge_rt.lowering.depthwise_int8 import (
+    APART_WIDE,
+    CHANNELS,
+    GAP_DOWN,
+    GAP_WIDE,
+    GROUP,
+    HEIGHT,
+    KERNEL_H,
+    KERNEL_W,
+    LATTICE,
+    LINE_ROOM,
+    LINE_SEEN,
+    LINES,
+    STEP_DOWN,
+    STEP_WIDE,
+    WIDTH,
+)
 
 F32, I8, I16, I32, U8 = types.float32, types.int8, types.int16, types.int32, types.uint8
 MANY = 4
@@ -192,52 +209,6 @@ def loop_of(target, outputs):
     return loop
 
 
-def gatherer(target):
-    """gather(...): copies what the windows of lines see to `to`, u8[groups, rows, count, 16], with flipped bits.
-
-    Arguments as for the gatherer of quads; count: columns from first_column on.
-    """
-    LINE, LINES = Vec(U8, GROUP), Vec(U8, GROUP, (MANY,))
-
-    def gather(
-        image, row_step, pixel, channels, h, w, w_safe, first_row, row_gap, rows, first_column, count, blank, flip, to
-    ):  # fmt: skip
-        mask = splat(LINE, flip)
-        outside = load(LINE, blank) ^ mask
-        # Columns that are there, and those of them that may be read 16 bytes at a time.
-        begin = min(count, max(0, -first_column))
-        end = max(begin, min(count, w - first_column))
-        whole = max(begin, min(end, w_safe - first_column))
-        for group in range((channels + GROUP - 1) // GROUP):
-            at = max(0, min(group * GROUP, channels - GROUP))
-            for r in range(rows):
-                row, i = first_row + r * row_gap, 0
-                if row >= 0 and row < h:
-                    while i < begin:
-                        store(to + i * GROUP, outside)
-                        i += 1
-                    source = image + (row * row_step + at + (first_column + i) * pixel)
-                    while i + MANY <= whole:
-                        store(to + i * GROUP, load(LINES, source, pixel) ^ mask)
-                        source += MANY * pixel
-                        i += MANY
-                    while i < whole:
-                        store(to + i * GROUP, load(LINE, source) ^ mask)
-                        source += pixel
-                        i += 1
-                    while i < end:
-                        for q in range(channels):
-                            to[i * GROUP + q] = source[q] ^ flip
-                        source += pixel
-                        i += 1
-                while i < count:
-                    store(to + i * GROUP, outside)
-                    i += 1
-                to += count * GROUP
-
-    return gather
-
-
 def sweeper(target):
     """sweep(...): the sums of a line of `columns` columns, and of what follows them up to MANY: bytes to y, y_step apart,
     where y_step is not 0 and all MANY are of use; else to `apart`, as those of quads. Gives how many columns went to y.
@@ -275,3 +246,36 @@ def sweeper(target):
         return direct
 
     return sweep
+
+
+def by_taps(target):
+    """As by_quads, for machines without dot products."""
+    gather_taps, sweep = tap_gatherer(target), sweeper(target)
+    # Elsewhere products are wide enough for any weights.
+    is_narrow = narrow_finder(target, 1) if target.arch == "aarch64" else lambda w, size: True
+    LINE = Vec(U8, GROUP)
+
+    def prepare(taps, none, g, to, places):
+        for i in range(0, g[KERNEL_H] * g[KERNEL_W] * GROUP, GROUP):
+            store(to + i, load(LINE, taps + i))
+
+    def gather(image, channels, row, column, g, blank, flip, edge, to):
+        w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STEP_DOWN]
+        gather_taps(
+            image, w * c, c, channels, g[HEIGHT], w, safe_columns(w, channels, GROUP), row, g[GAP_DOWN], rows, column,
+            g[LATTICE], g[LINE_SEEN], blank, flip, to,
+        )  # fmt: skip
+        return rows * g[LINE_SEEN] * GROUP
+
+    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
+        row, line_size, done = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP, 0
+        narrow, y_step = is_narrow(w, g[KERNEL_H] * g[KERNEL_W] * GROUP), g[CHANNELS] * g[APART_WIDE] if is_whole else 0
+        for line in range(count):
+            done = sweep(
+                x + line * g[STEP_DOWN] * row, row, g[STEP_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], narrow,
+                start, factor, as_bytes, zero, lo, hi, flip, y + line * y_line, y_step,
+                apart + line * (line_size if as_bytes else 4 * line_size), columns,
+            )  # fmt: skip
+        return done
+
+    return prepare, gather, sum_lines
