@@ -210,7 +210,18 @@ CASES = [
     depthwise((1, 12, 13, 40), (5, 5), "int32", b_zero=1, strides=(2, 2), pads=(1, 2, 2, 1)),
     depthwise((1, 14, 14, 33), (7, 7), pads=(3, 3, 3, 3), b_zero=33),
     depthwise((1, 14, 14, 33), (3, 3), pads=(2, 2, 2, 2), dilations=(2, 2)),
+    depthwise((1, 19, 23, 20), (3, 3), pads=(2, 3, 2, 3), dilations=(2, 3)),
+    depthwise((2, 19, 33, 33), (5, 3), "int8", I8, strides=(2, 2), pads=(6, 2, 6, 2), dilations=(3, 3)),
+    depthwise((1, 25, 37, 18), (3, 5), "float32", activation="HardSwish", strides=(1, 2), pads=(4, 8) * 2, dilations=(4, 4)),
+    depthwise((1, 13, 30, 16), (3, 4), "int32", I8, b_zero=16, strides=(2, 1), dilations=(2, 2)),
+    *(
+        depthwise((1, 12, 15, 40), (3, 3), output, dtype, strides=(stride, stride), y_zero=y_zero, weights=weights, **SAME)
+        for stride in (1, 2)
+        for output, dtype, y_zero in (("uint8", U8, 0), ("int8", I8, -128), ("int8", U8, -128), ("uint8", U8, 3))
+        for weights in (NARROW, LOWEST)
+    ),
     depthwise((1, 1, 50, 17), (1, 9), "int8", I8, pads=(0, 4, 0, 4)),
+    depthwise((1, 6, 40, 17), (4, 7), "int8", I8),
     depthwise((1, 2, 2, 16), (5, 5), pads=(2, 2, 2, 2)),
     depthwise((1, 20, 20, 3), (3, 3), strides=(3, 3)),
     depthwise((1, 4, 100, 64), (4, 4), "int8", I8, strides=(2, 2), pads=(1, 1, 2, 2)),
