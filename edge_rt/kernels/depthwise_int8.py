@@ -59,7 +59,8 @@ def depthwise_int8(target):
     has_dot = "+avx512vnni" in target.llvm_features or "+dotprod" in target.llvm_features
     # Whole vectors of channels, where there are so many: then no vector is put together from pieces.
     has_wide = has_dot and 4 * target.lanes > GROUP
-    has_streams = has_dot and target.arch == "aarch64"
+    on_arm = target.arch == "aarch64"
+    has_streams = has_dot and on_arm
     by_sixteen = by_slides(target) if has_streams else by_quads(target, GROUP) if has_dot else by_taps(target)
     prepare, gather, sum_lines = by_sixteen
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
@@ -81,10 +82,13 @@ def depthwise_int8(target):
             w += c
             to += size
 
-    def first_of(index, count, apart):
-        """The first of `count` results, `apart` from each other, of the group `index`."""
+    def group_of(index, most, apart, total):
+        """The first of up to `most` results, `apart` from each other, of group `index`, and how many of `total` it has."""
+        if apart == 1:  # nearly always: divisions take as long as a small group
+            return index * most, min(most, total - index * most)
         whole = index // apart
-        return whole * count * apart + (index - whole * apart)
+        first = whole * most * apart + (index - whole * apart)
+        return first, min(most, (total - first + apart - 1) // apart)
 
     def by_quarters(x, to):
         """WIDEST numbers of 32 bits in the order of quarters."""
@@ -127,7 +131,7 @@ def depthwise_int8(target):
             kind = kind_of(y_middle, lowest, highest)
         streams = has_streams and g[STREAMS] != 0
         blocks = (c + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK if is_wide else max(1, (c - GROUP) // CHANNEL_BLOCK + 1)
-        apart_down, apart_wide = g[APART_DOWN], g[APART_WIDE]
+        apart_down, apart_wide = (g[APART_DOWN], g[APART_WIDE]) if on_arm else (1, 1)
         y_line, y_step = apart_down * out_w * c, apart_wide * c
         # As many groups of lines, and stretches of columns, as are `apart` lie within each other.
         line_groups = (out_h + lines * apart_down - 1) // (lines * apart_down) * apart_down
@@ -135,11 +139,9 @@ def depthwise_int8(target):
         units, prepared, is_small = blocks * g[IMAGES] * line_groups * stretches, I64(-1), False
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // stretches
-            first_column = first_of(unit - rest * stretches, wide, apart_wide)
-            columns = min(wide, (out_w - first_column + apart_wide - 1) // apart_wide)
+            first_column, columns = group_of(unit - rest * stretches, wide, apart_wide, out_w)
             above = rest // line_groups
-            first_line = first_of(rest - above * line_groups, lines, apart_down)
-            line_count = min(lines, (out_h - first_line + apart_down - 1) // apart_down)
+            first_line, line_count = group_of(rest - above * line_groups, lines, apart_down, out_h)
             if columns <= 0 or line_count <= 0:
                 continue
             block = above // g[IMAGES]

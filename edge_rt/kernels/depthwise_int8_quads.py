@@ -12,7 +12,6 @@ from edge_rt.kernels.saturation import kind_of, packer, to_whole
 from edge_rt.kernels.simd import Vec, call, convert, machine, new, pack, pointer, primitive, shuffle, splat, unpack
 from edge_rt.kernels.simd.memory import addresses
 from edge_rt.lowering.depthwise_int8 import (
-    APART_WIDE,
     CHANNELS,
     COLUMNS,
     GAP_DOWN,
@@ -21,7 +20,6 @@ from edge_rt.lowering.depthwise_int8 import (
     HEIGHT,
     KERNEL_H,
     KERNEL_W,
-    LATTICE,
     LINE_ROOM,
     LINES,
     QUADS,
@@ -184,13 +182,13 @@ def by_quads(target, size):
         w, c, rows, count = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STEP_DOWN], columns_seen(g)
         gather_quads(
             image, w * c, c, channels, g[HEIGHT], w, safe_columns(w, channels, size), row, g[GAP_DOWN], rows, column,
-            g[LATTICE], g[STEP_WIDE], g[RESIDUES], count, blank, flip, edge, to,
+            1, g[STEP_WIDE], g[RESIDUES], count, blank, flip, edge, to,
         )  # fmt: skip
         return g[QUADS] * g[RESIDUES] * count * 4 * size
 
     def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         k_step, steps, line_size = columns_seen(g) * size, g[QUADS] * g[KERNEL_W], g[LINE_ROOM] * size
-        y_step = g[CHANNELS] * g[APART_WIDE]
+        y_step = g[CHANNELS]
         is_whole = is_whole and count == g[LINES]
         if g[LINES] == 2:
             return two(

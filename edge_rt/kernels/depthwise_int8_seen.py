@@ -12,6 +12,7 @@ from __future__ import annotations
 from llvmlite import ir
 from numba import types
 
+from edge_rt.kernels._registry import apart
 from edge_rt.kernels.simd import Vec, load, new, pack, primitive, shuffle, splat, store, tile, unpack
 from edge_rt.lowering.depthwise_int8 import GROUP
 
@@ -100,6 +101,9 @@ def quad_gatherer(target, size):
             b += b_next
             c += c_next
             d += d_next
+
+    if target.arch == "x86_64":
+        many = apart(many)
 
     def edge_block(
         to, k_step, a, b, c, d, a_next, b_next, c_next, d_next, column, stride, pixel, w, channels, blank, flip, edge

@@ -252,7 +252,8 @@ def by_taps(target):
     """As by_quads, for machines without dot products."""
     gather_taps, sweep = tap_gatherer(target), sweeper(target)
     # Elsewhere products are wide enough for any weights.
-    is_narrow = narrow_finder(target, 1) if target.arch == "aarch64" else lambda w, size: True
+    on_arm = target.arch == "aarch64"
+    is_narrow = narrow_finder(target, 1) if on_arm else lambda w, size: True
     LINE = Vec(U8, GROUP)
 
     def prepare(taps, none, g, to, places):
@@ -263,13 +264,14 @@ def by_taps(target):
         w, c, rows = g[WIDTH], g[CHANNELS], g[KERNEL_H] + (g[LINES] - 1) * g[STEP_DOWN]
         gather_taps(
             image, w * c, c, channels, g[HEIGHT], w, safe_columns(w, channels, GROUP), row, g[GAP_DOWN], rows, column,
-            g[LATTICE], g[LINE_SEEN], blank, flip, to,
+            g[LATTICE] if on_arm else 1, g[LINE_SEEN], blank, flip, to,
         )  # fmt: skip
         return rows * g[LINE_SEEN] * GROUP
 
     def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         row, line_size, done = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP, 0
-        narrow, y_step = is_narrow(w, g[KERNEL_H] * g[KERNEL_W] * GROUP), g[CHANNELS] * g[APART_WIDE] if is_whole else 0
+        y_step = g[CHANNELS] * g[APART_WIDE] if on_arm else g[CHANNELS]
+        narrow, y_step = is_narrow(w, g[KERNEL_H] * g[KERNEL_W] * GROUP), y_step if is_whole else 0
         for line in range(count):
             done = sweep(
                 x + line * g[STEP_DOWN] * row, row, g[STEP_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], narrow,

@@ -64,11 +64,12 @@ class Together:
 
     __slots__ = ("apart", "gap", "lattice", "step")
 
-    def __init__(self, count: int, stride: int, dilation: int, least: int) -> None:
-        """least: how many there must be for dilated windows to share what they see."""
+    def __init__(self, count: int, stride: int, dilation: int, least: int, arch: str) -> None:
+        """least: how many there must be for dilated windows to share what they see. Only for Arm: what is never dilated else
+        would be slower for it."""
         shared = math.gcd(stride, dilation)
         self.apart, self.lattice, self.step, self.gap = dilation // shared, dilation, stride // shared, 1
-        if count < least * self.apart:
+        if count < least * self.apart or arch != "aarch64":
             self.apart, self.lattice, self.step, self.gap = 1, 1, stride, dilation
 
 
@@ -76,7 +77,7 @@ def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilo
     """A depthwise convolution of x [n, h, w, c] of this shape with w [kh, kw, c]."""
     images, c, (kh, kw), (oh, ow) = shape[0], shape[3], g.kernel, g.out
     (sh, sw), (dh, dw) = g.strides, g.dilations
-    down, wide = Together(oh, sh, dh, 2), Together(ow, sw, dw, LEAST_TOGETHER)
+    down, wide = Together(oh, sh, dh, 2, arch), Together(ow, sw, dw, LEAST_TOGETHER, arch)
     # Lines share what they see, if that takes no more quads of rows.
     lines = 1 + (-kh % DEPTH) // down.step if down.gap == 1 and oh > 1 else 1
     lines = min(lines // 2 * 2, 4 if arch == "aarch64" else 2) if lines > 1 else 1
