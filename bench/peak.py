@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt.instance import aligned_bytes
 from edge_rt.lowering._spec import SPECS, KernelSpec
 from edge_rt.targets import Target
 
@@ -78,7 +79,8 @@ class Probe:
 
     def __init__(self) -> None:
         self._entry, _ = _entry("bench_probe")
-        self._data = np.zeros(PROBED, np.float32)
+        self._data = aligned_bytes(4 * PROBED).view(np.float32)
+        self._data[:] = 0  # memory that was never written is one page, whatever its size
         self._words = np.array([self._data.ctypes.data, PROBED], np.int64)
         self._address = int(self._words.ctypes.data)
 

@@ -24,7 +24,7 @@ class Quiet:
     def __init__(self, threads: int = 1) -> None:
         self._probes = [Probe() for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
-        self._file = cache_folder() / f"quiet-{platform.node()}.json"
+        self._file = cache_folder() / f"undisturbed-{platform.node()}.json"
         self.best = _read(self._file)
         if not self.best:
             end = time.perf_counter() + FIRST_SECONDS
