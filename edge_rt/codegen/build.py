@@ -13,7 +13,7 @@ from edge_rt.native.cache import source_fingerprint
 from edge_rt.native.image import write_image
 from edge_rt.targets import Target
 
-MAX_SYMBOLS, MAX_CODE = 300, (1 << 20) + (1 << 15)
+MAX_SYMBOLS, MAX_CODE = 300, (1 << 20) + (3 << 14)
 """Limits of an image: a closed, small manifest."""
 
 

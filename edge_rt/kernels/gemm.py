@@ -62,7 +62,8 @@ def unused_product(
 def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
-    can_slide, wide_k, has_halves, repeats = sliding is not None, tiles.wide_k, tiles.has_halves, tiles.repeats
+    can_slide, wide_k, has_halves = sliding is not None, tiles.wide_k, tiles.has_halves
+    asks_ahead = target.arch != "aarch64"
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
     sliding_rows_for, sliding_panels_for = slides.rows_for, slides.panels_for
     deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k) + 2 * ALIGNED
@@ -141,6 +142,7 @@ def gemm_f32(target):
                 if next_inside == segment_k:
                     next_segment, next_inside = segment + pieces, 0
                 ends = next_segment == segments
+                stays_near = asks_ahead and ends and activation != 0
                 j = first_panel
                 while j < last_panel:
                     left = last_panel - j
@@ -196,8 +198,10 @@ def gemm_f32(target):
                         i, tile = 0, 0
                         while tile < count:
                             height, alike = short + (1 if tile < longer else 0), 1
-                            if repeats and whole and not direct:
+                            if whole and not (direct or taps > 1 or stays_near):
                                 alike = (longer if tile < longer else count) - tile
+                                if asks_ahead and tiles_each:
+                                    alike = min(alike, tiles_left)
                             at = y_block + i * y_step
                             addend, adds, low, high = residual + at, has_residual, -INF, INF
                             if k_first > 0:
@@ -235,8 +239,8 @@ def gemm_f32(target):
                                 activate(activation, alpha, y + at, y_step, height * alike, columns)
                             i += height * alike
                             tile += alike
-                            ahead += ahead_step * steps
-                            tiles_left -= 1
+                            ahead += ahead_step * steps * alike
+                            tiles_left -= alike
                             if tiles_left == 0:
                                 tiles_left, taps_left = tiles_each, taps_left - 1
                                 further = tap >> format if taps_left else stored_panel - (taps - 1) * (tap >> format)

@@ -6,7 +6,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.simd import Vec, call, machine, new, number, pack, primitive, repeat, shuffle, suffix, unpack
+from edge_rt.kernels.simd import Vec, call, machine, number, pack, primitive, repeat, shuffle, suffix, unpack
 
 
 @primitive(lambda x: x if isinstance(x, Vec) and x.shape == (4,) and x.lanes == 4 else None)
@@ -32,23 +32,48 @@ def hide(context, builder, sig, args):
     return builder.asm(ir.FunctionType(kind, [kind]), "", "=r,0", [args[0]], False)
 
 
-@primitive(new)
-def spread_rows(context, builder, sig, args):
-    """spread_rows(V, p, stride, three): spread(V, p, stride), where `three` is hide(3 * stride).
+def _settled(builder, p, vector):
+    """p behind an empty instruction, which waits for the vector."""
+    kind = ir.FunctionType(p.type, [p.type, vector.type])
+    return builder.asm(kind, "", "=r,0,v", [p, vector], False)
 
-    Every third row starts from an address of its own, and the next two are reached through the stride: x86 has
-    addressing modes for that, while LLVM would compute each address from the one before. In a loop p must be hidden at each
-    turn, or else LLVM moves an address on for each row.
+
+def _outer(a, b, acc, a_row, three, b_panel, count):
+    is_tile = isinstance(acc, Vec) and len(acc.shape) == 3
+    return types.Tuple((a, b, acc)) if is_tile and isinstance(count, types.IntegerLiteral) else None
+
+
+@primitive(_outer)
+def add_outer(context, builder, sig, args):
+    """add_outer(a, b, acc, a_row, three, b_panel, count): a, b, and acc [rows, panels, vectors] plus `count` (a constant)
+    products, one after the other: number k of each row of a times row k of each panel of b.
+
+    Rows of a are a_row apart, panels b_panel; three is hide(3 * a_row): every third row has an address of its own, and the
+    next two are reached through a_row, since x86 has addressing modes for that. Addresses pass through empty instructions
+    that wait for sums: else LLVM would load ahead more than there are registers for.
     """
-    vec, (_, p, stride, three) = sig.return_type, args
-    element = number(vec.dtype)
-    vectors = []
-    for row in range(vec.shape[0]):
-        if row and row % 3 == 0:
-            p = builder.gep(p, [three])
-        at = builder.gep(p, [builder.mul(stride, ir.IntType(64)(row % 3))])
-        vectors.append(repeat(builder, vec, builder.load(builder.bitcast(at, element.as_pointer()), align=4)))
-    return pack(builder, vec, vectors)
+    vec, (a, b, acc, a_row, three, b_panel, _) = sig.args[2], args
+    rows, panels, parts = vec.shape
+    element, vector, whole = number(vec.dtype).as_pointer(), vec.ir.as_pointer(), ir.IntType(64)
+    sums, name = unpack(builder, vec, acc), f"llvm.fma.{suffix(vec.ir)}"
+    bases, b = [builder.bitcast(a, element)], builder.bitcast(b, element)
+    for k in range(sig.args[6].literal_value):
+        factors = {}
+        for p, part in np.ndindex(panels, parts):
+            place = builder.add(builder.mul(b_panel, whole(p)), whole((k * parts + part) * vec.lanes))
+            factors[p, part] = builder.load(builder.bitcast(builder.gep(b, [place]), vector), align=4)
+        for r in range(rows):
+            if r // 3 == len(bases):
+                bases.append(builder.gep(bases[-1], [three]))
+            place = builder.add(builder.mul(a_row, whole(r % 3)), whole(k))
+            value = repeat(builder, vec, builder.load(builder.gep(bases[r // 3], [place]), align=4))
+            for at in factors:
+                sums[(r, *at)] = call(builder, name, vec.ir, value, factors[at], sums[(r, *at)])
+            following = (r + 1) % rows // 3
+            if following < len(bases):
+                bases[following] = _settled(builder, bases[following], sums[r, -1, -1])
+        b = _settled(builder, b, sums[-1, -1, -1])
+    return context.make_tuple(builder, sig.return_type, [bases[0], b, pack(builder, vec, list(sums.flat))])
 
 
 @primitive(lambda acc, x, stride, three, b, tap, panel: acc if isinstance(acc, Vec) and len(acc.shape) == 3 else None)

@@ -3,8 +3,8 @@
 A tile has `rows` rows and `panels` panels of 16 columns: y = clamp(start + a @ b + addend), where `start` is one row,
 and the addend (if `adds`) lies like y. A row of a is `segments` pieces of k numbers, at a + offsets[i]; the next row is
 a_row further; path is (a_row, offsets, segments, ahead, stride, alike). With each k, a large tile asks for the memory at
-`ahead`, which then moves on by `stride` numbers; 0: it asks for nothing. alike: how many tiles follow below one another, 1
-but where a TileSet repeats. Every number is one chain of fused multiply-adds over k in
+`ahead`, which then moves on by `stride` numbers; 0: it asks for nothing. alike: how many tiles follow below one
+another. Every number is one chain of fused multiply-adds over k in
 ascending order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
 """
 
@@ -15,7 +15,7 @@ from numba import types
 
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.neon import add_products, load_rows, row_distances, row_of_pointers
-from edge_rt.kernels.registers import hide, slide, spread_rows
+from edge_rt.kernels.registers import add_outer, hide, slide
 from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, prefetch, spread, store, store_first
 
 F32 = types.float32
@@ -25,45 +25,52 @@ WIDTH = 16
 """Columns of a panel."""
 AHEAD_SIZE = 20
 """Tiles of fewer vectors wait for memory anyway."""
-FULL = 28
-"""Tiles of so many vectors, and sliding ones of three panels, let LLVM see how their addresses move: else it orders loads so
-that they need more registers than there are."""
+LARGE = {16: 20, 8: 10}
+"""Vectors, by their lanes, from which on a tile adds two k in one turn of its loop."""
+THREES = (5, 6, 9)
+"""Panels that begin with three at once: so no fewer are left for the last ones."""
 KEY = 16
 """The key of a tile is KEY * rows + panels."""
 
 
 def spread_tile(rows, panels, lanes):
-    """A tile for machines whose loads repeat a number in all lanes (x86)."""
-    shape = (rows, panels, WIDTH // lanes)
-    TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
-    hides = rows * panels < FULL
-    looks_ahead = rows * panels >= AHEAD_SIZE
+    """A tile for machines whose loads repeat a number in all lanes (x86). Two k of a large one are one turn of its loop."""
+    TILE, looks_ahead = Vec(F32, lanes, (rows, panels, WIDTH // lanes)), rows * panels >= AHEAD_SIZE
+    together = 2 if TILE.count >= LARGE[lanes] else 1
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
-        acc = load(TILE, start, 0, WIDTH)
-        a_row, offsets, segments, ahead, stride, _ = path
+        a_row, offsets, segments, ahead, stride, alike = path
         three = hide(3 * a_row)
-        for segment in range(segments):
-            at = a + offsets[segment]
-            if looks_ahead and stride:
-                for _ in range(k):
-                    if hides:
-                        at = hide(at)
-                    acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
-                    prefetch(ahead)
-                    ahead += stride
-                    at += 1
-                    b += WIDTH
-            else:
-                for _ in range(k):
-                    if hides:
-                        at = hide(at)
-                    acc = fma(spread_rows(COLUMN, at, a_row, three), load(ROW, b, 0, b_panel), acc)
-                    at += 1
-                    b += WIDTH
-        if adds:
-            acc = acc + load(TILE, addend, y_row, WIDTH)
-        store(y, clamp(acc, lo, hi), y_row, WIDTH)
+        for _ in range(alike):
+            acc = load(TILE, start, 0, WIDTH)
+            row = b
+            for segment in range(segments):
+                at = a + offsets[segment]
+                if looks_ahead and stride:
+                    for _ in range(k // together):
+                        at, row, acc = add_outer(at, row, acc, a_row, three, b_panel, together)
+                        prefetch(ahead)
+                        prefetch(ahead + stride)
+                        ahead += together * stride
+                        at += together
+                        row += together * WIDTH
+                    ahead += k % together * stride
+                else:
+                    for _ in range(k // together):
+                        at, row, acc = add_outer(at, row, acc, a_row, three, b_panel, together)
+                        at += together
+                        row += together * WIDTH
+                if k % together:
+                    at, row, acc = add_outer(at, row, acc, a_row, three, b_panel, 1)
+                    row += WIDTH
+            if adds:
+                acc = acc + load(TILE, addend, y_row, WIDTH)
+            if lo > -INF or hi < INF:
+                acc = clamp(acc, lo, hi)
+            store(y, acc, y_row, WIDTH)
+            a += rows * a_row
+            y += rows * y_row
+            addend += rows * y_row
 
     return tile
 
@@ -183,17 +190,17 @@ class TileSet:
     `panels_for(rows, left, overlaps)` is how many panels to take at once for so many rows where `left` are left (overlaps:
     the rows are windows of an image, and share numbers), `rows_for(panels)` how many rows a tile of them may have, and
     `run(rows, panels, *arguments)` runs that tile: all for use in kernels. has_halves: whether panels may be 0, the left
-    half of a panel. repeats: whether it runs tiles below one another. most: numbers in the largest tile. wide_k: how many k
+    half of a panel. most: numbers in the largest tile. wide_k: how many k
     of a wide product are summed before moving on, so that a wide tile's share of b stays near; 0: no fewer than else.
     """
 
-    __slots__ = ("has_halves", "most", "panels_for", "repeats", "rows_for", "run", "wide_k")
+    __slots__ = ("has_halves", "most", "panels_for", "rows_for", "run", "wide_k")
 
     def __init__(self, make, lanes, tallest, panels_for, wide_k=0):
         """make: a function that makes tiles, as spread_tile; tallest: for each number of panels, the most rows of a tile so
         wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
-        self.most, self.has_halves, self.repeats = max(r * p for r, p in shapes) * WIDTH, 0 in tallest, make is lane_tile
+        self.most, self.has_halves = max(r * p for r, p in shapes) * WIDTH, 0 in tallest
         self.run = _run_of([(r * KEY + p, apart(make(r, p, lanes))) for r, p in shapes])
         self.rows_for = _chain_rows(sorted(tallest.items()))
         self.panels_for, self.wide_k = panels_for, wide_k
@@ -268,7 +275,7 @@ def _panels_of_32_registers(rows, left, overlaps):
         return 8
     if overlaps:
         return 3 if left >= 3 and (rows <= 8 or left & 1) else min(left, 2)
-    return 4 if left >= 4 and left != 5 else min(left, 3)
+    return 4 if left >= 4 and left not in THREES else min(left, 3)
 
 
 def _panels_of_few_registers(rows, left, overlaps):
@@ -287,7 +294,7 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(lane_tile, 4, {0: 9, 1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
-        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 8, 4: 6, 8: 2}, _panels_of_32_registers, wide_k=128)
+        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 9, 4: 6, 8: 2}, _panels_of_32_registers, wide_k=128)
     return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
 
 

@@ -56,7 +56,7 @@ def byte_of(target):
 
 
 def _rows(builder, vec, p, stride, three):
-    """Byte addresses of the rows of a column tile; `three` as for spread_rows."""
+    """Byte addresses of the rows of a column tile; `three` as for add_outer."""
     p = builder.bitcast(p, ir.IntType(8).as_pointer())
     for row in range(vec.shape[0]):
         if row and row % 3 == 0:
@@ -68,7 +68,7 @@ def _rows(builder, vec, p, stride, three):
 @primitive(new)
 def spread_quads(context, builder, sig, args):
     """spread_quads(V, p, stride, three): four bytes per row, as one int32 in all lanes; stride in bytes, three as for
-    spread_rows."""
+    add_outer."""
     vec, (_, p, stride, three) = sig.return_type, args
     rows = (builder.load(at, align=1) for at in _rows(builder, vec, p, stride, three))
     return pack(builder, vec, [repeat(builder, vec, x) for x in rows])
