@@ -47,11 +47,11 @@ def test_products_of_any_weights_reach_85_percent_of_the_limit() -> None:
 TAPS = {
     "armv8-a": {"taps: 5": 0.82, "taps: 3": 0.74, "taps: 1": 0.99},
     "armv8.2-a-dotprod": {
-        "taps: 5, lines: 2": 0.93, "taps: 5, lines: 1, long": 0.93, "taps: 5, lines: 1": 0.9,
+        "taps: 5, lines: 2": 0.96, "taps: 5, lines: 1, long": 0.93, "taps: 5, lines: 1": 0.9,
         "taps: 4, lines: 2": 0.98, "taps: 4, lines: 1, long": 0.98, "taps: 4, lines: 1": 0.86,
         "taps: 3, lines: 2": 0.98, "taps: 3, lines: 1, long": 0.92, "taps: 3, lines: 1": 0.79,
         "taps: 2, lines: 2": 0.86, "taps: 2, lines: 1, long": 0.74, "taps: 2, lines: 1": 0.62,
-        "taps: 1, lines: 2": 0.68, "taps: 1, lines: 1, long": 0.43, "taps: 1, lines: 1": 0.38,
+        "taps: 1, lines: 2": 0.69, "taps: 1, lines: 1, long": 0.43, "taps: 1, lines: 1": 0.38,
     },
 }  # fmt: skip
 """What loops of 8-bit depthwise windows reach of what their multiplies take. Those below 85 % wait for another pipe: without
@@ -68,16 +68,16 @@ def test_the_loop_of_each_number_of_taps_comes_near_the_limit(target: str) -> No
 
 
 @pytest.mark.parametrize("target", FUSED)
-def test_loops_that_also_finish_results_reach_86_percent_of_their_busiest_pipe(target: str) -> None:
+def test_loops_that_also_finish_results_reach_90_percent_of_their_busiest_pipe(target: str) -> None:
     for kernel in FUSED[target]:
         loops = fused_loops(kernel, TARGETS[target])
         assert {(loop.roundings // 4, bool(loop.limits)) for loop in loops} >= {(8, False), (8, True), (2, False), (2, True)}
         for loop in loops:
-            assert loop.share_of_busiest >= 0.86, loop
+            assert loop.share_of_busiest >= 0.9, loop
 
 
-@pytest.mark.parametrize(("results", "most"), [(8, 27), (2, 40)])
-def test_sixteen_results_of_a_3x3_window_take_so_many_cycles(results: int, most: int) -> None:
+@pytest.mark.parametrize(("results", "most"), [(8, 25.5), (2, 37.5)])
+def test_sixteen_results_of_a_3x3_window_take_so_many_cycles(results: int, most: float) -> None:
     """Woven, summed, scaled, rounded and packed: of two lines, or with stride 2 of one."""
     loops = fused_loops("depthwise_int8", TARGETS["armv8.2-a-dotprod"])
     (loop,) = [loop for loop in loops if loop.roundings == 4 * results and not loop.limits]
