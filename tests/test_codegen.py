@@ -16,9 +16,10 @@ from edge_rt.codegen.build import MAX_CODE, MAX_SYMBOLS
 from edge_rt.codegen.entry import argument_types, entry_text
 from edge_rt.codegen.link import link
 from edge_rt.codegen.lower import compiler_for
-from edge_rt.codegen.objects import kernel_object
+from edge_rt.codegen.objects import compile_kernels, kernel_object
 from edge_rt.codegen.testing import call
 from edge_rt.errors import CodegenError
+from edge_rt.kernels import load_all
 from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import read_header
@@ -149,6 +150,19 @@ def test_targets_take_turns_in_one_process() -> None:
         for name in ("armv8-a", "x86-64-v3", "x86-64-v4-vnni"):
             compiled = compiler_for(TARGETS[name]).function(factory(TARGETS[name])).compile(argument_types(spec))
             assert tuple(compiled.signature.args) == tuple(argument_types(spec))
+
+
+def test_targets_are_compiled_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By all processes; each object once, and the same as alone."""
+    targets = [TARGETS["armv8-a"], TARGETS["x86-64-v3"]]
+    kernels = {symbol: load_all()[symbol] for symbol in ("where_1", "put_1")}
+    alone = {(s, t): kernel_object(*kernel, t) for s, kernel in kernels.items() for t in targets}
+    monkeypatch.setenv("EDGE_RT_CACHE", str(tmp_path))
+    monkeypatch.setattr("edge_rt.codegen.together.default_threads", lambda: 2)
+    compile_kernels(kernels, targets)
+    assert len([*(tmp_path / "objects").iterdir()]) == len(alone)
+    monkeypatch.setattr("edge_rt.codegen.lower.compiler_for", None)  # all come from the cache
+    assert {(s, t): kernel_object(*kernel, t) for s, kernel in kernels.items() for t in targets} == alone
 
 
 def test_a_kernel_that_does_not_compile_is_named() -> None:

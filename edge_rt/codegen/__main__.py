@@ -11,7 +11,7 @@ import msgpack
 
 from edge_rt.codegen.build import build_image
 from edge_rt.codegen.cases import compile_unclaimed_cases
-from edge_rt.codegen.objects import compile_unclaimed
+from edge_rt.codegen.objects import compile_kernels, compile_unclaimed
 from edge_rt.errors import CodegenError
 from edge_rt.jit.case import Case
 from edge_rt.kernels import load_all
@@ -36,9 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     host = commands.add_parser("host", help="compile all kernels for this machine into its cache")
     host.set_defaults(function=_host)
     objects = commands.add_parser("objects", help="fill the cache of objects (what `build` does in further processes)")
-    objects.add_argument("--target", choices=sorted(TARGETS), required=True)
     objects.add_argument("--claims", type=Path, required=True, help="folder in which processes claim kernels")
-    objects.add_argument("--kernels", required=True, nargs="+", help="symbols")
+    objects.add_argument("--kernels", required=True, nargs="+", metavar="TARGET:SYMBOL")
     objects.set_defaults(function=_objects)
     cases = commands.add_parser("cases", help="fill the cache of specialised objects (what jit=True does, likewise)")
     cases.add_argument("--target", choices=sorted(TARGETS), required=True)
@@ -53,8 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _objects(given: argparse.Namespace) -> int:
-    kernels = load_all()
-    compile_unclaimed({symbol: kernels[symbol] for symbol in given.kernels}, TARGETS[given.target], given.claims)
+    compile_unclaimed(load_all(), given.kernels, given.claims)
     return 0
 
 
@@ -74,6 +72,7 @@ def _host(given: argparse.Namespace) -> int:
 
 def _build(given: argparse.Namespace) -> int:
     names = sorted(TARGETS) if given.all else [given.target]
+    compile_kernels(load_all(), [TARGETS[name] for name in names])  # of all together: no core waits for the last of each
     for name in names:
         path = Path(given.out or PACKS) / f"{name}.image" if given.all or given.out is None else given.out
         start = time.perf_counter()

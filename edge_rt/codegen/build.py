@@ -21,7 +21,7 @@ def build_kernels(target: Target, symbols: Iterable[str] | None = None) -> dict[
     """A code image for each of these kernels alone (None: for all), by symbol. Raises CodegenError."""
     kernels = load_all()
     chosen = {symbol: kernels[symbol] for symbol in (kernels if symbols is None else symbols)}
-    compile_kernels(chosen, target)
+    compile_kernels(chosen, [target])
     images = {}
     for symbol, (spec, factory) in chosen.items():
         code, found = link({symbol: kernel_object(spec, factory, target)})
@@ -38,7 +38,7 @@ def build_image(
     """
     chosen = load_all() if specs is None else {s.symbol: kernel_of(s) for s in specs}
     if specs is None:
-        compile_kernels(chosen, target)
+        compile_kernels(chosen, [target])
     objects = {}
     for symbol, (spec, factory) in sorted(chosen.items()):
         if progress is not None:

@@ -6,7 +6,7 @@ import ast
 import functools
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import llvmlite
@@ -16,7 +16,7 @@ from edge_rt.codegen.together import claim, compile_together, read_object, write
 from edge_rt.kernels._registry import Factory
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.native.cache import PACKAGE, cache_folder
-from edge_rt.targets import Target
+from edge_rt.targets import TARGETS, Target
 
 PRODUCER = f"numba {numba.__version__}, llvmlite {llvmlite.__version__}"
 _COMPILER_SOURCES = (
@@ -38,23 +38,32 @@ def kernel_object(spec: KernelSpec, factory: Factory, target: Target) -> bytes:
     return data
 
 
-def compile_kernels(kernels: Mapping[str, tuple[KernelSpec, Factory]], target: Target) -> None:
+def compile_kernels(kernels: Mapping[str, tuple[KernelSpec, Factory]], targets: Sequence[Target]) -> None:
     """Compiles the objects that the cache lacks with as many processes as there are cores; the cache has them then.
 
     Errors are left to `kernel_object`, which meets them again.
     """
-    missing = {symbol: kernel for symbol, kernel in kernels.items() if not _object_path(*kernel, target).exists()}
+    missing = [
+        f"{target.name}:{symbol}"
+        for target in targets
+        for symbol, kernel in kernels.items()
+        if not _object_path(*kernel, target).exists()
+    ]
     compile_together(
-        len(missing), lambda claims: ["objects", "--target", target.name, "--kernels", *missing],
-        lambda claims: compile_unclaimed(missing, target, claims),
+        len(missing), lambda claims: ["objects", "--kernels", *missing],
+        lambda claims: compile_unclaimed(kernels, missing, claims),
     )  # fmt: skip
 
 
-def compile_unclaimed(kernels: Mapping[str, tuple[KernelSpec, Factory]], target: Target, claims: Path) -> None:
-    """Compiles those objects that no other process does: a process claims one by making a folder of its name."""
-    for symbol, kernel in kernels.items():
-        if claim(claims / symbol):
-            kernel_object(*kernel, target)
+def compile_unclaimed(
+    kernels: Mapping[str, tuple[KernelSpec, Factory]], names: Iterable[str], claims: Path
+) -> None:
+    """Compiles those objects that no other process does: a process claims one by making a folder of its name. names:
+    "target:symbol"."""
+    for name in names:
+        if claim(claims / name):
+            target, _, symbol = name.partition(":")
+            kernel_object(*kernels[symbol], TARGETS[target])
 
 
 def _object_path(spec: KernelSpec, factory: Factory, target: Target) -> Path:
