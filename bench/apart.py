@@ -52,9 +52,9 @@ def calls(runs: Sequence[Run], which: int) -> int:
     return found
 
 
-def samples(runs: Sequence[Run], which: int, calls: int, turn_ms: float) -> list[float]:
-    """Microseconds per call of samples that follow each other, as `turn` without pauses."""
-    taken = take_samples(runs[which], False, calls, turn_ms)
+def samples(runs: Sequence[Run], which: int, count: int, turn_ms: float) -> list[float]:
+    """Microseconds per call of samples of `count` calls, one right after the other."""
+    taken = take_samples(runs[which], False, count, turn_ms)
     rest()
     return taken
 
