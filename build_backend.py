@@ -61,13 +61,13 @@ class BuildPy(build_py):  # type: ignore[misc]
         joining.write(package, package)
 
     def _build_packs(self, folder: Path) -> None:
-        from edge_rt.codegen import build_image
+        from edge_rt.codegen import build_images
         from edge_rt.targets import TARGETS
 
         folder.mkdir(parents=True)
-        for name, target in TARGETS.items():
-            self.announce(f"compiling the kernels for {name}", level=2)
-            (folder / f"{name}.image").write_bytes(build_image(target))
+        self.announce(f"compiling the kernels for {', '.join(TARGETS)}", level=2)
+        for name, image in zip(TARGETS, build_images([*TARGETS.values()])):
+            (folder / f"{name}.image").write_bytes(image)
 
 
 class BdistWheel(bdist_wheel):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_rt.codegen import build_image
+from edge_rt.codegen import build_image, build_images
 from edge_rt.codegen.build import MAX_CODE, MAX_SYMBOLS
 from edge_rt.codegen.entry import argument_types, entry_text
 from edge_rt.codegen.link import link
@@ -220,7 +220,7 @@ def test_all_kernels_fit_in_one_image(target: Any) -> None:
 def test_the_command_writes_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     from edge_rt.codegen import __main__ as command
 
-    monkeypatch.setattr(command, "build_image", lambda target: build_image(target, EXECUTOR))
+    monkeypatch.setattr(command, "build_images", lambda targets: build_images(targets, EXECUTOR))
     assert command.main(["build", "--target", "armv8-a", "--out", str(tmp_path / "a.image")]) == 0
     assert read_header((tmp_path / "a.image").read_bytes(), "a").target == "armv8-a"
     assert command.main(["build", "--all", "--out", str(tmp_path / "all")]) == 0

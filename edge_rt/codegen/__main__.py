@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgpack
 
-from edge_rt.codegen.build import build_image
+from edge_rt.codegen.build import build_images
 from edge_rt.codegen.cases import compile_unclaimed_cases
-from edge_rt.codegen.objects import compile_kernels, compile_unclaimed
+from edge_rt.codegen.objects import compile_unclaimed
 from edge_rt.errors import CodegenError
 from edge_rt.jit.case import Case
 from edge_rt.kernels import load_all
@@ -73,10 +73,8 @@ def _host(given: argparse.Namespace) -> int:
 def _build(given: argparse.Namespace) -> int:
     start = time.perf_counter()
     names = sorted(TARGETS) if given.all else [given.target]
-    compile_kernels(load_all(), [TARGETS[name] for name in names])  # of all together: no core waits for the last of each
-    for name in names:
+    for name, image in zip(names, build_images([TARGETS[name] for name in names])):
         path = Path(given.out or PACKS) / f"{name}.image" if given.all or given.out is None else given.out
-        image = build_image(TARGETS[name])
         write_atomic(path, image)
         header = read_header(image, str(path))
         print(f"{path}: {len(header.symbols)} kernels, {header.code_size} bytes of code")

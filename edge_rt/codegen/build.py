@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from edge_rt.codegen.link import link
 from edge_rt.codegen.objects import PRODUCER, compile_kernels, kernel_object
@@ -27,6 +27,16 @@ def build_kernels(target: Target, symbols: Iterable[str] | None = None) -> dict[
         code, found = link({symbol: kernel_object(spec, factory, target)})
         images[symbol] = write_image(target.name, target.requires, found, code, source_fingerprint(), PRODUCER)
     return images
+
+
+def build_images(targets: Sequence[Target], specs: Sequence[KernelSpec] | None = None) -> Iterator[bytes]:
+    """The image of all kernels (or of those of `specs`) for each target. They are compiled together, so that no core waits
+    for the last of each.
+
+    Raises CodegenError that names the kernel.
+    """
+    compile_kernels(load_all() if specs is None else {s.symbol: kernel_of(s) for s in specs}, targets)
+    return (build_image(target, specs) for target in targets)
 
 
 def build_image(
