@@ -33,10 +33,23 @@ KEY = 16
 """The key of a tile is KEY * rows + panels."""
 
 
+def ending(TILE):
+    """end(acc, addend, adds, lo, hi, y, y_row): y = clamp(acc + addend)."""
+
+    def end(acc, addend, adds, lo, hi, y, y_row):
+        if adds:
+            acc = acc + load(TILE, addend, y_row, WIDTH)
+        if lo > -INF or hi < INF:
+            acc = clamp(acc, lo, hi)
+        store(y, acc, y_row, WIDTH)
+
+    return end
+
+
 def spread_tile(rows, panels, lanes):
     """A tile for machines whose loads repeat a number in all lanes (x86). Two k of a large one are one turn of its loop."""
     TILE, looks_ahead = Vec(F32, lanes, (rows, panels, WIDTH // lanes)), rows * panels >= AHEAD_SIZE
-    together = 2 if TILE.count >= LARGE[lanes] else 1
+    together, end = 2 if TILE.count >= LARGE[lanes] else 1, ending(TILE)
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         a_row, offsets, segments, ahead, stride, alike = path
@@ -63,11 +76,7 @@ def spread_tile(rows, panels, lanes):
                 if k % together:
                     at, row, acc = add_outer(at, row, acc, a_row, three, b_panel, 1)
                     row += WIDTH
-            if adds:
-                acc = acc + load(TILE, addend, y_row, WIDTH)
-            if lo > -INF or hi < INF:
-                acc = clamp(acc, lo, hi)
-            store(y, acc, y_row, WIDTH)
+            end(acc, addend, adds, lo, hi, y, y_row)
             a += rows * a_row
             y += rows * y_row
             addend += rows * y_row
@@ -80,7 +89,7 @@ def lane_tile(rows, panels, lanes):
     half of one."""
     shape = (rows, max(panels, 1), (WIDTH if panels else WIDTH // 2) // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
-    count = shape[1]
+    count, end = shape[1], ending(TILE)
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         a_row, offsets, segments, _, _, alike = path
@@ -104,11 +113,7 @@ def lane_tile(rows, panels, lanes):
                     acc = fma(spread(COLUMN, at, a_row), load(ROW, row + i * WIDTH, 0, b_panel), acc)
                     at += 1
                 row += k * WIDTH
-            if adds:
-                acc = acc + load(TILE, addend, y_row, WIDTH)
-            if lo > -INF or hi < INF:
-                acc = clamp(acc, lo, hi)
-            store(y, acc, y_row, WIDTH)
+            end(acc, addend, adds, lo, hi, y, y_row)
             a += rows * a_row
             y += rows * y_row
             addend += rows * y_row
