@@ -86,7 +86,7 @@ def package(
     progress: Callable[[str], None] | None = None,
 ) -> App:
     """Writes the app `out`: an executable zip file that runs `script` with the runtime, the bundles and other resources, and
-    with plans of the bundles, so that each start is one from a stored plan.
+    with plans of those bundles whose calls can be foreseen, so that each start is one from a stored plan: see carrying.py.
 
     targets: CPU families to carry machine code for (None: all). The file is written to a temporary name and renamed; the
     same inputs give the same bytes. Bundles and resources are stored uncompressed at 64-byte boundaries, and
