@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import calendar
+import csv
+import hashlib
 import json
 import os
 import shutil
@@ -62,6 +65,17 @@ def test_contents(wheel: Path, archive: zipfile.ZipFile) -> None:
     assert "devices/__init__.py" in boards
     assert names == modules | boards | DATA | {f"{info}/{name}" for name in METADATA}
     assert wheel.stat().st_size <= MAX_SIZE
+
+
+def test_its_record_is_of_its_files(archive: zipfile.ZipFile) -> None:
+    info = f"edge_rt-{edge_rt.__version__}.dist-info"
+    rows = [*csv.reader(archive.read(f"{info}/RECORD").decode().splitlines())]
+    assert [row[0] for row in rows] == archive.namelist()
+    for name, digest, size in rows[:-1]:
+        content = archive.read(name)
+        hashed = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode()
+        assert (digest, int(size)) == (f"sha256={hashed}".rstrip("="), len(content))
+    assert rows[-1] == [f"{info}/RECORD", "", ""]
 
 
 def test_it_is_pure_and_needs_numpy_and_msgpack_only(wheel: Path, archive: zipfile.ZipFile) -> None:
