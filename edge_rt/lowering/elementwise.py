@@ -59,6 +59,9 @@ COSTS = {"Pow": 40, "Mod": 30, "Sin": 20, "Cos": 20, "Tan": 24} | dict.fromkeys(
 _L1_NUMBERS = 4096
 _LANES = 16
 """Of the widest vectors: blocks are multiples of it, so that only the last one has a tail."""
+_SELU = 1.67326319217681884765625, 1.05070102214813232421875
+_EPILOGUE = {"Swish": (1.0,), "HardSigmoid": (0.2, 0.5), "Elu": (1.0,), "Selu": _SELU}
+"""Numbers that an activation of an epilogue stands for, as an instruction."""
 Operand = Union[tuple[Arg, Sequence[int]], float]
 """An input of a program: address and shape, or a number."""
 
@@ -146,6 +149,17 @@ def program_call(
         registers=Scratch(scratch) if registers.count else 0, n=n,
         parts=parts, scratch=sizes, flops=work,
     )  # fmt: skip
+
+
+def activation_call(name: str, alpha: float, n: int, scratch_before: Sequence[int]) -> Call:
+    """The activation of an epilogue, by its name there, over the node's output of n numbers, which it changes in place."""
+    numbers = (alpha,) if name == "LeakyRelu" else _EPILOGUE.get(name, ())
+    program = " ".join([name, *map(str, range(1 + len(numbers)))])
+    made = program_call(
+        [program], [(Out(0), [n]), *numbers], [n], scratch=len(scratch_before), scratch_before=scratch_before
+    )
+    assert made is not None
+    return made
 
 
 def operand(node: BoundNode, index: int) -> Operand:

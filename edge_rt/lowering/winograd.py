@@ -54,9 +54,6 @@ _COSTS = {"x86_64": (10.3, 32.0, 180.0, 280.0, 280.0), "aarch64": (46.8, 125.0, 
 """What is taken, for each channel and panel, by a pixel of the direct convolution, by a tile, by weights; by a tile's inputs
 for 16 channels; by a tile's outputs for a panel. Of x86 in times of a vector's multiply-add, measured; of Arm in
 instructions."""
-_SELU = 1.67326319217681884765625, 1.05070102214813232421875
-_OPERANDS = {"Swish": (1.0,), "HardSigmoid": (0.2, 0.5), "Elu": (1.0,), "Selu": _SELU}
-"""Numbers that an activation of the epilogue stands for, as an instruction."""
 
 
 def is_worth_it(shape: tuple[int, ...], g: Geometry, n: int, arch: str) -> bool:
@@ -109,11 +106,7 @@ def winograd_calls(
     first = winograd_call(x, panels, Out(0), shape, g, n, bias, residual, attrs.lo, attrs.hi)
     if not attrs.activation:
         return [first]
-    from edge_rt.lowering.elementwise import program_call
+    from edge_rt.lowering.elementwise import activation_call
 
     size = shape[0] * math.prod(g.out) * n
-    numbers = (attrs.alpha,) if attrs.activation == "LeakyRelu" else _OPERANDS.get(attrs.activation, ())
-    program = " ".join([attrs.activation, *map(str, range(1 + len(numbers)))])
-    second = program_call([program], [(Out(0), [size]), *numbers], [size], scratch=1, scratch_before=first.scratch)
-    assert second is not None
-    return [first, second]
+    return [first, activation_call(attrs.activation, attrs.alpha, size, first.scratch)]

@@ -142,4 +142,16 @@ CASES = [
     transposed((2, 5, 9, 8), 1, (2, 2), strides=(2, 2), bias=True, activation="Sigmoid"),
     transposed((1, 5, 6, 8), 1, (3, 4), strides=(2, 1), pads=(1, 2, 1, 2), lo=-0.5, hi=0.5),
     transposed((1, 5, 6, 8), 2, (3, 3), group=2, dilations=(1, 4), pads=(0, 5, 0, 7), bias=True),
+    # depthwise: blocks of pixels and what is left, several vectors of channels and a part of one, taps that meet nothing
+    transposed((2, 9, 13, 21), 21, (4, 4), group=21, strides=(2, 2), pads=(1, 1, 1, 1), bias=True),
+    transposed((1, 5, 12, 40), 40, (3, 3), group=40, strides=(2, 2), pads=(1, 1, 1, 1), output_padding=(1, 1), lo=0.0),
+    transposed((1, 4, 7, 16), 16, (2, 2), group=16, strides=(2, 2), bias=True, activation="HardSwish"),
+    transposed((1, 6, 9, 5), 5, (16, 16), group=5, strides=(8, 8), pads=(4, 4, 4, 4), bias=True),
+    transposed((1, 7, 10, 19), 19, (5, 3), group=19, pads=(2, 1, 2, 1), hi=0.5),
+    transposed((2, 5, 8, 33), 33, (3, 4), group=33, strides=(4, 3), dilations=(2, 3), pads=(3, 0, 1, 5), bias=True),
+    transposed((1, 3, 4, 8), 8, (2, 1), group=8, strides=(3, 4), pads=(1, 0, 0, 0), activation="Selu"),
+    transposed((1, 1, 1, 17), 17, (4, 4), group=17, strides=(2, 2), pads=(1, 1, 1, 1)),
+    transposed((1, 6, 7, 1), 1, (4, 4), strides=(2, 2), pads=(1, 1, 1, 1), bias=True),
+    transposed((0, 4, 4, 8), 8, (2, 2), group=8, strides=(2, 2)),
+    transposed((2, 70, 64, 24), 24, (4, 4), group=24, strides=(2, 2), pads=(1, 1, 1, 1), bias=True),
 ]
