@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._layout import ceil_div
-from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.lowering._spec import BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.gemm import gemm_call, transpose_call
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import transpose_geometry
