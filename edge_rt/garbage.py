@@ -16,8 +16,8 @@ def uncollected(call: Callable[..., Any], *arguments: Any) -> Any:
     if not _left or not gc.isenabled():
         return call(*arguments)
     del _left[:1]  # not pop: another thread may have been faster
-    gc.disable()
     try:
+        gc.disable()
         return call(*arguments)
     finally:
         if not gc.get_freeze_count():

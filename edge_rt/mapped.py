@@ -94,9 +94,15 @@ def content_of(source: str | os.PathLike[str] | bytes | bytearray | memoryview, 
         with open(source, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if mmap and size:
-                return MappedFile(file.fileno(), size).data
-            copy = _aligned_empty(size)
-            return copy[: file.readinto(copy)].toreadonly()
+                try:
+                    return MappedFile(file.fileno(), size).data
+                except OSError as error:
+                    error.filename = os.fspath(source)
+                    raise
+            if size:
+                copy = _aligned_empty(size)
+                return copy[: file.readinto(copy)].toreadonly()
+            source = file.read()  # a pipe has no size
     try:
         view = memoryview(source)
     except TypeError:

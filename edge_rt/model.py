@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import weakref
-from _thread import allocate_lock  # threading's Lock, without the rest of it
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 from edge_rt import garbage, stored
 from edge_rt.mapped import content_of
 from edge_rt.session import Session
+from edge_rt.turn import Turn
 
 if TYPE_CHECKING:
     from edge_rt.bound import BoundCall
@@ -82,7 +82,7 @@ class Model:
         self._content, self._source, self._options = content, source, dict(options)
         self.backend: str = options["backend"]
         self.is_closed = False
-        self._lock, self._reading = allocate_lock(), allocate_lock()
+        self._opening, self._reading = Turn(), Turn()
         """They guard the making of the default session, and the reading of the bundle."""
         self._session: Session | None = None
         is_plain = _is_plain(options)
@@ -233,7 +233,8 @@ class Model:
 
     def close(self) -> None:
         """Ends use: later calls raise ClosedError. Arrays already given out stay valid."""
-        with self._lock:
+        turn = self._opening
+        with turn:
             self.is_closed, self._session = True, None
 
     def __enter__(self) -> Model:
@@ -308,7 +309,8 @@ class Model:
         """All that the bundle tells."""
         found = self._loaded
         if found is None:
-            with self._reading:
+            turn = self._reading
+            with turn:
                 found = self._loaded
                 if found is None:
                     self._loaded = found = garbage.uncollected(self._read)
@@ -324,7 +326,8 @@ class Model:
         return found
 
     def _default(self) -> Session:
-        with self._lock:
+        turn = self._opening
+        with turn:
             self._require_open()
             if self._session is None:
                 self._session = Session(self)
@@ -355,9 +358,13 @@ def _require_named(inputs: Any) -> None:
 
 
 def _store(shelf: stored.Shelf, loaded: Loaded, runner: Runner, call: Prepared) -> None:
-    from edge_rt.storing import store
+    """See storing.py. Calls do not fail because of it, not where its module cannot be read, nor where memory is short."""
+    try:
+        from edge_rt.storing import store
 
-    store(shelf, loaded, runner, call)
+        store(shelf, loaded, runner, call)
+    except (OSError, MemoryError):
+        return
 
 
 def _wrong(message: str) -> Exception:

@@ -67,7 +67,8 @@ class Session:
                 if made is not None:
                     return made if out is None else _fill(out, made)
         entry, arrays = self._model.select(inputs, signature)
-        with self._turn:
+        turn = self._turn
+        with turn:
             made = dict(zip(entry.graph.output_names, self._execute(entry, arrays, signature)))
         return made if out is None else _fill(out, made)
 
@@ -96,14 +97,16 @@ class Session:
     @property
     def state(self) -> dict[str, Array]:
         """Copies of the variables by name. Set them with `set_state`."""
-        with self._turn:
+        turn = self._turn
+        with turn:
             return {name: a.copy() for name, a in self._state.items()}
 
     def set_state(self, values: Mapping[str, Array]) -> None:
         """Overwrites variables. Raises InputError for an unknown name, or another dtype or shape than declared."""
         if not hasattr(values, "items"):
             raise _wrong(f"state: expected arrays by name, got {type(values).__name__}")
-        with self._turn:
+        turn = self._turn
+        with turn:
             for name, value in values.items():
                 held = self._state.get(name)
                 if held is None:

@@ -99,6 +99,8 @@ def _as_array(info: TensorInfo, given: Any) -> Array:
     array = np.asarray(given)
     if array.dtype != expected:
         raise InputError(f"input '{info.name}': expected dtype {expected}, got {array.dtype}")
+    if isinstance(given, np.ndarray) and np.any(getattr(given, "mask", False)):
+        raise InputError(f"input '{info.name}': the model would see what the mask hides; give it array.filled(...)")
     return array.astype(expected, copy=False)
 
 

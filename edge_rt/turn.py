@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import weakref
 from _thread import allocate_lock
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ class Turn:
             if turn.waiting:
                 turn.wake()
 
-    Deleting is one indivisible operation, behind which no signal handler runs before the `try`.
+    Deleting is one indivisible operation, behind which no signal handler runs before the `try`. Who has the turn must have
+    it in a local variable of this name: that is how `wait` sees that its own thread has it.
     """
 
     __slots__ = ("__weakref__", "free", "waiting")
@@ -40,7 +42,14 @@ class Turn:
         _turns.add(self)
 
     def wait(self) -> None:
-        """Returns when the turn may be free."""
+        """Returns when the turn may be free. Raises ModelError where that cannot be, since this thread has it."""
+        if not self.free and self._is_mine():
+            from edge_rt.errors import ModelError
+
+            raise ModelError(
+                "called from within itself: a signal handler or a finalizer interrupted the use of a model in this thread, and "
+                "uses the same session of it. It needs one of its own, made before: model.session()"
+            )
         own = allocate_lock()
         own.acquire()
         self.waiting.append(own)
@@ -62,6 +71,20 @@ class Turn:
         except IndexError:
             return
         longest.release()
+
+    def _is_mine(self) -> bool:
+        """Whether a call that this one interrupts has the turn, and does not wait for it or has just given it back."""
+        frame, others = sys._getframe(1), True
+        while frame.f_back is not None:
+            code = frame.f_code
+            if code in (Turn.wait.__code__, Turn.wake.__code__):
+                others = True  # so it is with the caller of this one
+            elif code not in (Turn.__enter__.__code__, Turn.__exit__.__code__):
+                if not others and "turn" in code.co_varnames + code.co_freevars and frame.f_locals.get("turn") is self:
+                    return True
+                others = False
+            frame = frame.f_back
+        return False
 
     def __enter__(self) -> None:
         while True:

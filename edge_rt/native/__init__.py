@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from _thread import allocate_lock
+from _thread import RLock
 from typing import TYPE_CHECKING, Any
 
 from edge_rt.lowering._executor import HELP_SYMBOL
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["AnyLibrary", "Library", "Team", "library", "team"]
 
 _teams: weakref.WeakValueDictionary[tuple[int, int], Team] = weakref.WeakValueDictionary()
-_lock = allocate_lock()
+_lock = RLock()
 
 
 def library() -> AnyLibrary:
@@ -62,7 +62,7 @@ def __getattr__(name: str) -> Any:
 def _after_fork() -> None:
     """In a process just forked: whoever held the lock is not there."""
     global _lock
-    _lock = allocate_lock()
+    _lock = RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

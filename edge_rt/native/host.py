@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from _thread import allocate_lock
+from _thread import RLock
 from typing import TYPE_CHECKING
 
 from edge_rt.errors import TargetError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge_rt.native.compiled import HostLibrary
 
 AnyLibrary: TypeAlias = "Library | HostLibrary | JitLibrary"
-_lock = allocate_lock()
+_lock = RLock()
 _process: list[AnyLibrary] = []
 
 
@@ -67,7 +67,7 @@ def _find() -> AnyLibrary:
 def _after_fork() -> None:
     """In a process just forked: whoever held the lock is not there."""
     global _lock
-    _lock = allocate_lock()
+    _lock = RLock()
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import weakref
-from _thread import allocate_lock, get_ident
+from _thread import RLock, get_ident
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -81,11 +81,12 @@ class _Crew:
         self._words = np.array([[self.address, member] for member in range(members)], np.int64)
         """Arguments of each member's entry."""
         self._threads: list[Thread] = []
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._closed = False
 
     def start(self) -> None:
-        """Starts the helpers, unless they were started or the team was closed."""
+        """Starts the helpers, unless they were started or the team was closed; fewer, or none, where the system gives no more
+        threads."""
         with self._lock:
             if self._closed or self._threads or self._members < 2:
                 return
@@ -93,18 +94,25 @@ class _Crew:
 
             for member in range(1, self._members):
                 thread = Thread(target=self._work, args=(member,), name=f"edge-rt helper {member}", daemon=True)
-                thread.start()
-                self._threads.append(thread)
+                self._threads.append(thread)  # first: a signal handler that breaks in, or breaks it off, must find it
+                try:
+                    thread.start()
+                except RuntimeError:  # RLIMIT_NPROC, pids.max, no memory for its stack, or the process ends
+                    self._threads.pop()
+                    return
 
     def _work(self, member: int) -> None:
         words, affinity = self._words[member].ctypes.data, None
         self._help(words)
         while not self._block[STOPPED]:
-            if affinity is None:
+            try:
                 from edge_rt.native.affinity import Affinity
 
-                affinity = Affinity()
-            if not affinity.leave(int(self._block[OWNER_CPU])):
+                affinity = affinity or Affinity()
+                moves = affinity.leave(int(self._block[OWNER_CPU]))
+            except OSError:  # no descriptor is left to read the module with
+                moves = False
+            if not moves:
                 self._block[RANGES + MEMBER_WORDS * member + STAYS] = MANY_WAKES
             self._help(words)
 
@@ -115,12 +123,12 @@ class _Crew:
             threads, self._threads = self._threads, []
         self._stop(self._words.ctypes.data)
         for thread in threads:
-            if thread.ident != get_ident():
+            if thread.ident not in (None, get_ident()):
                 thread.join()
 
     def forget(self) -> None:
         """In a process just forked: the helpers are not there, and whatever they were at will never be done."""
-        self._lock = allocate_lock()
+        self._lock = RLock()
         self._threads = []
         self._block[:] = 0
         self._block[MEMBERS] = self._members
