@@ -46,8 +46,9 @@ def load(
 
     threads: at most so many run one call; by default as many as this process may use. backend: "auto" or "cpu" run
     machine code, "reference" runs NumPy only (slow, for comparison). max_memory: bytes of arena, weights and state
-    together beyond which MemoryLimitError is raised. mmap: map the file rather than read it. verify: "header", or "all"
-    to check the SHA-256 of every tensor as well. jit: compile kernels for just the sizes of this model, which takes seconds
+    together beyond which MemoryLimitError is raised. mmap: map the file rather than read it; then nobody may write into it
+    (if it became shorter, reading on would end the process), but replacing it is fine. verify: "header", or "all" to check
+    the SHA-256 of every tensor as well. jit: compile kernels for just the sizes of this model, which takes seconds
     before the first run unless a cache has them, and needs numba; results have the same bits. See `Model.jit`.
     stored_plan: whether to use, or else leave for processes that start later, what the first call found out about this
     bundle: see stored.py.

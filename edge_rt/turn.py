@@ -47,8 +47,8 @@ class Turn:
             from edge_rt.errors import ModelError
 
             raise ModelError(
-                "called from within itself: a signal handler or a finalizer interrupted the use of a model in this thread, and "
-                "uses the same session of it. It needs one of its own, made before: model.session()"
+                "called from within itself: a signal handler or a finalizer uses the session whose call it interrupts in "
+                "this thread. It needs one of its own, made before: model.session()"
             )
         own = allocate_lock()
         own.acquire()

@@ -112,3 +112,11 @@ def test_options_that_are_none(options: dict[str, Any], message: str) -> None:
 def test_sources_that_are_no_models(source: Any) -> None:
     with pytest.raises(ModelError, match=f"a model must be a path or bytes, got {type(source).__name__}"):
         edge_rt.load(source)
+
+
+def test_masks_that_hide_something_are_refused() -> None:
+    model, x = loaded(dense()), np.ma.masked_array(X)
+    np.testing.assert_array_equal(model.run({**feeds(), "x": x})["z"], X + 1)
+    x[0, 1] = np.ma.masked
+    with pytest.raises(InputError, match="input 'x': the model would see what the mask hides"):
+        model.run({**feeds(), "x": x})

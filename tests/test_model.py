@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import pickle
 import threading
 from pathlib import Path
@@ -301,3 +303,34 @@ def test_not_a_bundle(tmp_path: Path) -> None:
         edge_rt.load(path)
     with pytest.raises(FileNotFoundError):
         edge_rt.load(tmp_path / "none.edge")
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_bundles_from_a_pipe(mmap: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    data = bundle.to_bytes(bundle.Bundle(signatures={"main": dense()}))
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,))
+    writer.start()
+    model = edge_rt.load(tmp_path / "pipe", mmap=mmap)
+    writer.join()
+    np.testing.assert_array_equal(model.run({"x": X, "shift": np.float32(1)})["z"], X + 1)
+
+
+def test_a_file_that_is_not_mapped_may_be_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "m.edge"
+    path.write_bytes(bundle.to_bytes(bundle.Bundle(signatures={"main": dense()})))
+    model = edge_rt.load(path, mmap=False)
+    os.truncate(path, 0)
+    np.testing.assert_array_equal(model.run({"x": X, "shift": np.float32(1)})["z"], X + 1)
+
+
+def test_a_file_that_cannot_be_mapped_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "m.edge"
+    path.write_bytes(bytes(64))
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr("edge_rt.mapped.map_descriptor", refuse)
+    with pytest.raises(OSError, match=r"Cannot allocate memory: '.*m\.edge'"):
+        edge_rt.load(path)

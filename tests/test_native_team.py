@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -21,7 +22,7 @@ from edge_rt.kernels import kernel_of
 from edge_rt.kernels.errors import report
 from edge_rt.kernels.simd import atomic_add
 from edge_rt.lowering._errors import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, NO_ERROR, describe_error
-from edge_rt.lowering.executor import GIVES_WAY, HELP_TEAM, MEMBER_WORDS, RANGES, RUN_PROGRAM, STOP_TEAM
+from edge_rt.lowering.executor import GIVES_WAY, HELP_TEAM, MEMBER_WORDS, RANGES, RUN_PROGRAM, STOP_TEAM, STOPPED
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.native.image import write_image
 from edge_rt.native.packs import Library
@@ -135,6 +136,56 @@ def test_helpers_that_never_come(library: Library, monkeypatch: pytest.MonkeyPat
     team = Team(library, 4)
     Chain(library, 100, lambda i: 8).check(team)
     team.close()
+
+
+@pytest.mark.parametrize("given", [0, 2])
+def test_as_many_helpers_as_the_system_gives(given: int, library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, start = helpers(), threading.Thread.start
+
+    def limited(thread: threading.Thread) -> None:
+        if len(helpers() - before) == given:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", limited)
+    team = Team(library, 4)
+    for _ in range(3):
+        Chain(library, 100, lambda i: 8).check(team)
+    assert len(helpers() - before) == given
+    team.close()
+    assert helpers() == before
+
+
+def test_a_start_that_is_broken_off_makes_no_helper_twice(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, start = helpers(), threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    team = Team(library, 2)
+    with pytest.raises(KeyboardInterrupt):
+        _ = team.memory
+    Chain(library, 100, lambda i: 8).check(team)
+    assert len(helpers() - before) == 1
+    team.close()
+    assert helpers() == before
+
+
+def test_a_helper_that_cannot_read_its_modules_goes_on(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_descriptor() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    def help_(words: int) -> None:
+        calls.append(words)
+        crew._block[STOPPED] = len(calls) == 3
+
+    monkeypatch.setattr("edge_rt.native.affinity.Affinity", no_descriptor)
+    crew, calls = Team(library, 2)._crew, []
+    monkeypatch.setattr(crew, "_help", help_)
+    crew._work(1)
+    assert len(calls) == 3
 
 
 def helpers() -> set[threading.Thread]:

@@ -85,8 +85,8 @@ class _Crew:
         self._closed = False
 
     def start(self) -> None:
-        """Starts the helpers, unless they were started or the team was closed; fewer, or none, where the system gives no more
-        threads."""
+        """Starts the helpers, unless they were started or the team was closed; fewer, or none, where the system gives no
+        more threads."""
         with self._lock:
             if self._closed or self._threads or self._members < 2:
                 return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import edge_rt
 from edge_rt import stored, storing
-from tests.stored._models import MODELS, bytes_of, dense, is_stored, leave, several, stored_dense
+from tests.stored._models import MODELS, bytes_of, dense, is_stored, leave, results, several, stored_dense
 
 
 def test_damaged_plans_are_ignored_and_rewritten(plans: Path) -> None:
@@ -106,3 +107,14 @@ def test_plans_are_private_and_there_are_not_many(plans: Path, monkeypatch: pyte
     assert is_stored(edge_rt.load(bytes_of(dense(size=7))))
     assert plans.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in plans.iterdir()} == {0o600}
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), MemoryError()])
+def test_calls_do_not_fail_because_of_plans(error: Exception, plans: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: object) -> None:
+        raise error
+
+    monkeypatch.setattr(storing, "store", fail)
+    first, *others = results(edge_rt.load(bytes_of(dense())), MODELS["dense"][1])
+    assert others == [first, first]
+    assert not plans.exists()
