@@ -124,6 +124,7 @@ CASES = [
     case(ML + "Imputer", FEATURES, imputed_value_floats=[1.0, 2.0, 3.0], replaced_value_float=float("nan")),
     case(ML + "Binarizer", normal(5, 3), threshold=0.2),
     case(ML + "ArrayFeatureExtractor", normal(5, 3), np.array([[2, 0]])),
+    case(ML + "ArrayFeatureExtractor", normal(5, 3), np.array(1)),
     *(case(ML + "TreeEnsembleRegressor", FEATURES,
            **trees("target", [0, 0, 0, 0, 0], [0.5, -1.0, 2.0, 3.0, -0.3], aggregate_function=a, n_targets=1,
                    base_values=[0.1]))

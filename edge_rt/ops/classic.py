@@ -248,7 +248,7 @@ IMPUTER = define(
 def _extractor_shapes(attrs: Any, types: Types, values: Values) -> Any:
     shape, chosen = shape_of(types), shape_of(types, 1)
     check_rank("X", shape, 1, 9)
-    check_rank("Y", chosen, 1, 9)
+    check_rank("Y", chosen, 0, 9)
     lead = shape[:-1] if len(shape) > 1 else (1,)
     count: Any = 1
     for d in chosen:

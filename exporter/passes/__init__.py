@@ -15,6 +15,7 @@ from exporter.passes.compute_on_tables import compute_on_tables
 from exporter.passes.drop_identities import drop_identities
 from exporter.passes.expand_batch_norm import expand_batch_norm
 from exporter.passes.expand_einsum import expand_einsum
+from exporter.passes.expand_feature_transforms import expand_feature_transforms
 from exporter.passes.expand_fused import expand_fused
 from exporter.passes.expand_gemm import expand_gemm
 from exporter.passes.expand_global_pool import expand_global_pool
@@ -111,6 +112,7 @@ PIPELINE: tuple[Stage, ...] = (
         gather_one_hot_rows,
         compute_on_tables,
         expand_linear_models,
+        expand_feature_transforms,
         expand_non_max_suppression,
         pack_trees,
         expand_gemm,
