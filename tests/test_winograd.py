@@ -15,7 +15,7 @@ from edge_rt.bundle import Bundle, to_bytes
 from edge_rt.lowering._spec import In, Out
 from edge_rt.lowering.conv import conv_call
 from edge_rt.lowering.gemm import GEMM_F32
-from edge_rt.lowering.winograd import WINOGRAD_F32, is_worth_it, winograd_call, winograd_calls
+from edge_rt.lowering.winograd import WINOGRAD_F32, is_worth_it, plain_calls, winograd_calls
 from edge_rt.ops._spec import SUMS
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
@@ -83,7 +83,7 @@ def test_parts(shape: tuple[int, int, int, int], n: int, pads: tuple[int, int, i
     made = []
     for parts in (1, 2, 3, 7):
         y = np.full_like(residual, np.nan)
-        calls = [winograd_call(In(0), In(1), Out(0), shape, g, n, 0, In(2), -2.0, np.inf)]
+        calls = plain_calls(In(0), In(1), Out(0), shape, g, n, 0, In(2), -2.0, np.inf)
         run_calls(calls, [x, pack_conv(w), residual], [y], parts)
         made.append(y)
     for y in made[1:]:
@@ -108,7 +108,7 @@ def test_errors_leave_room(channels: int, lowest: float) -> None:
     """Errors are within half of what the operator allows, of what is not cut off."""
     shape, n, g = (1, 24, 24, channels), 32, geometry(24, 24)
     x, w, y = np.maximum(normal(*shape), lowest), weights(n, channels), np.empty((1, 24, 24, n), np.float32)
-    run_calls([winograd_call(In(0), In(1), Out(0), shape, g, n, 0, 0, -np.inf, np.inf)], [x, pack_conv(w)], [y])
+    run_calls(plain_calls(In(0), In(1), Out(0), shape, g, n, 0, 0, -np.inf, np.inf), [x, pack_conv(w)], [y])
     right = expected(x, w, (1, 1, 1, 1))
     room = SUMS.atol + SUMS.rtol * np.maximum(np.abs(right), SUMS.scale * np.abs(right).max())
     assert np.max(np.abs(y - right) / room) < 0.5
@@ -126,5 +126,5 @@ def test_reads_nothing_behind_the_image() -> None:
     x = room[room.size - mmap.PAGESIZE - size : room.size - mmap.PAGESIZE].view(np.float32).reshape(shape)
     x[:] = normal(*shape)
     y, w = np.empty((1, 8, 8, n), np.float32), weights(n, 20)
-    run_calls([winograd_call(In(0), In(1), Out(0), shape, g, n, 0, 0, -np.inf, np.inf)], [x, pack_conv(w)], [y])
+    run_calls(plain_calls(In(0), In(1), Out(0), shape, g, n, 0, 0, -np.inf, np.inf), [x, pack_conv(w)], [y])
     np.testing.assert_allclose(y, expected(x, w, (0, 0, 0, 0)), rtol=2e-5, atol=5e-6)

@@ -12,7 +12,8 @@ how the work is shared. Short chains keep rounding errors as small as those of t
 from __future__ import annotations
 
 from edge_rt.kernels._registry import apart, kernel
-from edge_rt.kernels.filtering import INPUTS, OUTPUTS, WEIGHTS, transformer
+from edge_rt.kernels import filtering
+from edge_rt.kernels.filtering import transformer
 from edge_rt.kernels.grid import load_grid, prefetch_near, store_grid
 from edge_rt.kernels.memory import F32, address, copier, filler, stack
 from edge_rt.kernels.simd import Vec, clamp, fma, lane, load, splat, spread, store
@@ -20,8 +21,10 @@ from edge_rt.kernels.tiles import WIDTH, finisher
 from edge_rt.lowering.winograd import (
     CHANNELS,
     COLUMNS,
+    COMMON,
     HEIGHT,
     IMAGES,
+    INPUTS,
     K_BLOCK,
     KEEPS,
     LINE,
@@ -32,14 +35,17 @@ from edge_rt.lowering.winograd import (
     PANEL,
     PANEL_BLOCK,
     POINTS,
+    PRODUCTS,
     SCRATCH,
     SEEN_COLUMNS,
     SEEN_ROWS,
+    STAGE,
     TILE_BLOCK,
     TILE_COLUMNS,
     TILE_ROWS,
     TILES_DOWN,
     TILES_WIDE,
+    WHOLE,
     WINOGRAD_F32,
 )  # fmt: skip
 
@@ -119,7 +125,9 @@ def chain(tiles):
 
 def transforms(lanes, u_step, v_step, m_step):
     """(of_weights, of_tile, of_products): the transforms, from and to memory."""
-    of_inputs, of_taps, of_sums = (transformer(*t) for t in (INPUTS, WEIGHTS, OUTPUTS))
+    of_inputs, of_taps, of_sums = (
+        transformer(*t) for t in (filtering.INPUTS, filtering.WEIGHTS, filtering.OUTPUTS)
+    )
     PIXELS, TAPS, MADE = (Vec(F32, lanes, s) for s in (SEEN_SHAPE, (3, 3), TILE_SHAPE))
     START = Vec(F32, lanes)
     finish = finisher(lanes)
@@ -213,11 +221,13 @@ def winograd_f32(target):
     of_weights, of_tile, of_products = transforms(lanes, u_step, v_step, m_step)
     see, buffer_size = seer(lanes), TILE_ROWS * TILE_COLUMNS * WIDTH
 
-    def transform_inputs(x, geometry, first, last, groups, v, v_group, patch):
-        """Tiles first to last - 1; the last one again for what lacks to a multiple of `step`."""
-        steps, t = (last - first + step - 1) // step, first
+    def transform_inputs(x, geometry, first, last, part, parts, groups, v, v_group, patch):
+        """A part of tiles first to last - 1; the last one again for what lacks to a multiple of `step`."""
+        steps = (last - first + step - 1) // step
+        t, stop = first + steps * part // parts * step, first + steps * (part + 1) // parts * step
         for g in range(groups):
-            end, to = first + steps * (g + 1) // groups * step, v + g * v_group
+            begin, end = first + steps * g // groups * step, min(stop, first + steps * (g + 1) // groups * step)
+            to = v + (g * v_group + (t - begin) * K_BLOCK)
             while t < end:
                 source, row = see(x, geometry, min(t, last - 1), patch)
                 of_tile(source, row, geometry[CHANNELS], to, v_block)
@@ -256,11 +266,15 @@ def winograd_f32(target):
         tile_blocks = (all_tiles + tile_block - 1) // tile_block
         units = tile_blocks * ((all_panels + panel_block - 1) // panel_block)
         most_groups, v_group = (tile_block + group - 1) // group, depths * v_block
-        v = buffer + part * geometry[SCRATCH]
-        products = v + most_groups * v_group
+        stage, own = geometry[STAGE], buffer + (geometry[COMMON] + part * geometry[SCRATCH])
+        v = own if stage == WHOLE else buffer
+        products = own + most_groups * v_group if stage == WHOLE else own
         u = products + most_groups * m_block
         patch = u + ((panel_block + widest - 1) // widest * depths if keeps else 1) * u_block
-        made_u, made_v = -1, -1
+        if stage == INPUTS:
+            transform_inputs(x, geometry, 0, all_tiles, part, parts, most_groups, v, v_group, patch)
+            return
+        made_u, made_v = -1, 0 if stage == PRODUCTS else -1
         for unit in range(units * part // parts, units * (part + 1) // parts):
             block = unit // tile_blocks
             place = unit - block * tile_blocks
@@ -268,7 +282,7 @@ def winograd_f32(target):
             last, last_panel = min(first + tile_block, all_tiles), min(panel + panel_block, all_panels)
             groups, steps = (last - first + group - 1) // group, (last - first + step - 1) // step
             if place != made_v:
-                transform_inputs(x, geometry, first, last, groups, v, v_group, patch)
+                transform_inputs(x, geometry, first, last, 0, 1, groups, v, v_group, patch)
             makes_u, made_u, made_v, kept = not keeps or block != made_u, block, place, u
             while panel < last_panel:
                 width = min(widest, last_panel - panel)

@@ -21,14 +21,18 @@ Pixels of y and residual are y_row numbers apart.
 
 The output is cut into tiles of TILE_ROWS x TILE_COLUMNS pixels, whose windows see SEEN_ROWS x SEEN_COLUMNS. Work is shared
 by TILE_BLOCK tiles and PANEL_BLOCK panels; where KEEPS, a part keeps the transformed weights of a block of panels for the
-next tiles. buffer: SCRATCH numbers for each part. bias and residual may be null.
+next tiles. STAGE: parts WHOLE, or two calls, of which the first transforms the INPUTS, shared by tiles, and the second does
+the PRODUCTS, so that no part makes again what another has made. buffer: COMMON numbers, those inputs, and SCRATCH numbers
+for each part. bias and residual may be null.
 """
 
 (
     IMAGES, HEIGHT, LINE, CHANNELS, OUT_HEIGHT, OUT_WIDTH, COLUMNS, PAD_TOP, PAD_LEFT, TILES_DOWN, TILES_WIDE, TILE_BLOCK,
-    PANEL_BLOCK, KEEPS, SCRATCH,
-) = range(15)  # fmt: skip
+    PANEL_BLOCK, KEEPS, STAGE, COMMON, SCRATCH,
+) = range(17)  # fmt: skip
 """Places in the geometry (int64). LINE: pixels of a line of x."""
+
+WHOLE, INPUTS, PRODUCTS = range(3)
 
 TILE_ROWS, TILE_COLUMNS = 2, 4
 SEEN_ROWS, SEEN_COLUMNS = TILE_ROWS + 2, TILE_COLUMNS + 2
@@ -45,8 +49,10 @@ _KEPT_BYTES, _TILE_BYTES = 5 << 17, 1 << 21
 that one pass over the weights serves."""
 _KEPT_TILES = 14
 """Tiles of a block where weights are kept: a whole group of each target."""
-_PARTS = 4
-"""Most parts: each has a buffer."""
+_MOST_PARTS, _MOST_BUFFERS = 8, 4
+"""Most parts; and of those that transform inputs each for itself, which takes larger buffers."""
+_LEAST_TILES = 4
+"""Tiles of a part that does nothing but transform them."""
 _LEAST_CHANNELS = 16
 _GAIN = 0.9
 """What it is expected to take is at most so much of the other way."""
@@ -73,40 +79,56 @@ def _blocks(tiles: int, panels: int, channels: int, wanted: int) -> tuple[int, i
     if tiles > 2 * _KEPT_TILES and kept <= _KEPT_BYTES:
         return _KEPT_TILES, panels, True
     tile_block = even(tiles, max(2 * _KEPT_TILES, _TILE_BYTES // (4 * POINTS * channels)))
+    if tile_block >= tiles and wanted > 1:
+        return tile_block, 2, False
     shares = ceil_div(wanted, ceil_div(tiles, tile_block))
     return tile_block, 2 * ceil_div(ceil_div(panels, shares), 2), False
 
 
-def winograd_call(
+def plain_calls(
     x: Arg, panels: Arg, y: Arg, shape: tuple[int, ...], g: Geometry, n: int, bias: Arg, residual: Arg, lo: float, hi: float
-) -> Call:
+) -> list[Call]:
+    """A convolution without an activation, as of the kernel."""
     images, h, w, channels = shape
     down, wide = ceil_div(g.out[0], TILE_ROWS), ceil_div(g.out[1], TILE_COLUMNS)
-    tiles, depths = images * down * wide, ceil_div(channels, K_BLOCK)
+    tiles, depths, all_panels = images * down * wide, ceil_div(channels, K_BLOCK), ceil_div(n, WIDTH)
     work = 2 * images * math.prod(g.out) * 9 * channels * n
-    wanted = parts_for(work // 24, _PARTS)
-    tile_block, panel_block, keeps = _blocks(tiles, ceil_div(n, WIDTH), channels, wanted)
-    units = ceil_div(tiles, tile_block) * ceil_div(ceil_div(n, WIDTH), panel_block)
-    parts = min(wanted, units)
-    weights = (PANEL + WIDTH) * (2 * ceil_div(panel_block, 2) * depths if keeps else 2)
-    groups = [(ceil_div(tile_block, size), size * K_BLOCK + WIDTH, 2 * size * WIDTH + WIDTH) for size in GROUPS]
-    most = max(count * (inputs * depths + products) for count, inputs, products in groups)
-    scratch = ceil_div(POINTS * (weights + most + channels), WIDTH) * WIDTH + 4 * WIDTH
-    table = [images, h, w, channels, *g.out, n, *g.begin, down, wide, tile_block, panel_block, int(keeps), scratch]
-    return WINOGRAD_F32(
-        x=x, panels=panels, bias=bias, residual=residual, y=y, buffer=Scratch(0), geometry=Table(table), y_row=n,
-        lo=lo, hi=hi, parts=parts, scratch=[4 * parts * scratch], flops=work,
-    )  # fmt: skip
+    wanted = parts_for(work // 24, _MOST_PARTS)
+    tile_block, panel_block, keeps = _blocks(tiles, all_panels, channels, wanted)
+    units = ceil_div(tiles, tile_block) * ceil_div(all_panels, panel_block)
+    is_common = units > 1 and tile_block >= tiles
+    parts = min(wanted, units) if is_common else min(wanted, units, _MOST_BUFFERS)
+
+    weights = POINTS * (PANEL + WIDTH) * (2 * ceil_div(panel_block, 2) * depths if keeps else 2)
+    groups = [(ceil_div(tile_block, size), size) for size in GROUPS]
+    inputs = max(POINTS * count * (size * K_BLOCK + WIDTH) * depths for count, size in groups)
+    products = max(POINTS * count * (2 * size * WIDTH + WIDTH) for count, size in groups)
+    common = inputs if is_common else 0
+    scratch = ceil_div(weights + products + inputs - common + POINTS * channels, WIDTH) * WIDTH + 4 * WIDTH
+
+    def call(stage: int, parts: int, flops: int) -> Call:
+        table = [
+            images, h, w, channels, *g.out, n, *g.begin, down, wide, tile_block, panel_block, int(keeps), stage, common,
+            scratch,
+        ]  # fmt: skip
+        return WINOGRAD_F32(
+            x=x, panels=panels, bias=bias, residual=residual, y=y, buffer=Scratch(0), geometry=Table(table), y_row=n,
+            lo=lo, hi=hi, parts=parts, scratch=[4 * (common + parts * scratch)], flops=flops,
+        )  # fmt: skip
+
+    if not is_common:
+        return [call(WHOLE, parts, work)]
+    return [call(INPUTS, min(parts, ceil_div(tiles, _LEAST_TILES)), 0), call(PRODUCTS, parts, work)]
 
 
 def winograd_calls(
     x: Arg, panels: Arg, shape: tuple[int, ...], g: Geometry, n: int, bias: Arg, residual: Arg, attrs: EpilogueAttrs
 ) -> list[Call]:
     """A convolution of x [n, h, w, c] with edge.Conv's f32 panels of one group into the node's output."""
-    first = winograd_call(x, panels, Out(0), shape, g, n, bias, residual, attrs.lo, attrs.hi)
+    calls = plain_calls(x, panels, Out(0), shape, g, n, bias, residual, attrs.lo, attrs.hi)
     if not attrs.activation:
-        return [first]
+        return calls
     from edge_rt.lowering.elementwise import activation_call
 
     size = shape[0] * math.prod(g.out) * n
-    return [first, activation_call(attrs.activation, attrs.alpha, size, first.scratch)]
+    return [*calls, activation_call(attrs.activation, attrs.alpha, size, calls[-1].scratch)]
