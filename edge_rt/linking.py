@@ -11,6 +11,7 @@ import numpy as np
 from edge_rt.binding import Binding, Step
 from edge_rt.instance import address_of
 from edge_rt.linked import ARENA, CONSTANT, LIVE, MADE, STATE, Linked, Place
+from edge_rt.lowering._executor import MERGES
 from edge_rt.lowering._spec import Arg, Call, Calls, ErrorWord, In, Out, Scratch, StepNumber, Table
 from edge_rt.native.host import AnyLibrary
 
@@ -81,7 +82,7 @@ class _Linker:
         for index, step in enumerate(steps):
             first = len(table)
             for call in calls[index]:
-                table.append((self.entries[id(call)], self._arguments(call, index), call.parts))
+                table.append((self.entries[id(call)], self._arguments(call, index), _parts_word(call)))
             places.append(None if step.calls is None else (first, len(table)))
         return table, places
 
@@ -155,6 +156,12 @@ class _Linker:
         self.keeps.append(array)
         self.constant.append(position)
         return address_of(array)
+
+
+def _parts_word(call: Call) -> int:
+    """See Program."""
+    merges = call.parts > 2 and call.spec.merges and not any(type(arg) is Scratch for arg in call.args)
+    return call.parts | MERGES if merges else call.parts
 
 
 def _calls_of(step: Step, index: int) -> Sequence[Call]:

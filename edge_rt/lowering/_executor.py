@@ -11,6 +11,8 @@ RUN_SYMBOL, HELP_SYMBOL, STOP_SYMBOL = "run_program", "help_team", "stop_team"
 
 STEP_WORDS = 3
 MAX_PARTS = (1 << 15) - 1
+MERGES = 1 << 16
+"""Beside a step's parts, of which there are more than two: parts of fewer are several of them, and may be done instead."""
 
 # A team's memory, in words. What different threads write has cache lines of its own, and the ones beside them, which
 # prefetchers couple.

@@ -123,14 +123,16 @@ class Param:
 class KernelSpec:
     """A kernel's symbol and parameters. in_place: pairs (input, output) of pointers that may be the same address. strided:
     an output that consists of rows, with the parameter that says how many numbers they are apart; those of inputs that may
-    be at the same address, too."""
+    be at the same address, too. merges: whether a part of p parts is just what n parts of n * p are, if no argument is
+    scratch memory."""
 
-    __slots__ = ("_names", "in_place", "params", "strided", "symbol")
+    __slots__ = ("_names", "in_place", "merges", "params", "strided", "symbol")
 
     def __init__(
-        self, symbol: str, params: str, in_place: tuple[tuple[str, str], ...] = (), strided: tuple[str, str] | None = None
-    ) -> None:
-        self.symbol, self.in_place, self.strided = symbol, in_place, strided
+        self, symbol: str, params: str, in_place: tuple[tuple[str, str], ...] = (), strided: tuple[str, str] | None = None,
+        merges: bool = False,
+    ) -> None:  # fmt: skip
+        self.symbol, self.in_place, self.strided, self.merges = symbol, in_place, strided, merges
         self.params = tuple(map(Param, params.split()))
         self._names = [p.name for p in self.params]
         SPECS[symbol] = self

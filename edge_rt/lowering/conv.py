@@ -24,6 +24,7 @@ DEPTHWISE_F32 = KernelSpec(
     "depthwise_f32",
     "x:f32* w:f32* bias:f32* residual:f32* y:f32* means:f32* zeros:f32* geometry:i64* band:i64 band_alone:i64 "
     "channel_block:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
+    merges=True,
 )
 """y [n, oh, ow, c] = act(clamp(conv(x [n, h, w, c], w [kh, kw, c]) + bias + residual)).
 

@@ -12,7 +12,7 @@ from edge_rt.lowering._layout import MAX_DIMS, broadcast_strides, dense_strides,
 from edge_rt.lowering._spec import Alias, Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
 
 COPY = {
-    size: KernelSpec(f"copy_{size}", f"x:{t}* out:{t}* table:i64*")
+    size: KernelSpec(f"copy_{size}", f"x:{t}* out:{t}* table:i64*", merges=True)
     for size, t in {1: "u8", 2: "f16", 4: "i32", 8: "i64"}.items()
 }
 """out[dst . i] = x[src . i] for all i of a box, by element size.

@@ -1,6 +1,7 @@
 """Signatures of the executor, which runs programs; `_executor.py` has the memory they share.
 
-A program's table has three words per step: address of the kernel's entry, address of its argument words, parts.
+A program's table has three words per step: address of the kernel's entry, address of its argument words, parts (and
+MERGES).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from edge_rt.lowering._executor import (
     MAX_PARTS,
     MEMBER_WORDS,
     MEMBERS,
+    MERGES,
     OWNER_CPU,
     PARTS,
     RANGES,
@@ -65,6 +67,7 @@ __all__ = [
     "MAX_PARTS",
     "MEMBERS",
     "MEMBER_WORDS",
+    "MERGES",
     "OWNER_CPU",
     "PARTS",
     "RANGES",

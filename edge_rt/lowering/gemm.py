@@ -23,7 +23,7 @@ GEMM_F32 = KernelSpec(
     "a:f32* b:f32* bias:f32* residual:f32* y:f32* patches:f32* batches:i64* geometry:i64* batch:i64 m:i64 n:i64 k:i64 "
     "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 format:i64 scale:f32* zero:i8* block:i64 "
     "blocks:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
-    in_place=(("residual", "y"),), strided=("y", "y_row"),
+    in_place=(("residual", "y"),), strided=("y", "y_row"), merges=True,
 )  # fmt: skip
 """y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j])) for each of `batch` matrices.
 

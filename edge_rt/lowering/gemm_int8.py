@@ -21,7 +21,7 @@ GEMM_INT8 = KernelSpec(
     "batches:i64* offsets:i64* batch:i64 lines:i64 pixels:i64 n:i64 k:i64 runs:i64 runs_in_block:i64 depth:i64 "
     "lines_in_image:i64 image_step:i64 line_step:i64 pixel_step:i64 y_row:i64 line_block:i64 pixel_block:i64 col_block:i64 "
     "scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 y_flip:i64 activation:i64 alpha:f32",
-    in_place=(("residual", "y"),),
+    in_place=(("residual", "y"),), merges=True,
 )
 """y of edge.QGemm, for each of `batch` matrices; a: bytes of the CPU's own sign (flipped from the other one by `flip`).
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edge_rt.lowering._errors import NO_ERROR
-from edge_rt.lowering._executor import MAX_PARTS, RUN_SYMBOL, record_words
+from edge_rt.lowering._executor import MAX_PARTS, MERGES, RUN_SYMBOL, record_words
 
 if TYPE_CHECKING:
     from typing import Protocol
@@ -27,7 +27,8 @@ __all__ = ["NO_ERROR", "Program"]
 
 
 class Program:
-    """Steps: (address of the kernel's entry, address of its argument words, parts), also as int64[steps, 3].
+    """Steps: (address of the kernel's entry, address of its argument words, parts, and MERGES if so), also as
+    int64[steps, 3].
 
     Programs are immutable, apart from the words and the memory they point to, which their owner keeps alive. Several
     threads may run programs at the same time, also with one team; two may not run the same one, since it is one arena.
@@ -40,7 +41,7 @@ class Program:
     ) -> None:
         """library: whose executor to run with; by default that of the process. Raises ValueError for parts < 1."""
         table = np.array(steps, np.int64).reshape(-1, 3)
-        parts = table[:, 2]
+        parts = table[:, 2] & ~MERGES
         if parts.min(initial=1) < 1 or parts.max(initial=1) > MAX_PARTS or not table[:, 0].all():
             raise ValueError(f"a step needs an address and 1 to {MAX_PARTS} parts, got {table.tolist()}")
         self._table = table
