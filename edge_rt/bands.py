@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge_rt.arena import Block
 from edge_rt.binding import Step
-from edge_rt.lowering._spec import Call, Scratch
+from edge_rt.lowering._spec import Call
 from edge_rt.types import DType, TensorType
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ make."""
 DEPTHWISE_ROWS = 4, 2
 """Rows of a part of a depthwise convolution between others, likewise; of the last one the least."""
 PARTS = 1, 2, 4
-"""Of a group. Each has rings, and makes a few rows that its neighbour makes too."""
+"""Of a group. Each has rings, and makes a few rows that its neighbour makes too, where another thread does that."""
 LEAST_ROWS = 8
 """Of each of several parts."""
 MOST_WORK = 24
@@ -38,12 +38,13 @@ MOST_WORK = 24
 
 
 class Group:
-    """Neighbouring steps that one call does. first, end: their numbers. rings: bytes of outputs but the last, by slot."""
+    """Neighbouring steps that are done together. first, end: their numbers. calls: the last of which does them. rings: bytes
+    of outputs but the last, by slot."""
 
-    __slots__ = ("call", "end", "first", "rings")
+    __slots__ = ("calls", "end", "first", "rings")
 
-    def __init__(self, first: int, end: int, call: Call, rings: Mapping[int, int]) -> None:
-        self.first, self.end, self.call, self.rings = first, end, call, rings
+    def __init__(self, first: int, end: int, calls: Sequence[Call], rings: Mapping[int, int]) -> None:
+        self.first, self.end, self.calls, self.rings = first, end, calls, rings
 
 
 def group_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: Iterable[int]) -> None:
@@ -108,7 +109,7 @@ def _unite(first: int, steps: Sequence[Step], members: Sequence[Member], types: 
 def _unite_bands(first: int, steps: Sequence[Step], members: Sequence[Member], rows: int, unit: int) -> bool:
     """Makes a group with bands of about so many rows, unless its rings are too large; whether it did. unit: rows of a part
     of depthwise convolutions."""
-    from edge_rt.lowering.bands import bands_call, ring_bytes, rows_held
+    from edge_rt.lowering.bands import bands_calls, ring_bytes, rows_held
 
     units = [unit if _is_depthwise(step) else m.unit for step, m in zip(steps, members)]
     if _is_depthwise(steps[-1]):
@@ -119,13 +120,12 @@ def _unite_bands(first: int, steps: Sequence[Step], members: Sequence[Member], r
     rings = [(n, ring_bytes(n, m.row_bytes)) for n, m in zip(rows_held(united, band, parts), members)]
     if sum(nbytes for _, nbytes in rings) > NEAR:
         return False
-    scratch = Scratch(len(united[0].call.scratch))
-    call = bands_call([(first + i, m) for i, m in enumerate(united)], rings, band, parts, scratch)
+    calls = bands_calls([(first + i, m) for i, m in enumerate(united)], rings, band, parts)
     sizes = {step.outputs[0]: parts * nbytes for step, (_, nbytes) in zip(steps, rings)}
-    group = Group(first, first + len(steps), call, sizes)
+    group = Group(first, first + len(steps), calls, sizes)
     for step, m in zip(steps, united):
         step.calls, step.group = (m.call,), group
-        step.scratch = [Block(nbytes, 0, 0) for nbytes in (call if step is steps[0] else m.call).scratch]
+        step.scratch = [Block(nbytes, 0, 0) for nbytes in (calls[-1] if step is steps[0] else m.call).scratch]
     return True
 
 

@@ -177,7 +177,7 @@ class Instance:
         from edge_rt.lowering.bands import MOST_MEMBERS
 
         step = self.binding.steps[index]
-        shape = step.group.call.parts, MOST_MEMBERS
+        shape = step.group.calls[-1].parts, MOST_MEMBERS
         return np.ndarray(shape, np.int64, self._arena.data, step.scratch[-1].offset)
 
     def view(self, place: Place, constants: Sequence[Array]) -> Array:

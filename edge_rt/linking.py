@@ -168,7 +168,7 @@ def _calls_of(step: Step, index: int) -> Sequence[Call]:
     """What does the step: of those that are done together, what does all of them."""
     if step.group is None:
         return step.calls or ()
-    return [step.group.call] if index == step.group.first else ()
+    return step.group.calls if index == step.group.first else ()
 
 
 def place_of(binding: Binding, slot: int, keeps: list[Array]) -> Place:

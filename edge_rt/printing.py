@@ -106,7 +106,7 @@ def concrete_type(
 
 def _step(binding: Binding, index: int) -> PlanStep:
     step = binding.steps[index]
-    calls, group = step.calls, () if step.group is None else (step.group.call,)
+    calls, group = step.calls, () if step.group is None else step.group.calls[-1:]
     first = binding.places.get(step.outputs[0]) if step.outputs else None
     types = [None if s is None else binding.types[s] for s in step.inputs]
     counted = macs(step.item.op.name, step.item.attrs, types, [binding.types[s] for s in step.outputs])

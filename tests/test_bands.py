@@ -160,7 +160,7 @@ def test_bits(shape: tuple[int, ...], layers: list[Layer], rows: int) -> None:
     for parts in ((1,), (1, 2, 4), (1, 8)):
         found = check(chain(shape, layers), BANDS=(rows,), PARTS=parts, DEPTHWISE_ROWS=(rows, 1))
         assert spans(found) == [(0, len(layers))]
-        assert found[0].call.parts in parts
+        assert found[0].calls[-1].parts in parts
 
 
 @st.composite
@@ -206,7 +206,7 @@ def test_bits_of_kernels_for_one_model() -> None:
 
 def rows_held(group: Group, part: int, parts: int) -> list[int]:
     """The rows of each output but the last that a part holds at most: what the kernel does."""
-    calls, _, band, _ = group.call.args
+    calls, _, band, *_ = group.calls[-1].args
     assert isinstance(calls, Calls)
     assert isinstance(band, int)
     members = [dict(zip(("rows", "unit", "stride", "reach", "pad"), numbers[1:6])) for _, _, numbers in calls.rows]
@@ -237,7 +237,7 @@ def rows_held(group: Group, part: int, parts: int) -> list[int]:
 def check_rings(groups: Sequence[Group]) -> None:
     """Asserts that rings are large enough, alone and shared."""
     for group in groups:
-        (calls, *_), parts = group.call.args, group.call.parts
+        (calls, *_), parts = group.calls[-1].args, group.calls[-1].parts
         assert isinstance(calls, Calls)
         rings = [numbers[-2] for _, _, numbers in calls.rows[:-1]]
         for part, count in [(0, 1), *((part, parts) for part in range(parts))]:

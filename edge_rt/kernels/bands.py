@@ -4,6 +4,9 @@ Before a band of the last output is made, each member makes what the next one ne
 between two members is a ring: rows that nobody needs any more make room for new ones. A call is given addresses at which
 row 0 of its input and output would be, so that it does not know of that. All its parts are there already: it only matters
 when each is done.
+
+A part goes on where the one before it has ended, with its rings, if that is done when it begins: as when one thread does
+one after the other. Else it makes rows that its neighbour makes, too.
 """
 
 from __future__ import annotations
@@ -13,17 +16,22 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.clock import ticks
 from edge_rt.kernels.memory import F32, STEP, copier, stack
-from edge_rt.kernels.simd import call_kernel, pointer
+from edge_rt.kernels.simd import atomic_load, atomic_store, call_kernel, pointer
 from edge_rt.lowering.bands import (
     ARG_COUNT,
     ARGS,
     BAND,
     ENTRY,
+    HELD,
+    IS_LEFT,
+    LEFT_WORDS,
+    MADE,
     MEMBER_WORDS,
     MOST_ARGS,
     MOST_MEMBERS,
     PAD,
     REACH,
+    RING,
     RING_BYTES,
     RING_ROWS,
     ROW_BYTES,
@@ -62,7 +70,7 @@ def run_bands(target):
             if member[SCRATCH] >= 0:
                 args[member[SCRATCH]] += unit * member[SCRATCH_BYTES]
 
-    def body(members, count, band, spent, part, parts):
+    def body(members, count, band, left, spent, part, parts):
         words = stack(I64, MOST_WORDS)
         # Of each member: rows of the output that are there up to, and the first of them that the ring still holds; rows that
         # shall be there; the address of row 0 of the input, and of the ring.
@@ -83,6 +91,10 @@ def run_bands(target):
             if member[SCRATCH] >= 0:
                 args[member[SCRATCH]] += part * member[SCRATCH_BYTES]
             row = max(0, made[i] * member[STRIDE] - member[PAD])
+        before, own = left + (part - 1) * LEFT_WORDS, left + part * LEFT_WORDS
+        if part > 0 and atomic_load(before + IS_LEFT) != 0:
+            for i in range(count):
+                made[i], held[i], rings[i] = before[MADE + i], before[HELD + i], before[RING + i]
         while made[last] < end:
             row = min(made[last] + band, end)
             for i in range(last, -1, -1):
@@ -109,5 +121,9 @@ def run_bands(target):
                     run_units(member, args, made[i] // unit, (wanted[i] + unit - 1) // unit)
                     made[i] = wanted[i]
                 times[i] += ticks() - begin
+        if parts > 1:
+            for i in range(count):
+                own[MADE + i], own[HELD + i], own[RING + i] = made[i], held[i], rings[i]
+            atomic_store(own + IS_LEFT, 1)
 
     return body

@@ -11,10 +11,11 @@ from edge_rt.lowering._spec import Arg, Call, Calls, KernelSpec, Scratch, Table,
 from edge_rt.lowering.conv import DEPTHWISE_F32
 from edge_rt.lowering.gemm import GEMM_F32
 
-RUN_BANDS = KernelSpec("run_bands", "members:i64* count:i64 band:i64 spent:i64*")
+RUN_BANDS = KernelSpec("run_bands", "members:i64* count:i64 band:i64 left:i64* spent:i64*")
 """Runs `count` calls, each of which reads what the one before writes, until all rows of the last one's output are done,
 `band` of them at a time. members: int64[count, MEMBER_WORDS], see below. Work is shared by rows of the last output; each
-part does of the others what its rows need. spent: int64[parts, MOST_MEMBERS], ticks that each member took.
+part does of the others what its rows need. left: int64[parts, LEFT_WORDS], what parts leave to the next ones; all their
+first words are 0 at first. spent: int64[parts, MOST_MEMBERS], ticks that each member took.
 """
 
 (
@@ -27,6 +28,8 @@ the input, the output, how many rows are done at a time (-1: none), and a buffer
 Bytes of a row of the output; if that is a ring, rows it holds and bytes from one part's to the next one's, else 0."""
 
 MOST_MEMBERS, MOST_ARGS = 8, 32
+IS_LEFT, MADE, HELD, RING, LEFT_WORDS = 0, 8, 8 + MOST_MEMBERS, 8 + 2 * MOST_MEMBERS, 8 + 3 * MOST_MEMBERS
+"""Whether the part is done, and then for each member: the rows that are made, the first that its ring holds, the ring."""
 SLACK = 64
 """Bytes behind a ring that moving rows may write."""
 
@@ -123,16 +126,25 @@ def rows_held(members: Sequence[Member], band: int, parts: int) -> list[int]:
     return held[::-1]
 
 
-def bands_call(
-    members: Sequence[tuple[int, Member]], rings: Sequence[tuple[int, int]], band: int, parts: int, spent: Scratch
-) -> Call:
+def bands_calls(
+    members: Sequence[tuple[int, Member]], rings: Sequence[tuple[int, int]], band: int, parts: int
+) -> list[Call]:
     """members: with the numbers of their steps. rings: rows and bytes of the outputs of all but the last. Scratch
-    buffers are those of the first member's step."""
+    buffers are those of the first member's step, the last of which is `spent`."""
     rows = [(step, m.call, m.numbers(*ring)) for (step, m), ring in zip(members, [*rings, (0, 0)])]
-    return RUN_BANDS(
-        members=Calls(rows), count=len(rows), band=band, spent=spent, parts=parts,
-        scratch=[*members[0][1].call.scratch, 8 * MOST_MEMBERS * parts], flops=sum(m.call.flops for _, m in members),
+    own = members[0][1].call.scratch
+    left, spent = Scratch(len(own)), Scratch(len(own) + 1)
+    call = RUN_BANDS(
+        members=Calls(rows), count=len(rows), band=band, left=left, spent=spent, parts=parts,
+        scratch=[*own, 8 * LEFT_WORDS * parts, 8 * MOST_MEMBERS * parts], flops=sum(m.call.flops for _, m in members),
     )  # fmt: skip
+    if parts == 1:
+        return [call]
+    from edge_rt.lowering.copy import copy_call
+
+    clear = copy_call(Table([0] * parts), left, 8, [parts], [1], [LEFT_WORDS])
+    assert clear is not None
+    return [clear, call]
 
 
 def ring_bytes(rows: int, row_bytes: int) -> int:
