@@ -11,8 +11,8 @@ how the work is shared. Short chains keep rounding errors as small as those of t
 
 from __future__ import annotations
 
-from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels import filtering
+from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.filtering import transformer
 from edge_rt.kernels.grid import load_grid, prefetch_near, store_grid
 from edge_rt.kernels.memory import F32, address, copier, filler, stack
