@@ -11,20 +11,23 @@ how the work is shared. Short chains keep rounding errors as small as those of t
 
 from __future__ import annotations
 
+from numba import types
+
 from edge_rt.kernels import filtering
 from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.filtering import transformer
 from edge_rt.kernels.grid import load_grid, prefetch_near, store_grid
 from edge_rt.kernels.memory import F32, address, copier, filler, stack
-from edge_rt.kernels.simd import Vec, clamp, fma, lane, load, splat, spread, store
+from edge_rt.kernels.rooms import claim_room, free_rooms, leave_room
+from edge_rt.kernels.simd import Vec, clamp, fma, lane, load, pointer, splat, spread, store
 from edge_rt.kernels.tiles import WIDTH, finisher
 from edge_rt.lowering.winograd import (
     CHANNELS,
     COLUMNS,
     COMMON,
+    FINISHES,
     HEIGHT,
     IMAGES,
-    INPUTS,
     K_BLOCK,
     KEEPS,
     LINE,
@@ -35,7 +38,7 @@ from edge_rt.lowering.winograd import (
     PANEL,
     PANEL_BLOCK,
     POINTS,
-    PRODUCTS,
+    PREPARES,
     SCRATCH,
     SEEN_COLUMNS,
     SEEN_ROWS,
@@ -221,6 +224,23 @@ def winograd_f32(target):
     of_weights, of_tile, of_products = transforms(lanes, u_step, v_step, m_step)
     see, buffer_size = seer(lanes), TILE_ROWS * TILE_COLUMNS * WIDTH
 
+    def weights_of(panels, panel, width, depth, channels, u):
+        """Of `width` panels from `panel` on, for one block of channels."""
+        k, tap = min(K_BLOCK, channels - depth * K_BLOCK), channels * WIDTH
+        for p in range(width):
+            of_weights(panels + ((panel + p) * 9 * tap + depth * PANEL), tap, k, u + p * PANEL)
+
+    def transform_weights(panels, geometry, part, parts, u):
+        """A part of all that are kept."""
+        channels = geometry[CHANNELS]
+        all_panels, depths = (geometry[COLUMNS] + WIDTH - 1) // WIDTH, (channels + K_BLOCK - 1) // K_BLOCK
+        count = (all_panels + widest - 1) // widest
+        for i in range(count * part // parts, count * (part + 1) // parts):
+            panel = i * widest
+            for depth in range(depths):
+                width = min(widest, all_panels - panel)
+                weights_of(panels, panel, width, depth, channels, u + (i * depths + depth) * u_block)
+
     def transform_inputs(x, geometry, first, last, part, parts, groups, v, v_group, patch):
         """A part of tiles first to last - 1; the last one again for what lacks to a multiple of `step`."""
         steps = (last - first + step - 1) // step
@@ -260,21 +280,34 @@ def winograd_f32(target):
         has_bias, has_residual = address(bias) != 0, address(residual) != 0
         channels, columns = geometry[CHANNELS], geometry[COLUMNS]
         tile_block, panel_block, keeps = geometry[TILE_BLOCK], geometry[PANEL_BLOCK], geometry[KEEPS]
-        depths, tap = (channels + K_BLOCK - 1) // K_BLOCK, channels * WIDTH
+        depths = (channels + K_BLOCK - 1) // K_BLOCK
         all_tiles = geometry[IMAGES] * geometry[TILES_DOWN] * geometry[TILES_WIDE]
         all_panels = (columns + WIDTH - 1) // WIDTH
         tile_blocks = (all_tiles + tile_block - 1) // tile_block
         units = tile_blocks * ((all_panels + panel_block - 1) // panel_block)
         most_groups, v_group = (tile_block + group - 1) // group, depths * v_block
-        stage, own = geometry[STAGE], buffer + (geometry[COMMON] + part * geometry[SCRATCH])
-        v = own if stage == WHOLE else buffer
-        products = own + most_groups * v_group if stage == WHOLE else own
-        u = products + most_groups * m_block
-        patch = u + ((panel_block + widest - 1) // widest * depths if keeps else 1) * u_block
-        if stage == INPUTS:
-            transform_inputs(x, geometry, 0, all_tiles, part, parts, most_groups, v, v_group, patch)
+        stage, common, rooms, room = geometry[STAGE], buffer + WIDTH, pointer(types.int64, address(buffer)), part
+        if stage == FINISHES:
+            room = claim_room(rooms)
+        own = buffer + (geometry[COMMON] + room * geometry[SCRATCH])
+        blocks_u = ((panel_block + widest - 1) // widest * depths if keeps else 1) * u_block
+        u, v, made_u, made_v = own, own, -1, -1
+        if stage != WHOLE and keeps:
+            u, made_u = common, 0
+        else:
+            v += blocks_u
+        products = v + most_groups * v_group
+        if stage != WHOLE and not keeps:
+            v, made_v, products = common, 0, v
+        patch = products + most_groups * m_block
+        if stage == PREPARES:
+            if part == 0:
+                free_rooms(rooms)
+            if keeps:
+                transform_weights(panels, geometry, part, parts, u)
+            else:
+                transform_inputs(x, geometry, 0, all_tiles, part, parts, most_groups, v, v_group, patch)
             return
-        made_u, made_v = -1, 0 if stage == PRODUCTS else -1
         for unit in range(units * part // parts, units * (part + 1) // parts):
             block = unit // tile_blocks
             place = unit - block * tile_blocks
@@ -290,9 +323,7 @@ def winograd_f32(target):
                 for depth in range(depths):
                     k = min(K_BLOCK, channels - depth * K_BLOCK)
                     if makes_u:
-                        for p in range(width):
-                            source = panels + ((panel + p) * 9 * tap + depth * PANEL)
-                            of_weights(source, tap, k, kept + p * PANEL)
+                        weights_of(panels, panel, width, depth, channels, kept)
                     for g in range(groups):
                         rows = (steps * (g + 1) // groups - steps * g // groups) * step
                         run(
@@ -309,5 +340,7 @@ def winograd_f32(target):
                         has_residual, lo, hi, y, y_row, outputs,
                     )  # fmt: skip
                 panel += width
+        if stage == FINISHES:
+            leave_room(rooms, room)
 
     return body

@@ -21,9 +21,9 @@ Pixels of y and residual are y_row numbers apart.
 
 The output is cut into tiles of TILE_ROWS x TILE_COLUMNS pixels, whose windows see SEEN_ROWS x SEEN_COLUMNS. Work is shared
 by TILE_BLOCK tiles and PANEL_BLOCK panels; where KEEPS, a part keeps the transformed weights of a block of panels for the
-next tiles. STAGE: parts WHOLE, or two calls, of which the first transforms the INPUTS, shared by tiles, and the second does
-the PRODUCTS, so that no part makes again what another has made. buffer: COMMON numbers, those inputs, and SCRATCH numbers
-for each part. bias and residual may be null.
+next tiles. STAGE: the WHOLE, or two calls, so that no part makes again what another has made: one that PREPARES all weights
+where KEEPS, else what all tiles see, and one that FINISHES. buffer: COMMON numbers, the rooms that are taken
+(kernels/rooms.py) and what was prepared, and SCRATCH numbers for each part. bias and residual may be null.
 """
 
 (
@@ -32,7 +32,7 @@ for each part. bias and residual may be null.
 ) = range(17)  # fmt: skip
 """Places in the geometry (int64). LINE: pixels of a line of x."""
 
-WHOLE, INPUTS, PRODUCTS = range(3)
+WHOLE, PREPARES, FINISHES = range(3)
 
 TILE_ROWS, TILE_COLUMNS = 2, 4
 SEEN_ROWS, SEEN_COLUMNS = TILE_ROWS + 2, TILE_COLUMNS + 2
@@ -50,9 +50,9 @@ that one pass over the weights serves."""
 _KEPT_TILES = 14
 """Tiles of a block where weights are kept: a whole group of each target."""
 _MOST_PARTS, _MOST_BUFFERS = 8, 4
-"""Most parts; and of those that transform inputs each for itself, which takes larger buffers."""
+"""Most parts; and of those that prepare each for itself, which takes larger buffers."""
 _LEAST_TILES = 4
-"""Tiles of a part that does nothing but transform them."""
+"""Tiles of a part that does nothing but transform what they see."""
 _LEAST_CHANNELS = 16
 _GAIN = 0.9
 """What it is expected to take is at most so much of the other way."""
@@ -96,15 +96,16 @@ def plain_calls(
     wanted = parts_for(work // 24, _MOST_PARTS)
     tile_block, panel_block, keeps = _blocks(tiles, all_panels, channels, wanted)
     units = ceil_div(tiles, tile_block) * ceil_div(all_panels, panel_block)
-    is_common = units > 1 and tile_block >= tiles
-    parts = min(wanted, units) if is_common else min(wanted, units, _MOST_BUFFERS)
+    in_stages = wanted > 1 and units > 1 and (keeps or tile_block >= tiles)
+    parts = min(wanted, units) if in_stages else min(wanted, units, _MOST_BUFFERS)
 
     weights = POINTS * (PANEL + WIDTH) * (2 * ceil_div(panel_block, 2) * depths if keeps else 2)
     groups = [(ceil_div(tile_block, size), size) for size in GROUPS]
     inputs = max(POINTS * count * (size * K_BLOCK + WIDTH) * depths for count, size in groups)
     products = max(POINTS * count * (2 * size * WIDTH + WIDTH) for count, size in groups)
-    common = inputs if is_common else 0
-    scratch = ceil_div(weights + products + inputs - common + POINTS * channels, WIDTH) * WIDTH + 4 * WIDTH
+    shared = 0 if not in_stages else weights if keeps else inputs
+    common = shared + WIDTH if in_stages else 0
+    scratch = ceil_div(weights + products + inputs - shared + POINTS * channels, WIDTH) * WIDTH + 4 * WIDTH
 
     def call(stage: int, parts: int, flops: int) -> Call:
         table = [
@@ -116,9 +117,10 @@ def plain_calls(
             lo=lo, hi=hi, parts=parts, scratch=[4 * (common + parts * scratch)], flops=flops,
         )  # fmt: skip
 
-    if not is_common:
+    if not in_stages:
         return [call(WHOLE, parts, work)]
-    return [call(INPUTS, min(parts, ceil_div(tiles, _LEAST_TILES)), 0), call(PRODUCTS, parts, work)]
+    shares = ceil_div(all_panels, 2) if keeps else ceil_div(tiles, _LEAST_TILES)
+    return [call(PREPARES, min(parts, shares), 0), call(FINISHES, parts, work)]
 
 
 def winograd_calls(
