@@ -15,8 +15,8 @@ from edge_rt.graph import Value
 from edge_rt.ops import _attrs as fields
 from edge_rt.ops._attrs import Attrs
 from edge_rt.ops._spec import OpSpec
+from exporter.importers.onnx import _classic, _fused, _generation, _quantized  # noqa: F401  register conversions
 from exporter.importers.onnx import _functions as functions
-from exporter.importers.onnx import _fused, _generation, _quantized  # noqa: F401  register conversions
 from exporter.importers.onnx._nibbles import only_decoded, read_nibbles
 from exporter.importers.onnx._opsets import convert, is_converted
 from exporter.importers.onnx._problems import Problems, Refused
