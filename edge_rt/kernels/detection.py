@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba.core import types
 
-from edge_rt.kernels._registry import apart, kernel
-from edge_rt.kernels.simd import is_null
-from edge_rt.kernels.sort import sink
+from edge_rt.kernels._registry import kernel
+from edge_rt.kernels.simd import is_null, pointer
+from edge_rt.kernels.sort import given_for, ordered, packed, packed_order, place_of, sorter
 from edge_rt.lowering.detection import SELECT_BOXES_F32
 
-F32 = types.float32
+F32, I32 = types.float32, types.int32
 INF = float("inf")
+NO_SCORE = np.int32(-0x7F800000)
+"""The ordered bits of minus infinity."""
 
 
 def find_corners(boxes, n, center, corners):
@@ -37,41 +40,32 @@ def overlap(a, b):
     return shared / union if union > 0 else shared
 
 
-@apart
-def rank(values, order, found):
-    """Sorts `found` values and their places: largest first, equal ones by place."""
-    for i in range(found // 2 - 1, -1, -1):
-        sink(values, order, 1, i, found, 0)
-    for last in range(found - 1, 0, -1):
-        v, i = values[last], order[last]
-        values[last], order[last] = values[0], order[0]
-        values[0], order[0] = v, i
-        sink(values, order, 1, 0, last, 0)
 
 
 @kernel(SELECT_BOXES_F32)
 def select_boxes_f32(target):
+    _, sort = sorter(packed_order(target)[1])
+
     def body(
-        boxes, scores, iou, threshold, selected, count, corners, values, order, batch, classes, n, limit, center, part,
-        parts,
+        boxes, scores, iou, threshold, selected, count, corners, keys, batch, classes, n, limit, center, part, parts,
     ):  # fmt: skip
         most = F32(0) if is_null(iou) else iou[0]
         least = F32(-INF) if is_null(threshold) else threshold[0]
-        row = 0
+        row, of_floats = 0, given_for(1, 0)
         for unit in range(batch * classes if limit > 0 else 0):
             image = unit // classes
             if unit == image * classes:
                 find_corners(boxes + image * n * 4, n, center, corners)
             given, found = scores + unit * n, 0
+            bits = pointer(I32, given)
             for i in range(n):
                 if given[i] > least or is_null(threshold):
-                    values[found] = given[i] if given[i] == given[i] else F32(-INF)
-                    order[found] = i
+                    keys[found] = packed(ordered(bits[i], of_floats) if given[i] == given[i] else NO_SCORE, i)
                     found += 1
-            rank(values, order, found)
+            sort(keys, keys + n, found, bits, 1, of_floats)
             first = row
             for k in range(found):
-                box = order[k]
+                box = place_of(keys[k])
                 at = first
                 while at < row and not overlap(corners + 5 * selected[3 * at + 2], corners + 5 * box) > most:
                     at += 1

@@ -6,11 +6,11 @@ from edge_rt.lowering._spec import BoundNode, In, KernelSpec, Lowered, Out, Scra
 
 SELECT_BOXES_F32 = KernelSpec(
     "select_boxes_f32",
-    "boxes:f32* scores:f32* iou:f32* threshold:f32* selected:i64* count:i64* corners:f32* values:f32* order:i64* "
+    "boxes:f32* scores:f32* iou:f32* threshold:f32* selected:i64* count:i64* corners:f32* keys:i64* "
     "batch:i64 classes:i64 n:i64 limit:i64 center:i64",
 )
 """selected: rows of (image, class, box), `count` of them, then zeros up to batch * classes * limit rows. corners: 5 n
-numbers, values and order: n. iou and threshold: one number each, or null."""
+numbers, keys: 2 n. n is below 2**32. iou and threshold: one number each, or null."""
 
 
 @lowers("edge.SelectBoxes")
@@ -24,7 +24,7 @@ def select_boxes(node: BoundNode) -> Lowered:
     return [
         SELECT_BOXES_F32(
             boxes=In(0), scores=In(1), iou=node.optional(3), threshold=node.optional(4), selected=Out(0), count=Out(1),
-            corners=Scratch(0), values=Scratch(1), order=Scratch(2), batch=batch, classes=classes, n=n, limit=limit,
-            center=int(node.attrs.center_point_box), scratch=[20 * n + 4, 4 * n + 4, 8 * n + 8],
+            corners=Scratch(0), keys=Scratch(1), batch=batch, classes=classes, n=n, limit=limit,
+            center=int(node.attrs.center_point_box), scratch=[20 * n + 4, 16 * n + 8],
         )
     ]  # fmt: skip

@@ -7,18 +7,22 @@ import math
 import numpy as np
 
 from edge_rt.lowering._layout import around
-from edge_rt.lowering._spec import BoundNode, In, KernelSpec, Lowered, Out, lowers, parts_for
+from edge_rt.lowering._spec import BoundNode, In, KernelSpec, Lowered, Out, Scratch, lowers, parts_for
 from edge_rt.types import DType
 
 _NUMBERS = {DType.FLOAT32: "f32", DType.INT32: "i32", DType.INT64: "i64"}
 _BY_SIZE = {1: "u8", 2: "f16", 4: "i32", 8: "i64"}
 TOP_K = {
-    t: KernelSpec(
-        f"top_k_{n}", f"x:{n}* values:{n}* indices:i64* outer:i64 size:i64 inner:i64 k:i64 smallest:i64"
+    s: KernelSpec(
+        f"top_k_{t}",
+        f"x:{t}* values:{t}* indices:i64* keys:i64* outer:i64 size:i64 inner:i64 k:i64 smallest:i64 floats:i64",
     )
-    for t, n in _NUMBERS.items()
+    for s, t in ((4, "i32"), (8, "i64"))
 }
-"""The k first of each x[o, :size, i], sorted: largest (smallest) first, equal ones by position; NaN is the largest."""
+"""The k first of each x[o, :size, i], sorted: largest (smallest) first, equal ones by position; NaN is the largest.
+keys: 2 k for each part. floats: whether numbers of 32 bits are floats. size is below 2**32."""
+FEW = 16
+"""Up to so many are kept sorted, by insertion."""
 CUMULATIVE = {
     t: KernelSpec(
         f"cumulative_{n}", f"x:{n}* out:{n}* outer:i64 size:i64 inner:i64 product:i64 exclusive:i64 reverse:i64"
@@ -40,16 +44,20 @@ ONE_HOT = {
 
 @lowers("TopK")
 def top_k(node: BoundNode) -> Lowered:
-    spec, shape = TOP_K.get(node.type(0).dtype), node.type(0).static_shape
-    if spec is None:
+    dtype, shape = node.type(0).dtype, node.type(0).static_shape
+    if dtype not in _NUMBERS:
         return None
     outer, size, inner = around(shape, node.attrs.axis)
     k = node.outputs[0].static_shape[node.attrs.axis % len(shape)]
+    if size >= 1 << 32:
+        return None
     work = outer * inner * size * (1 + int(math.log2(k + 1)))
+    parts = parts_for(work, max(outer * inner, 1))
     return [
-        spec(
-            x=In(0), values=Out(0), indices=Out(1), outer=outer, size=size, inner=inner, k=k,
-            smallest=int(not node.attrs.largest), parts=parts_for(work, max(outer * inner, 1)),
+        TOP_K[dtype.itemsize](
+            x=In(0), values=Out(0), indices=Out(1), keys=Scratch(0), outer=outer, size=size, inner=inner, k=k,
+            smallest=int(not node.attrs.largest), floats=int(dtype is DType.FLOAT32), parts=parts,
+            scratch=[16 * parts * max(k, 1)],
         )
     ]  # fmt: skip
 

@@ -19,6 +19,11 @@ _WIDE = np.array(
     [np.nan, np.inf, -np.inf, 300, -300, 3e9, -3e9, 1e19, -1e19, 0.9, -0.9, 127.5, 255.9, 65519, 65520, 0], np.float32
 )
 _X = normal(4, 5, 6)
+_MANY = normal(40, 70).round(1)
+_KINDS = np.tile(np.array([0.0, -0.0, np.nan, 1e-45, -1e-45, np.inf, -np.inf, 3e38, -3e38, 1, -1], np.float32), (2, 9))
+_KINDS[:, 50] = -np.float32(np.nan)
+_ENDS = integers(40, 20, low=-(2**31), high=2**31, dtype=np.int64).astype(np.int32)
+_ENDS[::3, ::4], _ENDS[1::3, ::5] = 2**31 - 1, -(2**31)
 _SPECIAL = normal(4, 5, 40)
 _SPECIAL[1, 2, :4] = np.nan, np.inf, -np.inf, 0
 
@@ -62,6 +67,11 @@ CASES = [
     *(Case("TopK", x, _ints(k), axis=a, largest=big, native=True, name=f"{x.dtype}-{k}-{a}-{big}")
       for x in (_X, integers(4, 5, 6, high=4), integers(4, 5, 6, high=4, dtype=np.int32))
       for k, a in ((0, 0), (1, 1), (3, 2), (6, 2), (4, 0)) for big in (0, 1)),
+    # more than are kept by insertion, rows of several vectors, equal numbers, all kinds of floats, the ends of integers
+    *(Case("TopK", x, _ints(k), axis=a, largest=big, native=True, name=f"{x.dtype}{x.shape}-{k}-{a}-{big}".replace(" ", ""))
+      for x, a in ((_MANY, 1), (_MANY, 0), (_KINDS, 1), (integers(3, 130, low=-20, high=20, dtype=np.int32), 1), (_ENDS, 1),
+                   (integers(3, 130, low=-20, high=20), 1), (_ENDS.astype(np.int64) << 32, 0), (np.sort(_MANY), 1))
+      for k in (2, 16, 17, 50, x.shape[a]) if k <= x.shape[a] for big in (0, 1)),
     Case("TopK", np.array([1, np.nan, 3, np.nan, 2], np.float32), _ints(3), native=True, name="nan"),
     Case("TopK", np.array([1, np.nan, 3, np.nan, 2], np.float32), _ints(5), largest=0, native=True,
          name="nan-smallest"),
