@@ -18,43 +18,61 @@ F32, I64 = types.float32, types.int64
 INF = np.float32(np.inf)
 ROWS = 4
 """Of the tile for what the tallest one leaves."""
-TILES = {16: (12, 4), 8: (6, 4), 4: (5, 4)}
-"""By lanes: rows of the tallest tile of one panel, panels of the widest tile of one row."""
+TILES = {16: (12, 4, 4), 8: (6, 4, 1), 4: (5, 4, 1)}
+"""By lanes: rows of the tallest tile of one panel, panels of the widest tile of one row, and of the widest one of ROWS: so
+many sums that none waits for the one before."""
 
 
 def panel_product(target):
-    """multiply(a, a_row, b, out, out_row, rows, k, panels): out = a @ b for panels b [panels, k, 16]."""
-    make, (tall, wide) = (lane_tile if target.arch == "aarch64" else spread_tile), TILES[target.lanes]
+    """multiply(start, a, a_row, b, out, out_row, rows, k, panels): out = start + a @ b for panels b [panels, k, 16]; start: of
+    each row, as many panels as the widest tile has."""
+    make, (tall, wide, broad) = (lane_tile if target.arch == "aarch64" else spread_tile), TILES[target.lanes]
     tallest, several = make(tall, 1, target.lanes), make(ROWS, 1, target.lanes)
+    broadest = make(ROWS, broad, target.lanes) if broad > 1 else several
     widest, one = make(1, wide, target.lanes), make(1, 1, target.lanes)
-    size = wide * WIDTH
 
-    def multiply(a, a_row, b, out, out_row, rows, k, panels):
-        zeros, nowhere = stack(F32, size), stack(I64, 1)
-        for i in range(size):
-            zeros[i] = F32(0.0)
+    def multiply(start, a, a_row, b, out, out_row, rows, k, panels):
+        nowhere = stack(I64, 1)
         nowhere[0] = 0
         path, panel = (a_row, nowhere, 1, b, 0, 1), k * WIDTH
         row = 0
         while row + ROWS <= rows:
             height = tall if row + tall <= rows else ROWS
             at, to = a + row * a_row, out + row * out_row
-            for q in range(panels):
+            q = 0
+            while broad > 1 and height == ROWS and q + broad <= panels:
+                broadest(start, at, path, b + q * panel, panel, k, start, False, -INF, INF, to + q * WIDTH, out_row)
+                q += broad
+            while q < panels:
                 if height == tall:
-                    tallest(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                    tallest(start, at, path, b + q * panel, panel, k, start, False, -INF, INF, to + q * WIDTH, out_row)
                 else:
-                    several(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                    several(start, at, path, b + q * panel, panel, k, start, False, -INF, INF, to + q * WIDTH, out_row)
+                q += 1
             row += height
         while row < rows:
             at, to = a + row * a_row, out + row * out_row
             q = 0
             while q + wide <= panels:
-                widest(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                widest(start, at, path, b + q * panel, panel, k, start, False, -INF, INF, to + q * WIDTH, out_row)
                 q += wide
             while q < panels:
-                one(zeros, at, path, b + q * panel, panel, k, zeros, False, -INF, INF, to + q * WIDTH, out_row)
+                one(start, at, path, b + q * panel, panel, k, start, False, -INF, INF, to + q * WIDTH, out_row)
                 q += 1
             row += 1
+
+    return multiply
+
+
+def product_alone(target):
+    """multiply(a, a_row, b, out, out_row, rows, k, panels): out = a @ b."""
+    add_product, size = panel_product(target), TILES[target.lanes][1] * WIDTH
+
+    def multiply(a, a_row, b, out, out_row, rows, k, panels):
+        zeros = stack(F32, size)
+        for i in range(size):
+            zeros[i] = F32(0.0)
+        add_product(zeros, a, a_row, b, out, out_row, rows, k, panels)
 
     return multiply
 
@@ -64,20 +82,17 @@ def recurrent_project_f32(target):
     multiply = panel_product(target)
 
     def body(x, w, bias, out, rows, k, panels, dirs, columns, both, part, parts):
-        units, width = dirs * panels, panels * WIDTH
+        units, width, start = dirs * panels, panels * WIDTH, stack(F32, WIDTH)
         for unit in range(units * part // parts, units * (part + 1) // parts):
             d = unit // panels
             first = (unit - d * panels) * WIDTH
-            made = out + (d * rows * width + first)
-            multiply(x, k, w + unit * k * WIDTH, made, width, rows, k, 1)
-            if not is_null(bias):
-                own = bias + 2 * d * columns
-                for j in range(first, min(first + WIDTH, columns)):
-                    b = own[j]
-                    if j < both:
-                        b = F32(b + own[columns + j])
-                    for row in range(rows):
-                        made[row * width + j - first] = F32(made[row * width + j - first] + b)
+            for j in range(first, first + WIDTH):
+                b = F32(0.0)
+                if j < columns and not is_null(bias):
+                    own = bias + (2 * d * columns + j)
+                    b = F32(own[0] + own[columns]) if j < both else own[0]
+                start[j - first] = b
+            multiply(start, x, k, w + unit * k * WIDTH, out + (d * rows * width + first), width, rows, k, 1)
 
     return body
 
@@ -131,7 +146,7 @@ def output_writer(lanes):
 @kernel(LSTM_F32)
 def lstm_f32(target):
     LANES, V = target.lanes, Vec(F32, target.lanes)
-    multiply, write = panel_product(target), output_writer(target.lanes)
+    multiply, write = product_alone(target), output_writer(target.lanes)
 
     def cell_step(p, g, h, c, y, at, hidden, clip, input_forget):
         """One cell row: gates are p + g (i, o, f, c); updates h and c."""
@@ -187,7 +202,7 @@ def lstm_f32(target):
 @kernel(GRU_F32)
 def gru_f32(target):
     LANES, V = target.lanes, Vec(F32, target.lanes)
-    multiply, write = panel_product(target), output_writer(target.lanes)
+    multiply, write = product_alone(target), output_writer(target.lanes)
 
     def gate_step(p, g, made, h, reset_h, hidden, clip):
         """made = gates z and r of a row from their sums p + g, and up to a vector behind; reset_h = r * h."""
