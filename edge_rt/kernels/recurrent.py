@@ -24,8 +24,10 @@ many sums that none waits for the one before."""
 
 
 def panel_product(target):
-    """multiply(start, a, a_row, b, out, out_row, rows, k, panels): out = start + a @ b for panels b [panels, k, 16]; start: of
-    each row, as many panels as the widest tile has."""
+    """multiply(start, a, a_row, b, out, out_row, rows, k, panels): out = start + a @ b for panels b [panels, k, 16].
+
+    start: a row, of as many panels as the widest tile has.
+    """
     make, (tall, wide, broad) = (lane_tile if target.arch == "aarch64" else spread_tile), TILES[target.lanes]
     tallest, several = make(tall, 1, target.lanes), make(ROWS, 1, target.lanes)
     broadest = make(ROWS, broad, target.lanes) if broad > 1 else several
