@@ -8,19 +8,23 @@ import numpy as np
 
 from edge_rt.graph import Graph, Node, Value
 from edge_rt.ops.edge_pool import EdgeResizeAttrs
+from edge_rt.ops.resize import resized_axes, taps
 from edge_rt.types import DType
 from exporter.passes._layout import channels_first, channels_last, two
 from exporter.passes._match import contents, input_at, is_f32, live, replace
 
 BYTES = (DType.INT8, DType.UINT8)
+SHARES = 64
+"""Eight bits times weights of as many parts on each axis fit the 24 bits of a float32."""
 
 
 def channels_last_resize(graph: Graph) -> int:
     """Replaces Resize over the last one or two axes of [n, c, h, w] or [n, c, w] by edge.Resize between transposes.
 
-    Sizes that only a call tells become its second input. Not for other dtypes than float32 (nearest: int8 and uint8) or
-    other ranks, where scales are not known at export, where batch or channels change or may do so, with a region of interest
-    (tf_crop_and_resize), or where several axes keep their aspect ratio.
+    Sizes that only a call tells become its second input. Bytes become float32 on the way in, and bytes again, where sums are
+    exact. Not for other dtypes than float32 (nearest: int8 and uint8; linear: these, with weights that are multiples of
+    1 / SHARES) or other ranks, where scales are not known at export, where batch or channels change or may do so, with a
+    region of interest (tf_crop_and_resize), or where several axes keep their aspect ratio.
     """
     changes = 0
     for node in live(graph):
@@ -29,16 +33,32 @@ def channels_last_resize(graph: Graph) -> int:
         x = node.inputs[0]
         if x is None or x.type.rank not in (3, 4):
             continue
-        if not is_f32(x) and (x.type.dtype not in BYTES or node.attrs.mode != "nearest"):
+        is_mixed = not is_f32(x) and node.attrs.mode != "nearest"
+        if not is_f32(x) and (x.type.dtype not in BYTES or (is_mixed and not _is_exact(node, x))):
             continue
         attributes = _attributes(node)
         if attributes is None:
             continue
         sizes = None if attributes.keys() & {"sizes", "scales"} else _sizes(graph, node)
-        y = graph.add("edge.Resize", channels_last(graph, x, node), sizes, before=node, name=node.name, **attributes)
-        replace(graph, node, channels_first(graph, y, x.type.rank, node))
+        image = graph.add("Cast", x, to=DType.FLOAT32, before=node) if is_mixed else x
+        y = graph.add("edge.Resize", channels_last(graph, image, node), sizes, before=node, name=node.name, **attributes)
+        y = channels_first(graph, y, x.type.rank, node)
+        replace(graph, node, graph.add("Cast", y, to=x.type.dtype, before=node) if is_mixed else y)
         changes += 1
     return changes
+
+
+def _is_exact(node: Node, x: Value) -> bool:
+    """Whether a linear Resize of bytes, of known size, sums without rounding in float32, in any order."""
+    scales, sizes = (contents(input_at(node, position)) for position in (2, 3))
+    is_told = [v is not None and v.size > 0 for v in (scales, sizes)]
+    if node.attrs.mode != "linear" or not x.type.is_static or is_told[0] == is_told[1] or 0 in x.type.static_shape:
+        return False
+    if node.attrs.coordinate_transformation_mode == "tf_crop_and_resize":
+        return False
+    given = [v if told else None for v, told in zip((scales, sizes), is_told)]
+    axes = resized_axes(node.attrs, x.type.static_shape, None, *given)
+    return all(not (taps(node.attrs, a)[1] * SHARES % 1).any() for a in axes)
 
 
 def _attributes(node: Node) -> dict[str, Any] | None:

@@ -10,6 +10,7 @@ from exporter.passes.channels_last_conv import channels_last_conv
 from exporter.passes.channels_last_pool import channels_last_pool
 from exporter.passes.channels_last_resize import channels_last_resize
 from exporter.passes.permute_flattened_weights import permute_flattened_weights
+from tests.passes._quantised import fires_within
 from tests.passes._support import Net, fires, node, ops, stays
 
 WINDOW = {"strides": (2, 1), "pads": (1, 0, 2, 1), "dilations": (1, 2)}
@@ -169,6 +170,16 @@ def test_resizing_of_bytes():
     x = g.x("n", 3, 4, 5, dtype=DType.UINT8)
     g.output(g.add("Resize", x, None, None, g.ints(8, 9), axes=(2, 3)), "y")
     fires(channels_last_resize, g, times=1)
+
+
+@pytest.mark.parametrize("dtype", [DType.UINT8, DType.INT8])
+@pytest.mark.parametrize("scale", [2.0, 4.0, 8.0, 0.5])
+def test_resizing_between_bytes_where_sums_are_exact(dtype, scale):
+    g = Net()
+    x = g.x(2, 3, 6, 8, dtype=dtype)
+    g.output(g.add("Resize", x, None, g.constant(np.array([1, 1, scale, scale], np.float32)), mode="linear"), "y")
+    fires_within(0, channels_last_resize, g)
+    assert node(g, "edge.Resize").inputs[0].type.dtype is DType.FLOAT32
 
 
 def test_resizing_that_stays():
