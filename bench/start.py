@@ -28,7 +28,7 @@ from bench.models import BenchModel
 from bench.peers import OURS, backend
 
 BARE = "numpy + msgpack"
-"""Imports only, of what edge-rt needs; a later start does without msgpack."""
+"""Imports only, of what edge-rt needs; starts do without msgpack, but for a first one of a large model."""
 
 FIRST = f"{OURS}, first start"
 """With nothing in the cache."""

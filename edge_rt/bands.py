@@ -80,8 +80,11 @@ def group_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: It
 
     index = 0
     while index < len(steps):
-        first, found = index, [member(index)]
+        first = index
         index += 1
+        if index == len(steps) or not goes_on(index):
+            continue
+        found = [member(first)]
         while index < len(steps) and found[-1] is not None and len(found) < MOST_MEMBERS and goes_on(index):
             found.append(member(index))
             index += 1

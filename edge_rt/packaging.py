@@ -27,7 +27,7 @@ from edge_rt.writing import replacing, require_replaceable
 
 LEFT_OUT = frozenset({
     "kernels", "codegen", "packs", "__pycache__", "packaging.py", "carrying.py", "joining", joining.NAME,
-    joining.START_NAME,
+    joining.START_NAME, joining.REST_NAME,
 })  # fmt: skip
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
 START = f"{joining.START} archive resources carried targets native.features"

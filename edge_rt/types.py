@@ -136,7 +136,10 @@ class TensorType:
         """The shape as numbers. Raises SymbolicDimError unless `is_static`."""
         if self.shape is None:
             raise SymbolicDimError("the rank is not known yet")
-        return tuple(d if type(d) is int else int(d) for d in self.shape)
+        for d in self.shape:
+            if type(d) is not int:
+                return tuple(int(d) for d in self.shape)
+        return self.shape  # type: ignore[return-value]
 
     @property
     def size(self) -> int:

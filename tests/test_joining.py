@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import compileall
 import json
 import os
@@ -18,12 +19,14 @@ import edge_rt
 import exporter
 from edge_rt import joining
 from edge_rt.codegen import build_image
+from edge_rt.joining.lean import BLIND
+from edge_rt.joining.rest import REST
 from edge_rt.native.features import choose_target, cpu_features
 from tests.boards.emulator import device_package
 
 ROOT = Path(__file__).parent.parent
 TARGET, _ = choose_target(cpu_features())
-FILES = (joining.START_NAME, joining.NAME)
+FILES = (joining.START_NAME, joining.NAME, joining.REST_NAME)
 MODULES = [*joining.START.split(), *joining.MODULES.split()]
 
 CONTENTS = """
@@ -61,14 +64,16 @@ print(json.dumps(found))
 
 RUN = """
 import pickle, sys
-import numpy, msgpack
+import numpy
 import edge_rt
 x = numpy.load(sys.argv[2])
 model = edge_rt.load(sys.argv[1], threads=1)
 y = model(x)
+assert "msgpack" not in sys.modules
+others = [n for n, m in sys.modules.items() if n.startswith("edge_rt.") and type(m.__loader__).__name__ != "Joined"]
 assert pickle.loads(pickle.dumps(model))(x).tobytes() == y.tobytes()
 numpy.save(sys.argv[3], y)
-print(*(n for n, m in sys.modules.items() if n.startswith("edge_rt.") and type(m.__loader__).__name__ != "Joined"))
+print(*others)
 """
 
 
@@ -111,6 +116,88 @@ def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: 
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6)
     families = {"edge_rt.ops.edge_pool", "edge_rt.lowering.pool"}
     assert set(others) - families == {"edge_rt._start", "edge_rt._joined"}
+
+
+def functions_of(module: str) -> dict[str, ast.FunctionDef]:
+    path = ROOT / "edge_rt" / module.replace(".", "/")
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    found = {}
+    for s in ast.parse(source.read_text()).body:
+        if isinstance(s, ast.ClassDef):
+            found.update((f"{s.name}.{t.name}", t) for t in s.body if isinstance(t, ast.FunctionDef))
+        elif isinstance(s, ast.FunctionDef):
+            found[s.name] = s
+    return found
+
+
+def test_what_is_read_later_exists() -> None:
+    assert set(REST) <= set(joining.MODULES.split())
+    for module, names in REST.items():
+        functions = functions_of(module)
+        for name in names.split():
+            assert name in functions, f"{module} has no function {name}"
+            assert {ast.unparse(d).partition("(")[0] for d in functions[name].decorator_list} <= BLIND
+            assert module not in joining.DOCUMENTED or any(part.startswith("_") for part in name.split(".")), name
+
+
+REST_OF = """
+import importlib, json, sys
+import edge_rt
+found = {}
+for module, names in json.loads(sys.argv[1]).items():
+    scope = vars(importlib.import_module("edge_rt." + module))
+    assert "edge_rt._rest" not in sys.modules or found
+    for name in names.split():
+        value = scope[name.partition(".")[0]]
+        if "." in name:
+            value = vars(value)[name.partition(".")[2]]
+        for attribute in ("__func__", "fget", "__wrapped__"):
+            value = getattr(value, attribute, value)
+        if value.__code__.co_name == "stub":
+            cells = dict(zip(value.__code__.co_freevars, value.__closure__))
+            value = cells["function"].cell_contents(cells["name"].cell_contents)
+        assert value.__globals__ is scope, name
+        found[module + ":" + name] = [value.__name__, str(value.__code__.co_varnames), str(value.__code__.co_names)]
+print(json.dumps(found))
+"""
+
+
+def test_functions_read_later_are_those_of_their_modules(package: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    shutil.copytree(package, apart, ignore=shutil.ignore_patterns(*FILES, "__pycache__"))
+    joined, separate = (json.loads(run(folder, REST_OF, json.dumps(REST))) for folder in (package, apart))
+    assert len(joined) == sum(len(names.split()) for names in REST.values())
+    assert joined.keys() == separate.keys()
+    # names of classes of errors are attributes there
+    assert {k: v[:2] for k, v in joined.items()} == {k: v[:2] for k, v in separate.items()}
+
+
+LATER = """
+import sys, threading
+import numpy
+import edge_rt
+from edge_rt import dims, graph, types
+from edge_rt.types import DType, TensorType
+assert "edge_rt._rest" not in sys.modules
+start, found = threading.Barrier(8), []
+def work():
+    start.wait()
+    found.append(repr(TensorType(DType.of(numpy.zeros(1, "float32")), (1, 2))))
+sys.setswitchinterval(1e-5)
+threads = [threading.Thread(target=work) for _ in range(8)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(set(found))
+n = dims.symbol("n")
+print((n + 1) * 2 // 2, n % 1)
+assert "edge_rt._rest" in sys.modules
+try: int(n)
+except edge_rt.errors.SymbolicDimError as error: print(error)
+"""
+
+
+def test_functions_read_later_run(package: Path) -> None:
+    assert run(package, LATER).splitlines() == run(ROOT, LATER.replace("assert", "0 and")).splitlines()
 
 
 AT_ONCE = """

@@ -73,7 +73,7 @@ print(sorted(set(sys.modules) - before))
         outputs, loaded = done.stdout.splitlines()
         runs.append((outputs, set(ast.literal_eval(loaded))))
     (first, everything), *later = runs
-    assert {"edge_rt.bundle.reader", "msgpack"} <= everything
+    assert "edge_rt.bundle.reader" in everything
     for outputs, loaded in later:
         assert outputs == first
         ours = {"edge_rt", "edge_rt._start", *(f"edge_rt.{name}" for name in joining.START.split())}

@@ -32,7 +32,8 @@ pytestmark = pytest.mark.wheel
 ROOT = Path(__file__).parent.parent
 MAX_SIZE = 2_500_000
 DATA = {
-    "edge_rt/_joined.py", "edge_rt/_start.py", "edge_rt/py.typed", "exporter/py.typed", "edge_rt/bundle/FORMAT.md",
+    "edge_rt/_joined.py", "edge_rt/_rest.py", "edge_rt/_start.py", "edge_rt/py.typed", "exporter/py.typed",
+    "edge_rt/bundle/FORMAT.md",
     *(f"edge_rt/packs/{target}.image" for target in TARGETS),
 }  # fmt: skip
 METADATA = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "top_level.txt", "licenses/LICENSE"}

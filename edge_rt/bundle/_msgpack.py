@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-import msgpack
-
 from edge_rt.bundle._format import MAX_CONTAINERS, MAX_DEPTH, MAX_LENGTH, brief
+from edge_rt.decoding import Undecided, decoded
 from edge_rt.errors import BundleHeaderError, BundleLimitError
 
 
 def encode(value: Any) -> bytes:
     """The canonical bytes. Raises TypeError, ValueError or OverflowError for what the subset does not have."""
+    import msgpack
+
     packed: bytes = msgpack.packb(_sorted(value), use_bin_type=True)
     return packed
 
 
 def decode(data: bytes, what: str = "header") -> Any:
     """The value of canonical bytes. Raises BundleHeaderError or BundleLimitError."""
+    try:
+        return decoded(data)
+    except Undecided:
+        return _by_package(data, what)
+
+
+def _by_package(data: bytes, what: str) -> Any:
+    import msgpack
+
     counter = _Containers(what)
     limit = min(len(data), MAX_LENGTH)
     # Each list has a byte of its own, so that few bytes cannot hold too many.

@@ -1,10 +1,12 @@
-"""Makes the wheel's `_start.py` and `_joined.py`: the modules that starts need, in two files.
+"""Makes the wheel's `_start.py`, `_joined.py` and `_rest.py`: the modules that starts need, in few files.
 
 Python takes a third of a millisecond to find and read a module. `_start.py` has the modules that a start from a stored plan
 needs, which `import edge_rt` loads; `_joined.py` those that load and run a convolutional network otherwise, read when the
 first of them is asked for. Those that every model needs are run there and then, each behind those that it imports, since
-the machinery of imports takes as long as they do. The wheel carries both beside the modules themselves, which tools read
-and tracebacks of a checkout name. In them each module is a function (`lean.py`) that the finder (`finder.py`) runs.
+the machinery of imports takes as long as they do. What starts do not call of them, a third, is in `_rest.py` (`rest.py`
+lists it): read when the first of these functions is called. The wheel carries these files beside the modules themselves,
+which tools read and tracebacks of a checkout name. In them each module is a function (`lean.py`) that the finder
+(`finder.py`) runs.
 """
 
 from __future__ import annotations
@@ -15,9 +17,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from edge_rt.joining.finder import HEAD, RUN
-from edge_rt.joining.lean import function_of
+from edge_rt.joining.lean import function_of, rest_of
+from edge_rt.joining.rest import REST
 
-START_NAME, NAME = "_start.py", "_joined.py"
+START_NAME, NAME, REST_NAME = "_start.py", "_joined.py", "_rest.py"
 
 START = (
     "fingerprint garbage mapped linked lowering lowering._errors lowering._executor native native.team native.program "
@@ -26,7 +29,7 @@ START = (
 """What a start from a stored plan needs."""
 
 TOGETHER = (
-    "hashing dims types names graph targets plan arena binding bands excitation joins layout binder linking runner "
+    "hashing decoding dims types names graph targets plan arena binding bands excitation joins layout binder linking runner "
     "signature loaded "
     "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
     "bundle._attributes bundle.validate bundle._build bundle.reader ops ops._families ops._attrs ops._spec "
@@ -46,7 +49,7 @@ DOCUMENTED = frozenset({"model", "session", "signature"})
 
 
 def write(package: Path, folder: Path) -> None:
-    """Writes both files of the package's modules to a folder. Raises SyntaxError for a module that does not compile."""
+    """Writes the files of the package's modules to a folder. Raises SyntaxError for a module that does not compile."""
     for name, text in joined(package).items():
         (folder / name).write_text(text, "utf-8")
 
@@ -58,7 +61,7 @@ def joined(
     together: Iterable[str] = tuple(TOGETHER.split()),
     build: str | None = None,
 ) -> dict[str, str]:
-    """The sources of both files, by name. package: the folder of edge_rt. build: its name; by default what `build_of` says.
+    """The sources of the files, by name. package: the folder of edge_rt. build: its name; by default what `build_of` says.
 
     Raises SyntaxError for a module that does not compile.
     """
@@ -67,9 +70,11 @@ def joined(
     later = _in_order(together, {name: sources[name] for name in modules})
     named = f'BUILD = "{build_of(package) if build is None else build}"\n'
     others = '"""Made by edge_rt/joining from the modules of this package: do not change it."""\n'
+    left_out = {name: frozenset(REST.get(name, "").split()) for name in modules}
     return {
-        START_NAME: _text(package, start, HEAD, f"{named}{_listed('FIRST', first)}", ""),
-        NAME: _text(package, modules, others, _listed("TOGETHER", later), f"\n{RUN}"),
+        START_NAME: _text(package, dict.fromkeys(start, frozenset()), HEAD, f"{named}{_listed('FIRST', first)}", ""),
+        NAME: _text(package, left_out, others, _listed("TOGETHER", later), f"\n{RUN}"),
+        REST_NAME: _rest(package, left_out, others),
     }
 
 
@@ -80,7 +85,7 @@ def _listed(name: str, modules: Iterable[str]) -> str:
 def build_of(package: Path) -> str:
     """Hash of the modules of the package, but for those that compile kernels, which packs have a hash of."""
     digest = sha256()
-    left_out = {package / START_NAME, package / NAME}
+    left_out = {package / START_NAME, package / NAME, package / REST_NAME}
     for path in sorted(package.rglob("*.py")):
         if path.relative_to(package).parts[0] not in ("kernels", "codegen") and path not in left_out:
             digest.update(f"{path.relative_to(package)}\0".encode())
@@ -88,14 +93,26 @@ def build_of(package: Path) -> str:
     return digest.hexdigest()[:32]
 
 
-def _text(package: Path, modules: Iterable[str], head: str, names: str, tail: str) -> str:
+def _text(package: Path, modules: Mapping[str, frozenset[str]], head: str, names: str, tail: str) -> str:
+    """modules: what each leaves to `_rest.py`."""
     texts, table = [head], []
-    for module in modules:
+    for module, left_out in modules.items():
         name = module.replace(".", "_")
         source = _file(package, module).read_text("utf-8")
-        texts.append(ast.unparse(function_of(name, source, module in DOCUMENTED)))
+        texts.append(ast.unparse(function_of(name, source, module in DOCUMENTED, left_out)))
         table.append(f'    "edge_rt.{module}": ({name}, {(package / module.replace(".", "/")).is_dir()}),')
     return "\n\n\n".join([*texts, "\n".join([names, "MODULES = {", *table, "}"])]) + "\n" + tail
+
+
+def _rest(package: Path, modules: Mapping[str, frozenset[str]], head: str) -> str:
+    texts, table = [head], []
+    for module, later in modules.items():
+        name = module.replace(".", "_")
+        function = rest_of(name, _file(package, module).read_text("utf-8"), module in DOCUMENTED, later)
+        if function is not None:
+            texts.append(ast.unparse(function))
+            table.append(f'    "edge_rt.{module}": {name},')
+    return "\n\n\n".join([*texts, "\n".join(["MODULES = {", *table, "}"])]) + "\n"
 
 
 def _file(package: Path, module: str) -> Path:

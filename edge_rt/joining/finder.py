@@ -1,4 +1,4 @@
-"""The text of what finds and runs the modules in the two files."""
+"""The text of what finds and runs the modules in the joined files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Joined:
 
     def find_spec(self, name, target=None):
         if self.modules is None:
-            if name == LATER:
+            if name in WHOLE:
                 return None
             from edge_rt import _joined
 
@@ -42,7 +42,9 @@ class Joined:
         run, is_package = self.modules[module.__name__]
         file = PACKAGE + module.__name__[7:].replace(".", "/")
         module.__file__ = f"{file}/__init__.py" if is_package else f"{file}.py"
-        exec(run.__code__, module.__dict__)
+        scope = module.__dict__
+        scope["__errors__"], scope["__later__"] = ERRORS, later_in(scope)
+        exec(run.__code__, scope)
 
     def load(self, names):
         """Loads modules in this order, in which each is behind those that it imports. Others find each when it is complete,
@@ -84,6 +86,36 @@ class Errors:
         return getattr(errors, name)
 
 
+def later_in(scope):
+    """What makes functions of a module's that are loaded when they are called: scope is its globals."""
+    functions = None
+
+    def function(name):
+        nonlocal functions
+        if functions is None:
+            from edge_rt import _rest
+
+            functions = Function(_rest.MODULES[scope["__name__"]].__code__, scope)()
+        found = functions
+        for part in name.split("."):
+            found = getattr(found, part)
+        return found
+
+    def later(name):
+        found = None
+
+        def stub(*args, **options):
+            nonlocal found
+            if found is None:
+                found = function(name)
+            return found(*args, **options)
+
+        stub.__module__, stub.__name__, stub.__qualname__ = scope["__name__"], name.rpartition(".")[2], name
+        return stub
+
+    return later
+
+
 def begin():
     """Loads what `import edge_rt` needs; others come when they are asked for."""
     for entry, modules in zip(ENTRIES, (MODULES, None)):
@@ -92,11 +124,11 @@ def begin():
     sys.path_importer_cache[ENTRIES[0]].load(FIRST)
 
 
-Module = type(sys)
+Module, Function = type(sys), type(begin)
 ERRORS = Errors()
 PACKAGE = __file__.rpartition("/")[0]  # in a zip the file is _start.pyc
 ENTRIES = [PACKAGE + "/_start.py", PACKAGE + "/_joined.py"]
-LATER = "edge_rt._joined"
+WHOLE = ("edge_rt._joined", "edge_rt._rest")
 '''
 
 RUN = """

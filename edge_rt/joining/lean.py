@@ -1,33 +1,99 @@
 """A module as a function without arguments, all of whose names are global: its code is run as the module's.
 
-Without what only people and type checkers read. Classes of errors are loaded when one is raised or caught.
+Without what only people and type checkers read. Classes of errors are loaded when one is raised or caught, functions that
+the module is told to do without when one is called.
 """
 
 from __future__ import annotations
 
 import ast
 import symtable
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing import TypeGuard
 
 LATER_ERRORS = "__errors__"
+LATER = "__later__"
+FUNCTIONS = "functions"
+BLIND = frozenset({"property", "staticmethod", "contextmanager", "lowers"})
+"""Decorators that do not look into what they decorate."""
 
 
-def function_of(name: str, source: str, is_documented: bool) -> ast.FunctionDef:
-    """A function that does what a module does, if its globals are the module's."""
+def function_of(name: str, source: str, is_documented: bool, later: Container[str] = ()) -> ast.FunctionDef:
+    """A function that does what a module does, if its globals are the module's, with LATER and LATER_ERRORS among them.
+
+    later: functions, and methods as CLASS.NAME, that LATER makes of their names.
+    """
     symbols = symtable.symtable(source, name, "exec").get_symbols()
     assigned = sorted({s.get_name() for s in symbols if s.is_assigned() or s.is_imported()} - {"annotations"})
-    assigned.append(LATER_ERRORS)
-    tree = ast.parse(source)
-    tree.body = [s for s in tree.body if not (isinstance(s, ast.ImportFrom) and s.module == "__future__")]
-    doc = ast.get_docstring(tree, clean=False)
-    body = list(_Lean(is_documented, _errors(tree.body)).visit(tree).body)
+    body = _lean(source, is_documented)
+    doc = ast.get_docstring(ast.parse(source), clean=False)
     if is_documented and doc is not None:
         body[0] = ast.Assign([ast.Name("__doc__", ast.Store())], ast.Constant(doc))
         assigned.append("__doc__")
+    names: list[ast.stmt] = [ast.Global(assigned)] if assigned else []
+    return _function(name, [*names, *_without(body, later, "")])
+
+
+def rest_of(name: str, source: str, is_documented: bool, later: Container[str]) -> ast.FunctionDef | None:
+    """A function that gives a class of those functions, and of classes of those methods, if its globals are the module's;
+    None without any."""
+    body = _only(_lean(source, is_documented), later, "")
+    if not body:
+        return None
+    held = ast.ClassDef(FUNCTIONS, [], [], body, [])  # names in a class are not those that functions in it see
+    return _function(name, [held, ast.Return(ast.Name(FUNCTIONS, ast.Load()))])
+
+
+def _function(name: str, body: list[ast.stmt]) -> ast.FunctionDef:
     nothing = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    function = ast.FunctionDef(name, nothing, [ast.Global(assigned), *body], [])
-    return ast.fix_missing_locations(function)
+    return ast.fix_missing_locations(ast.FunctionDef(name, nothing, body, []))
+
+
+def _lean(source: str, is_documented: bool) -> list[ast.stmt]:
+    tree = ast.parse(source)
+    tree.body = [s for s in tree.body if not (isinstance(s, ast.ImportFrom) and s.module == "__future__")]
+    return list(_Lean(is_documented, _errors(tree.body)).visit(tree).body)
+
+
+def _without(body: Iterable[ast.stmt], later: Container[str], path: str) -> list[ast.stmt]:
+    kept = []
+    for s in body:
+        if isinstance(s, ast.ClassDef) and not path:
+            s.body = _without(s.body, later, f"{s.name}.")
+        elif _is_later(s, later, path):
+            made: ast.expr = ast.Call(ast.Name(LATER, ast.Load()), [ast.Constant(path + s.name)], [])
+            for decorator in s.decorator_list:
+                made = ast.Call(decorator, [made], [])
+            s = ast.Assign([ast.Name(s.name, ast.Store())], made)
+        kept.append(s)
+    return kept
+
+
+def _only(body: Iterable[ast.stmt], later: Container[str], path: str) -> list[ast.stmt]:
+    found: list[ast.stmt] = []
+    for s in body:
+        if isinstance(s, ast.ClassDef) and not path:
+            methods = _only(s.body, later, f"{s.name}.")
+            if methods:
+                found.append(ast.ClassDef(s.name, [], [], methods, []))
+        elif _is_later(s, later, path):
+            s.decorator_list = []
+            found.append(s)
+    return found
+
+
+def _is_later(statement: ast.stmt, later: Container[str], path: str) -> TypeGuard[ast.FunctionDef]:
+    """Raises ValueError for a function that depends on where it is defined, or has a decorator that may look into it."""
+    if not isinstance(statement, ast.FunctionDef) or path + statement.name not in later:
+        return False
+    names = {n.id for n in ast.walk(statement) if isinstance(n, ast.Name)}
+    decorators = {ast.unparse(d.func if isinstance(d, ast.Call) else d) for d in statement.decorator_list}
+    if names & {"super", "__class__"} or not decorators <= BLIND:
+        raise ValueError(f"{path}{statement.name} must be where its module is")
+    return True
 
 
 def _is_of_errors(statement: ast.stmt) -> bool:
@@ -49,10 +115,8 @@ class _Lean(ast.NodeTransformer):
     def __init__(self, is_documented: bool, errors: Mapping[str, str]) -> None:
         self._is_documented, self._errors = is_documented, errors
 
-    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        if self._errors and _is_of_errors(node):
-            return ast.ImportFrom("edge_rt._start", [ast.alias("ERRORS", LATER_ERRORS)], 0)
-        return node
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        return None if self._errors and _is_of_errors(node) else node
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if node.id in self._errors:

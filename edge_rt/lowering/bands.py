@@ -153,5 +153,8 @@ def ring_bytes(rows: int, row_bytes: int) -> int:
 
 
 def _argument(call: Call, name: str) -> Arg:
-    return call.args[[p.name for p in call.spec.params].index(name)]
+    for arg, param in zip(call.args, call.spec.params):
+        if param.name == name:
+            return arg
+    raise ValueError(f"{call.spec.symbol} has no argument {name}")
 

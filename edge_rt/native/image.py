@@ -19,8 +19,7 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-import msgpack
-
+from edge_rt.decoding import Undecided, decoded
 from edge_rt.errors import CodeImageError
 from edge_rt.hashing import sha256
 
@@ -61,6 +60,8 @@ def write_image(
     """The bytes of an image; the same for the same arguments."""
     from binascii import crc32
 
+    import msgpack
+
     fields = {
         "target": target, "requires": sorted(requires), "symbols": dict(sorted(symbols.items())),
         "code_offset": CODE_OFFSET, "code_size": len(code), "code_crc32": crc32(code),
@@ -87,11 +88,19 @@ def read_header(data: bytes, where: str) -> Header:
     packed = data[48 : 48 + length]
     if sha256(packed).digest() != data[16:48]:
         raise CodeImageError(f"{where}: the header differs from its SHA-256")
+    return _check(_fields(packed, where), where)
+
+
+def _fields(packed: bytes, where: str) -> Any:
     try:
-        fields = msgpack.unpackb(packed)
-    except ValueError as error:
-        raise CodeImageError(f"{where}: the header is not msgpack: {error}") from None
-    return _check(fields, where)
+        return decoded(packed, is_sorted=False)
+    except Undecided:
+        import msgpack
+
+        try:
+            return msgpack.unpackb(packed)
+        except ValueError as error:
+            raise CodeImageError(f"{where}: the header is not msgpack: {error}") from None
 
 
 def _check(fields: Any, where: str) -> Header:
