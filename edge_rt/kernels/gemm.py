@@ -43,6 +43,8 @@ SLIDING_TAPS = 3
 """Pixels of a window that slides."""
 AHEAD_FROM = 1 << 16
 """Numbers of b, or of a, that do not stay in a core's caches: they are asked for ahead of time."""
+ROWS_TOGETHER = 1 << 17
+"""Numbers of a, with AVX-512, up to which blocks of rows become one: half a core's second cache."""
 SHORT_ROW = 192
 """Rows of a up to which the CPU does not see by itself what is needed next."""
 
@@ -62,7 +64,7 @@ def unused_product(
 def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
-    can_slide, wide_k, has_halves = sliding is not None, tiles.wide_k, tiles.has_halves
+    can_slide, wide_k, whole_k, has_halves = sliding is not None, tiles.wide_k, tiles.whole_k, tiles.has_halves
     asks_ahead = target.arch != "aarch64"
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
     sliding_rows_for, sliding_panels_for = slides.rows_for, slides.panels_for
@@ -70,7 +72,7 @@ def gemm_f32(target):
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
-    slices = can_slice(target)
+    slices, rows_together = can_slice(target), ROWS_TOGETHER if target.lanes == 16 else 0
     multiply_slices = sliced_product(finish, activate, run_direct) if slices else unused_product
 
     def body(
@@ -83,7 +85,7 @@ def gemm_f32(target):
                 row_block, col_block, scale, lo, hi, activation, alpha, part, parts,
             )  # fmt: skip
             return
-        tail, padded, decoded = stack(F32, tile_size), stack(F32, widest), stack(F32, decoded_size)
+        tail, padded, zeros, decoded = stack(F32, tile_size), stack(F32, widest), stack(F32, widest), stack(F32, decoded_size)
         decoded = pointer(F32, (address(decoded) + LINE - 1) // LINE * LINE)
         nowhere = stack(I64, 1)
         nowhere[0] = 0
@@ -91,7 +93,7 @@ def gemm_f32(target):
         row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
         has_windows, has_bias, has_residual = address(geometry) != 0, address(bias) != 0, address(residual) != 0
         offsets, segments, segment_k, segments_together, overlaps = nowhere, 1, k, 1, False
-        taps, tap, apart, block_k, decodes = 1, 0, 1, k_block, DECODED_PANELS
+        taps, tap, apart, block_k, decodes, deep = 1, 0, 1, k_block, DECODED_PANELS, False
         if has_windows:
             row_blocks = geometry[IMAGES] * geometry[BLOCKS_DOWN] * geometry[BLOCKS_WIDE]
             offsets, segments = geometry + OFFSETS, geometry[SEGMENTS]
@@ -103,9 +105,13 @@ def gemm_f32(target):
                 segments //= apart
                 segments_together = segments_together if apart == 1 else 1
         elif wide_k and panels >= WIDE_PANELS and m > DIRECT_ROWS and k > wide_k:
-            pieces = (k + wide_k - 1) // wide_k
+            pieces = (k + wide_k - 1) // wide_k if k > whole_k else 1
+            deep = True
             block_k = ((k + pieces - 1) // pieces + ALIGNED - 1) // ALIGNED * ALIGNED
             decodes = 2 * DECODED_PANELS
+        if not has_bias or segments > segments_together or segment_k > block_k:
+            for q in range(widest):
+                zeros[q] = F32(0)
         units = batch * row_blocks * col_blocks
         b_panel = k * WIDTH
         # Each format takes half of what the one before takes.
@@ -113,12 +119,20 @@ def gemm_f32(target):
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
         is_far = panels * b_panel > AHEAD_FROM
         is_long = not is_far and not has_windows and a_row == k and k <= min(block_k, SHORT_ROW) and m * k > AHEAD_FROM
-        for unit in range(units * part // parts, units * (part + 1) // parts):
+        unit, end = units * part // parts, units * (part + 1) // parts
+        while unit < end:
             rest = unit // col_blocks
             index = rest // row_blocks
             place = rest - index * row_blocks
-            first_panel = (unit - rest * col_blocks) * col_block
-            last_panel = min(panels, first_panel + col_block)
+            first_block = unit - rest * col_blocks
+            # Units that follow each other are one as far as they are a rectangle whose rows stay near.
+            beside, below = min(col_blocks - first_block, end - unit), 1
+            if rows_together and beside == col_blocks and format == PLAIN and not has_windows:
+                near = rows_together // max(k, 1) // row_block
+                below = max(1, min((end - unit) // col_blocks, row_blocks - place, near))
+            unit += beside * below
+            first_panel = first_block * col_block
+            last_panel = min(panels, first_panel + beside * col_block)
             a_batch, b_first = a + batches[4 * index], batches[4 * index + 1]
             bias_at, y_at = batches[4 * index + 2], batches[4 * index + 3]
             if has_windows:
@@ -130,7 +144,8 @@ def gemm_f32(target):
             else:
                 first_row = place * row_block
                 rows, rows_step, line_step = a_batch + first_row * a_row, a_row, 0
-                y_place, y_step, y_line, lines, width = first_row * y_row, y_row, 0, 1, min(m - first_row, row_block)
+                y_place, y_step, y_line, lines = first_row * y_row, y_row, 0, 1
+                width = min(m - first_row, below * row_block)
             y_first = y_place + y_at
             direct = format != PLAIN and not has_windows and width <= DIRECT_ROWS
             count, short, longer, known = 1, width, 0, -1
@@ -152,7 +167,7 @@ def gemm_f32(target):
                     if taps > 1:
                         wide = sliding_panels_for(width, left, overlaps)
                     elif not direct:
-                        wide = panels_for(width, left, overlaps)
+                        wide = panels_for(width, left, overlaps, deep)
                     columns, shape, across = min(wide * WIDTH, n - j * WIDTH), wide, wide * WIDTH
                     if has_halves and columns <= HALF and not direct:
                         shape, across = 0, HALF
@@ -163,11 +178,12 @@ def gemm_f32(target):
                         longer = width - short * count
                     whole = columns == across
                     start = bias + (bias_at + j * WIDTH)
-                    if k_first > 0 or not has_bias or not whole:
-                        start = padded
+                    if k_first > 0 or not has_bias:
+                        start = zeros
+                    elif not whole:
                         for q in range(across):
-                            given = k_first == 0 and has_bias and q < columns
-                            padded[q] = bias[bias_at + j * WIDTH + q] if given else F32(0)
+                            padded[q] = start[q] if q < columns else F32(0)
+                        start = padded
                     first = b_first + j
                     b_tile, b_step, b_tap = b + (first * b_panel + k_first * WIDTH), b_panel, tap
                     if format != PLAIN and not direct:

@@ -14,6 +14,7 @@ import numpy as np
 from numba import types
 
 from edge_rt.kernels._registry import apart
+from edge_rt.kernels.endings import ending, ending_by_vectors
 from edge_rt.kernels.neon import add_products, load_rows, row_distances, row_of_pointers
 from edge_rt.kernels.registers import add_outer, hide, slide
 from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, prefetch, spread, store, store_first
@@ -33,23 +34,10 @@ KEY = 16
 """The key of a tile is KEY * rows + panels."""
 
 
-def ending(TILE):
-    """end(acc, addend, adds, lo, hi, y, y_row): y = clamp(acc + addend)."""
-
-    def end(acc, addend, adds, lo, hi, y, y_row):
-        if adds:
-            acc = acc + load(TILE, addend, y_row, WIDTH)
-        if lo > -INF or hi < INF:
-            acc = clamp(acc, lo, hi)
-        store(y, acc, y_row, WIDTH)
-
-    return end
-
-
 def spread_tile(rows, panels, lanes):
     """A tile for machines whose loads repeat a number in all lanes (x86). Two k of a large one are one turn of its loop."""
     TILE, looks_ahead = Vec(F32, lanes, (rows, panels, WIDTH // lanes)), rows * panels >= AHEAD_SIZE
-    together, end = 2 if TILE.count >= LARGE[lanes] else 1, ending(TILE)
+    together, end = 2 if TILE.count >= LARGE[lanes] else 1, ending_by_vectors(TILE, WIDTH)
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         a_row, offsets, segments, ahead, stride, alike = path
@@ -89,7 +77,7 @@ def lane_tile(rows, panels, lanes):
     half of one."""
     shape = (rows, max(panels, 1), (WIDTH if panels else WIDTH // 2) // lanes)
     TILE, ROW, COLUMN = Vec(F32, lanes, shape), Vec(F32, lanes, (1, *shape[1:])), Vec(F32, lanes, (rows, 1, 1))
-    count, end = shape[1], ending(TILE)
+    count, end = shape[1], ending(TILE, WIDTH)
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         a_row, offsets, segments, _, _, alike = path
@@ -192,23 +180,24 @@ def sliding_tile(rows, panels, lanes):
 class TileSet:
     """The tiles of a target.
 
-    `panels_for(rows, left, overlaps)` is how many panels to take at once for so many rows where `left` are left (overlaps:
-    the rows are windows of an image, and share numbers), `rows_for(panels)` how many rows a tile of them may have, and
-    `run(rows, panels, *arguments)` runs that tile: all for use in kernels. has_halves: whether panels may be 0, the left
-    half of a panel. most: numbers in the largest tile. wide_k: how many k
-    of a wide product are summed before moving on, so that a wide tile's share of b stays near; 0: no fewer than else.
+    `panels_for(rows, left, overlaps, deep)` is how many panels to take at once for so many rows where `left` are left
+    (overlaps: the rows are windows of an image, and share numbers; deep: of a wide product, k is more than wide_k),
+    `rows_for(panels)` how many rows a tile of them may have, and `run(rows, panels, *arguments)` runs that tile: all for
+    use in kernels. has_halves: whether panels may be 0, the left half of a panel. most: numbers in the largest tile.
+    wide_k: how many k of a wide product are summed before moving on, so that a tile's share of b stays near; 0: no fewer
+    than else. whole_k: up to so many are not parted.
     """
 
-    __slots__ = ("has_halves", "most", "panels_for", "rows_for", "run", "wide_k")
+    __slots__ = ("has_halves", "most", "panels_for", "rows_for", "run", "whole_k", "wide_k")
 
-    def __init__(self, make, lanes, tallest, panels_for, wide_k=0):
+    def __init__(self, make, lanes, tallest, panels_for, wide_k=0, whole_k=0):
         """make: a function that makes tiles, as spread_tile; tallest: for each number of panels, the most rows of a tile so
         wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
         self.most, self.has_halves = max(r * p for r, p in shapes) * WIDTH, 0 in tallest
         self.run = _run_of([(r * KEY + p, apart(make(r, p, lanes))) for r, p in shapes])
         self.rows_for = _chain_rows(sorted(tallest.items()))
-        self.panels_for, self.wide_k = panels_for, wide_k
+        self.panels_for, self.wide_k, self.whole_k = panels_for, wide_k, whole_k
 
 
 def _run_of(tiles):
@@ -274,16 +263,19 @@ def _chain_rows(widths):
     return rows_for
 
 
-def _panels_of_32_registers(rows, left, overlaps):
-    """Wide tiles load least; where rows overlap, tall ones, whose rows stay in the nearest cache."""
+def _panels_of_32_registers(rows, left, overlaps, deep):
+    """Wide tiles load least; where rows overlap, tall ones, whose rows stay in the nearest cache; of deep products three
+    panels, of which a block of k stays there."""
     if rows <= 2 and left >= 8:
         return 8
     if overlaps:
         return 3 if left >= 3 and (rows <= 8 or left & 1) else min(left, 2)
+    if deep:
+        return 4 if left == 4 else min(left, 3)
     return 4 if left >= 4 and left not in THREES else min(left, 3)
 
 
-def _panels_of_few_registers(rows, left, overlaps):
+def _panels_of_few_registers(rows, left, overlaps, deep):
     """Tall tiles, of one panel; but few rows are not worth one."""
     if rows == 1 and left >= 4:
         return 4
@@ -299,7 +291,7 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(lane_tile, 4, {0: 9, 1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
-        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 9, 4: 6, 8: 2}, _panels_of_32_registers, wide_k=128)
+        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 9, 4: 6, 8: 2}, _panels_of_32_registers, 128, 160)
     return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
 
 
