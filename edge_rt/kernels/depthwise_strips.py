@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from numba import types
 
+from edge_rt.kernels.endings import INF
 from edge_rt.kernels.memory import F32, stack
 from edge_rt.kernels.neon import load_anew, load_rows, row_distances, settle, store_rows
 from edge_rt.kernels.registers import hide
 from edge_rt.kernels.simd import Vec, call, clamp, load, maximum, pack, primitive, splat, store, suffix, unpack
-from edge_rt.kernels.tiles import INF
 
 NARROW = 2
 """Columns of a strip that finishes a row, or takes one of few columns."""

@@ -68,7 +68,7 @@ def gemm_f32(target):
     asks_ahead = target.arch != "aarch64"
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
     sliding_rows_for, sliding_panels_for = slides.rows_for, slides.panels_for
-    deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k) + 2 * ALIGNED
+    deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k, 2 * whole_k) + 2 * ALIGNED
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
@@ -85,7 +85,8 @@ def gemm_f32(target):
                 row_block, col_block, scale, lo, hi, activation, alpha, part, parts,
             )  # fmt: skip
             return
-        tail, padded, zeros, decoded = stack(F32, tile_size), stack(F32, widest), stack(F32, widest), stack(F32, decoded_size)
+        tail, decoded = stack(F32, tile_size), stack(F32, decoded_size)
+        padded, zeros = stack(F32, widest), stack(F32, widest)
         decoded = pointer(F32, (address(decoded) + LINE - 1) // LINE * LINE)
         nowhere = stack(I64, 1)
         nowhere[0] = 0

@@ -10,7 +10,6 @@ ascending order, whatever tile computes it: results depend neither on the tile's
 
 from __future__ import annotations
 
-import numpy as np
 from numba import types
 
 from edge_rt.kernels._registry import apart
@@ -20,7 +19,6 @@ from edge_rt.kernels.registers import add_outer, hide, slide
 from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, prefetch, spread, store, store_first
 
 F32 = types.float32
-INF = np.float32(np.inf)
 
 WIDTH = 16
 """Columns of a panel."""
