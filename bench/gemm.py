@@ -7,6 +7,7 @@ loop that measures the peak, so that both see the machine in the same mood.
 from __future__ import annotations
 
 import argparse
+import math
 import random
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from bench.bound import bound_loop
 from bench.kernel_runs import KernelRuns
 from bench.peak import PeakLoop
 from bench.quiet import SHARE, Quiet
@@ -28,6 +30,8 @@ from edge_rt.ops._panels import pack_panels
 from edge_rt.ops.edge_gemm import EpilogueAttrs
 
 MODELS = ("mobilenetv1", "mobilenetv2", "resnet50")
+CLAMP = (0.0, 6.0)
+"""Of relu6."""
 PATIENCE_S = 0.2
 """How long a block of turns waits for an undisturbed moment."""
 TURN_US = 200.0
@@ -53,13 +57,15 @@ class Size(NamedTuple):
 
 
 class Share(NamedTuple):
-    """share: of the peak, median over turns; best: in the best tenth of them. gflops: median. quiet: the share of blocks of
-    turns in which the machine was undisturbed; only these count, if there are any."""
+    """share: of the peak, median over turns; best: in the best tenth of them. bound: the share that bench/bound.py's loop
+    reaches, None where its tiles do not fit. gflops: median. quiet: the share of blocks of turns in which the machine was
+    undisturbed; only these count, if there are any."""
 
     size: Size
     gflops: float
     share: float
     best: float
+    bound: float | None
     quiet: float
 
 
@@ -100,22 +106,28 @@ def sizes(models: Sequence[str] = MODELS) -> list[Size]:
     return [Size(*size, tuple(names)) for size, names in found.items()]
 
 
-def measure(chosen: Sequence[Size], rounds: int, turns: int, seed: int = 0) -> list[Share]:
-    """In each round every size has its turns, in random order. Raises VerificationError if a product is wrong."""
-    peak, quiet, kernels = PeakLoop(), Quiet(), [_kernel(size) for size in chosen]
+def measure(
+    chosen: Sequence[Size], rounds: int, turns: int, seed: int = 0, clamp: tuple[float, float] = CLAMP
+) -> list[Share]:
+    """In each round every size has its turns, in random order. clamp: of the results, infinities for none. Raises
+    VerificationError if a product is wrong."""
+    peak, quiet, kernels = PeakLoop(), Quiet(), [_kernel(size, clamp) for size in chosen]
     counts = [max(1, round(TURN_US / min(kernel.microseconds(1) for _ in range(5)))) for kernel in kernels]
+    bounds = [bound_loop(*size[:3], count, clamp) for size, count in zip(chosen, counts)]
     taken: list[list[tuple[bool, Array]]] = [[] for _ in chosen]
     order, shuffle = list(range(len(chosen))), random.Random(seed).shuffle
 
     def block(i: int) -> Array:
-        """Rates, and shares of the peak."""
-        kernels[i].microseconds(counts[i])
-        found, before = [], peak.gflops()
+        """Rates, shares of the peak, and those of the bound."""
+        kernel, bound, found, last = kernels[i], bounds[i], [], peak.gflops()
         for _ in range(turns):
-            rate = chosen[i].flops / kernels[i].microseconds(counts[i]) / 1e3
-            after = peak.gflops()
-            found.append((rate, rate / ((before + after) / 2)))
-            before = after
+            kernel.microseconds(1)  # brings data back that others evicted
+            rate = chosen[i].flops / kernel.microseconds(counts[i]) / 1e3
+            before, last = last, peak.gflops()
+            best = np.nan
+            if bound is not None:
+                best = bound.gflops() / last
+            found.append((rate, rate / ((before + last) / 2), best))
         return np.array(found)
 
     for _ in range(rounds):
@@ -132,20 +144,21 @@ def _share(size: Size, blocks: Sequence[tuple[bool, Array]]) -> Share:
     """Of the undisturbed blocks, or of all where there is none."""
     undisturbed = [pairs for is_quiet, pairs in blocks if is_quiet]
     pairs = np.concatenate(undisturbed or [pairs for _, pairs in blocks])
-    rate, share = np.median(pairs, 0)
-    return Share(size, float(rate), float(share), float(np.quantile(pairs[:, 1], 0.9)), len(undisturbed) / len(blocks))
+    rate, share, bound = np.median(pairs, 0).tolist()
+    best = float(np.quantile(pairs[:, 1], 0.9))
+    return Share(size, rate, share, best, None if np.isnan(bound) else bound, len(undisturbed) / len(blocks))
 
 
-def _kernel(size: Size) -> KernelRuns:
-    """The product with bias and the clamp of relu6, as in a mobilenet; run once and checked."""
+def _kernel(size: Size, clamp: tuple[float, float]) -> KernelRuns:
+    """The product with bias and clamp, as in a mobilenet; run once and checked."""
     rng = np.random.default_rng(0)
     a, b, bias = (rng.standard_normal(s, np.float32) for s in ((size.m, size.k), (size.k, size.n), size.n))
     a, panels, y = _aligned(a), _aligned(pack_panels(b)), _aligned(np.zeros((size.m, size.n), np.float32))
-    attrs = EpilogueAttrs(lo=0.0, hi=6.0)
+    attrs = EpilogueAttrs(lo=clamp[0], hi=clamp[1])
     call = gemm_call(In(0), In(1), Out(0), m=size.m, n=size.n, k=size.k, batches=[[0, 0, 0, 0]], bias=In(2), attrs=attrs)
     runs = KernelRuns(call, [a, panels, bias], y)
     runs.microseconds(1)
-    difference = float(np.abs(y - np.clip(a @ b + bias, 0, 6)).max())
+    difference = float(np.abs(y - np.clip(a @ b + bias, *clamp)).max())
     if not difference < 1e-3:
         raise VerificationError(f"the product of {size.m} x {size.k} x {size.n} is wrong by {difference:.2g}")
     return runs
@@ -159,11 +172,12 @@ def _aligned(array: Array) -> Array:
 
 def table(shares: Sequence[Share]) -> str:
     """Markdown, the lowest share first."""
-    lines = ["| m x k x n | KiB | GFLOP/s | share of peak | best tenth | quiet | in |", f"| --- |{' ---: |' * 5} --- |"]
+    lines = ["| m x k x n | KiB | GFLOP/s | share of peak | best tenth | bound | quiet | in |"]
+    lines.append(f"| --- |{' ---: |' * 6} --- |")
     for s in sorted(shares, key=lambda s: s.share):
         m, k, n, models = s.size
         cells = [f"{m} x {k} x {n}", f"{s.size.nbytes / 1024:.0f}", f"{s.gflops:.0f}", f"{s.share:.1%}", f"{s.best:.1%}"]
-        cells.append(f"{s.quiet:.0%}")
+        cells += ["-" if s.bound is None else f"{s.bound:.1%}", f"{s.quiet:.0%}"]
         lines.append(f"| {' | '.join(cells)} | {', '.join(models)} |")
     return "\n".join(lines)
 
@@ -179,6 +193,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--l2-kib", type=int, help="size of the L2 cache (default: this machine's)")
     parser.add_argument("--rounds", type=int, default=10, help="default: 10")
     parser.add_argument("--turns", type=int, default=10, help="of each size in a round (default: 10)")
+    parser.add_argument("--no-clamp", action="store_true", help="without the clamp of relu6")
     parser.set_defaults(function=_print)
 
 
@@ -195,5 +210,6 @@ def _print(options: argparse.Namespace) -> int:
         limit = 1024 * (options.l2_kib or _l2_kib())
         if not options.all:
             chosen = [size for size in chosen if size.nbytes <= limit]
-    print(table(measure(chosen, options.rounds, options.turns)))
+    clamp = (-math.inf, math.inf) if options.no_clamp else CLAMP
+    print(table(measure(chosen, options.rounds, options.turns, clamp=clamp)))
     return 0

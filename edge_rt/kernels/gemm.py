@@ -53,6 +53,11 @@ def unused(height, wide, start, a, path, b, b_panel, k, addend, adds, lo, hi, y,
     """In place of sliding tiles where there are none."""
 
 
+def unused_width(width, left, overlaps):
+    """In place of the panels of a sliding tile where there are none."""
+    return 1
+
+
 def unused_product(
     a, b, bias, residual, y, buffer, batches, batch, m, n, k, a_row, y_row, row_block, col_block, scale, lo, hi,
     activation, alpha, part, parts,
@@ -67,7 +72,7 @@ def gemm_f32(target):
     can_slide, wide_k, whole_k, has_halves = sliding is not None, tiles.wide_k, tiles.whole_k, tiles.has_halves
     asks_ahead = target.arch != "aarch64"
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
-    sliding_rows_for, sliding_panels_for = slides.rows_for, slides.panels_for
+    sliding_rows_for, sliding_panels_for = slides.rows_for, sliding.panels_for if sliding else unused_width
     deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k, 2 * whole_k) + 2 * ALIGNED
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
