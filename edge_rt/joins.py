@@ -35,7 +35,7 @@ def join_steps(steps: Sequence[Step], types: Mapping[int, TensorType], kept: Ite
             assert slot is not None
             maker = makers.get(slot)
             if maker is not None and readers[slot] == 1 and types[slot].size:
-                calls = _writing(maker, slot, _rows(types[slot], axis)[1], row) if rows > 1 else maker.calls
+                calls = _writing(maker, _rows(types[slot], axis)[1], row) if rows > 1 else maker.calls
                 if calls is not None:
                     maker.calls, parts[slot] = tuple(calls), (out, offset * types[out].dtype.itemsize)
                     remaining = [c for c in remaining if not _reads(c, i)]
@@ -54,11 +54,15 @@ def _rows(type_: TensorType, axis: int) -> tuple[int, int]:
     return math.prod(shape[:axis]), math.prod(shape[axis:])
 
 
-def _writing(maker: Step, slot: int, own: int, row: int) -> list[Call] | None:
+def _writing(maker: Step, own: int, row: int) -> list[Call] | None:
     """The calls of a step such that it writes rows of `own` numbers `row` numbers apart; None if it cannot."""
-    if maker.calls is None or len(maker.calls) != 1 or len(maker.outputs) != 1:
+    if not maker.calls or len(maker.outputs) != 1:
         return None
-    call = maker.calls[0]
+    calls = [_writing_call(call, own, row) for call in maker.calls]
+    return None if any(call is None for call in calls) else [call for call in calls if call is not None]
+
+
+def _writing_call(call: Call, own: int, row: int) -> Call | None:
     if not call.spec.strided:
         return None
     target, stride = call.spec.strided
@@ -70,7 +74,7 @@ def _writing(maker: Step, slot: int, own: int, row: int) -> list[Call] | None:
     if isinstance(matrices, Table) and matrices.data[:, 3].max() >= own:
         return None  # rows of another matrix lie behind all of this one's
     args[stride] = row
-    return [Call(call.spec, tuple(args.values()), call.parts, call.scratch, call.flops)]
+    return Call(call.spec, tuple(args.values()), call.parts, call.scratch, call.flops)
 
 
 def _reads(call: Call, i: int) -> bool:

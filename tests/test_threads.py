@@ -62,7 +62,8 @@ def test_waiting_takes_no_processor_time(threads: int, folder: Path, chosen: Non
     path, bench = bundle_of("vit", folder)
     with edge_rt.load(path, threads=threads) as model:
         runs = [lambda: model.run(bench.inputs)]
-        in_a_loop, paced = (processor_time(runs, 0, period) for period in (0.0, PERIOD_S))
+        turns = [[processor_time(runs, 0, period) for period in (0.0, PERIOD_S)] for _ in range(3)]
+        in_a_loop, paced = (min(times) for times in zip(*turns))  # other processes only add to it
         assert paced < 1.5 * in_a_loop + 1
         assert paced < 1e3 * PERIOD_S
         assert idle_percent(runs, 2) < 0.2
