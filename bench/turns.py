@@ -140,11 +140,13 @@ def rest() -> None:
 
 
 def calls_per_sample(run: Run, is_alone: bool) -> int:
-    """As many as take SAMPLE_US, by the fastest of a few calls. is_alone: on one thread, here and below."""
-    least, end = _sample(run, is_alone, 1), time.perf_counter() + 0.1
+    """As many as take SAMPLE_US, by the median of a few calls: a clock of processor time may stand still where a process
+    changes its CPU. is_alone: on one thread, here and below."""
+    run()
+    end, tries = time.perf_counter() + 0.1, [_sample(run, is_alone, 1)]
     while time.perf_counter() < end:
-        least = min(least, _sample(run, is_alone, 1))
-    return max(1, round(SAMPLE_US / least))
+        tries.append(_sample(run, is_alone, 1))
+    return max(1, round(SAMPLE_US / float(np.median(tries))))
 
 
 def take_samples(run: Run, is_alone: bool, calls: int, turn_ms: float) -> list[float]:

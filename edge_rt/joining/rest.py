@@ -44,7 +44,6 @@ REST = {
     "bundle.reader": "read_header _source Tensors.spans Tensors._decoded Tensors.verify",
     "ops._attrs": "Bool.check Str.check Array.check Subgraph.check Attrs.key Attrs.__eq__ Attrs.__repr__",
     "ops._spec": "Accuracy.check OpSpec.evaluate",
-    "native.features": "lacking",
     "native.image": "write_image check_code",
     "native.mapping": (
         "map_member map_bytes _in_memory _in_folder _write code_at _is_noexec _refused_file _refused_copy"
