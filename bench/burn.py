@@ -1,7 +1,8 @@
 """What more threads bring on a free machine, cost beside another process that burns a core, and burn themselves.
 
 Each runtime has a process of its own, so that nobody's helpers spin on anybody else's time, and they take turns: one thread
-and more, in a loop and with pauses, with the neighbour stopped and running.
+and more, in a loop and with pauses, with the neighbour stopped and running. What counts are rounds during which the machine
+was free: a virtual machine's cores may be one core, or nobody's, for a while (`freedom.py`).
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ import numpy as np
 
 import exporter
 from bench.apart import PERIOD_S, Apart, write_inputs
+from bench.freedom import SHARE, Freedom
 from bench.models import BenchModel, find
 from bench.peers import OURS, PEERS, PeerError, backend
 from bench.statistics import Ratio, median_ratio
 
 NEIGHBOUR = "while True: pass"
+
+LEAST_ROUNDS = 4
 
 Times = np.ndarray[Any, Any]
 
@@ -60,6 +64,14 @@ class Figures(NamedTuple):
     loop_ms: float
     paced_ms: float
     idle: float
+    free: float
+
+
+class Round(NamedTuple):
+    """Of one runtime: what its turns took, and how free the machine was, the least of before and after each of them."""
+
+    times: Mapping[Kind, Times]
+    free: float
 
 
 class Measured(NamedTuple):
@@ -76,23 +88,28 @@ def measure(model: BenchModel, names: Sequence[str], threads: int, rounds: int, 
     all. What is compared with each other are a runtime's neighbouring turns.
     Raises PeerError where ours does not load the model.
     """
-    shuffled = random.Random(0)
+    shuffled, freedom = random.Random(0), Freedom(threads)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         apart, errors = _start(model, names, threads, Path(folder), processes)
-        times: dict[str, dict[Kind, list[Times]]] = {name: {kind: [] for kind in KINDS} for name in apart}
+        taken: dict[str, list[Round]] = {name: [] for name in apart}
         burns = processes.enter_context(_neighbour())
-        for _ in range(rounds):
-            for burned in (False, True):
-                burns(burned)
-                for name in shuffled.sample(list(apart), len(apart)):
-                    kinds = [kind for kind in KINDS if kind.burned == burned]
-                    for kind in shuffled.sample(kinds, len(kinds)):
-                        pause = PERIOD_S if kind.paced else 0.0
-                        taken = apart[name].call("turn", int(kind.shared), turn_ms / 1e3, pause)
-                        times[name][kind].append(np.array(taken))
+
+        def turn(process: Apart, kind: Kind) -> Times:
+            burns(kind.burned)
+            times = process.call("turn", int(kind.shared), turn_ms / 1e3, PERIOD_S if kind.paced else 0.0)
+            burns(False)
+            return np.array(times)
+
         burns(False)
+        for _ in range(rounds):
+            for name in shuffled.sample(list(apart), len(apart)):
+                times, free = {}, [freedom.wait()]
+                for kind in shuffled.sample(KINDS, len(KINDS)):
+                    times[kind] = turn(apart[name], kind)
+                    free.append(freedom.now())
+                taken[name].append(Round(times, min(free)))
         figures = {
-            name: _figures(times[name], [process.call("processor_time", 1, period) for period in (0.0, PERIOD_S)],
+            name: _figures(taken[name], [process.call("processor_time", 1, period) for period in (0.0, PERIOD_S)],
                            process.call("idle_percent", idle_s))
             for name, process in apart.items()
         }  # fmt: skip
@@ -128,23 +145,24 @@ def _file_of(name: str, model: BenchModel, folder: Path) -> Path | None:
     return path
 
 
-def _figures(times: Mapping[Kind, Sequence[Times]], processor_ms: Sequence[float], idle: float) -> Figures:
-    alone = times[ONE]
+def _figures(rounds: Sequence[Round], processor_ms: Sequence[float], idle: float) -> Figures:
+    free = sum(r.free >= SHARE for r in rounds)
+    counted = [r.times for r in sorted(rounds, key=lambda r: -r.free)[: max(free, LEAST_ROUNDS)]]
 
     def speed_up(one: Kind, more: Kind) -> Ratio:
-        return median_ratio([(float(np.median(b)), float(np.median(a))) for a, b in zip(times[one], times[more])])
+        return median_ratio([(float(np.median(times[more])), float(np.median(times[one]))) for times in counted])
 
     def relative(kind: Kind) -> Times:
-        return np.concatenate([turn / first.mean() for turn, first in zip(times[kind], alone)])
+        return np.concatenate([times[kind] / times[ONE].mean() for times in counted])
 
     one, more = relative(ONE._replace(burned=True)), relative(MORE._replace(burned=True))
-    us, more_us = (float(np.median(np.concatenate(times[kind]))) * 1e6 for kind in (ONE, MORE))
+    us, more_us = (float(np.median(np.concatenate([times[kind] for times in counted]))) * 1e6 for kind in (ONE, MORE))
     loop_ms, paced_ms = processor_ms
     return Figures(
         us, more_us,
         speed_up(ONE, MORE), speed_up(ONE._replace(paced=True), MORE._replace(paced=True)),
         float(one.mean()), float(np.percentile(one, 95)), float(more.mean()), float(np.percentile(more, 95)),
-        loop_ms, paced_ms, idle,
+        loop_ms, paced_ms, idle, free / len(rounds),
     )  # fmt: skip
 
 
@@ -168,14 +186,15 @@ def table(rows: Sequence[tuple[str, str, Figures]]) -> str:
     lines = [
         "| model | runtime | 1 thread, us | more, us | more, free | with pauses | 1, a core burned: mean (p95) "
         "| more, a core burned: mean (p95) "
-        "| CPU ms a call, in a loop | one in 20 ms | idle, % |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| CPU ms a call, in a loop | one in 20 ms | idle, % | free rounds |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for model, name, f in rows:
         lines.append(
             f"| {model} | {name} | {f.us:.0f} | {f.more_us:.0f} | {_ratio(f.speed_up)} | {_ratio(f.paced_speed_up)} "
             f"| {f.burned_one_mean:.2f} ({f.burned_one_p95:.2f}) "
-            f"| {f.burned_mean:.2f} ({f.burned_p95:.2f}) | {f.loop_ms:.2f} | {f.paced_ms:.2f} | {f.idle:.1f} |"
+            f"| {f.burned_mean:.2f} ({f.burned_p95:.2f}) | {f.loop_ms:.2f} | {f.paced_ms:.2f} | {f.idle:.1f} "
+            f"| {f.free:.0%} |"
         )
     return "\n".join(lines)
 
@@ -193,8 +212,8 @@ def add(commands: Any) -> None:
     parser.add_argument("--models", nargs="+", default=["mobilenetv2"], metavar="NAME", help="default: mobilenetv2")
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS), help="default: all")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="default: 2")
-    parser.add_argument("--rounds", type=int, default=6, help="turns of each kind (default: 6)")
-    parser.add_argument("--turn-ms", type=float, default=500, help="length of one (default: 500)")
+    parser.add_argument("--rounds", type=int, default=12, help="turns of each kind (default: 12)")
+    parser.add_argument("--turn-ms", type=float, default=250, help="length of one (default: 250)")
     parser.add_argument("--idle-s", type=float, default=10, help="seconds of doing nothing (default: 10)")
     parser.set_defaults(function=_burn)
 
