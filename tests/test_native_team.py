@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -16,73 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_rt.codegen.link import link
-from edge_rt.codegen.objects import kernel_object
-from edge_rt.kernels import kernel_of
-from edge_rt.kernels.errors import report
-from edge_rt.kernels.simd import atomic_add
-from edge_rt.lowering._errors import DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, NO_ERROR, describe_error
-from edge_rt.lowering.executor import GIVES_WAY, HELP_TEAM, MEMBER_WORDS, RANGES, RUN_PROGRAM, STOP_TEAM, STOPPED
-from edge_rt.native.features import choose_target, cpu_features
-from edge_rt.native.image import write_image
+from edge_rt.lowering.executor import GIVES_WAY, MEMBER_WORDS, RANGES, STOPPED
 from edge_rt.native.packs import Library
 from edge_rt.native.program import Program
 from edge_rt.native.team import Team
-from tests._kernels import run, unlisted
-
-
-def count_parts(target: Any) -> Any:
-    """Counts how often each part runs."""
-
-    def body(counts, part, parts):
-        atomic_add(counts + part, 1)
-
-    return body
-
-
-def add_one(target: Any) -> Any:
-    """out[i] = x[i] + 1, shared out by elements."""
-
-    def body(x, out, n, part, parts):
-        for i in range(n * part // parts, n * (part + 1) // parts):
-            out[i] = x[i] + 1
-
-    return body
-
-
-COUNT = unlisted("t_count", "counts:i64*")
-ADD_ONE = unlisted("t_add_one", "x:i64* out:i64* n:i64")
-
-
-def make_library() -> Library:
-    target = choose_target(cpu_features())[0]
-    objects = {s.symbol: kernel_object(*kernel_of(s), target) for s in (RUN_PROGRAM, HELP_TEAM, STOP_TEAM)}
-    objects["t_count"] = kernel_object(COUNT, count_parts, target)
-    objects["t_add_one"] = kernel_object(ADD_ONE, add_one, target)
-    code, symbols = link(objects)
-    return Library.of_bytes(write_image(target.name, target.requires, symbols, code), "test")
+from tests._programs import Chain, make_library
 
 
 @pytest.fixture(scope="module")
 def library() -> Library:
     return make_library()
-
-
-class Chain:
-    """A program of dependent steps: each adds one to what the step before it wrote, with as many parts as it likes."""
-
-    def __init__(self, library: Library, steps: int, parts: Any, n: int = 200) -> None:
-        self.blocks = np.zeros((2, n), np.int64)
-        first, second = self.blocks[0].ctypes.data, self.blocks[1].ctypes.data
-        self.words = np.array([[first, second, n], [second, first, n]], np.int64)
-        address = library.address("t_add_one")
-        table = [(address, self.words[i % 2].ctypes.data, parts(i)) for i in range(steps)]
-        self.program, self.steps = Program(table, library), steps
-
-    def check(self, team: Team | None) -> None:
-        self.blocks[0] = np.arange(self.blocks.shape[1])
-        self.program.run(0, None, team)
-        assert np.array_equal(self.blocks[self.steps % 2], np.arange(self.blocks.shape[1]) + self.steps)
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
@@ -283,114 +222,3 @@ def test_a_team_that_nobody_holds_ends_its_helpers(library: Library) -> None:
     while helpers() - others:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-
-
-def test_a_forked_process_runs_without_the_helpers(library: Library) -> None:
-    team, chain = Team(library, 3), Chain(library, 300, lambda i: 4)
-    chain.check(team)
-    other = Chain(library, 300, lambda i: 4)
-
-    def work() -> None:
-        for _ in range(20):
-            chain.check(team)
-        other.check(team)
-        team.close()
-        os._exit(0)
-
-    running = threading.Event()
-
-    def keep_running() -> None:
-        busy = Chain(library, 2000, lambda i: 4)
-        while not running.is_set():
-            busy.check(team)
-
-    thread = threading.Thread(target=keep_running)
-    thread.start()
-    context = multiprocessing.get_context("fork")
-    children = [context.Process(target=work) for _ in range(5)]
-    for child in children:
-        child.start()
-    for child in children:
-        child.join(60)
-    running.set()
-    thread.join()
-    assert [c.exitcode for c in children] == [0] * 5
-    team.close()
-
-
-PROGRAM = """
-import sys, threading, time, _thread, signal
-from edge_rt.native.team import Team
-from tests.test_native_team import Chain, make_library
-library = make_library()
-team = Team(library, 3)
-chain = Chain(library, 3000, lambda i: 4)
-chain.check(team)
-"""
-ENDINGS = {
-    "main ends while a thread runs": """
-def forever():
-    while True: chain.check(team)
-threading.Thread(target=forever, daemon=True).start()
-time.sleep(0.2)
-print("end")
-""",
-    "exit with an idle team": 'print("end")',
-    "sys.exit in the middle": 'print("end"); sys.exit(0)',
-    "interrupt while running": """
-other = Chain(library, 3000, lambda i: 4)
-signal.signal(signal.SIGINT, signal.default_int_handler)
-threading.Timer(0.3, _thread.interrupt_main).start()
-try:
-    while True: chain.program.run(0, None, team)
-except KeyboardInterrupt:
-    for _ in range(10): other.check(team)
-    print("end")
-""",
-}
-
-
-@pytest.mark.parametrize("ending", ENDINGS)
-def test_the_interpreter_ends_cleanly(ending: str) -> None:
-    script = PROGRAM + ENDINGS[ending]
-    root = str(Path(__file__).parent.parent)
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, cwd=root)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "end\n", "")
-
-
-def test_a_signal_from_outside_interrupts_between_runs() -> None:
-    # A background job of a shell starts with SIGINT ignored.
-    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + PROGRAM
-    script += 'print("ready", flush=True)\nwhile True: chain.program.run(0, None, team)\n'
-    root = str(Path(__file__).parent.parent)
-    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=root)
-    try:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
-    finally:
-        process.kill()
-    assert process.returncode == -signal.SIGINT
-    assert errors.strip().endswith(b"KeyboardInterrupt")
-
-
-# ---- errors that kernels report -------------------------------------------------------------------------------------
-
-
-def report_all(target: Any) -> Any:
-    def body(error, steps, codes, n, part, parts):
-        for i in range(n):
-            report(error, steps[i], codes[i])
-
-    return body
-
-
-def test_the_lowest_step_and_code_are_kept() -> None:
-    error = np.array([NO_ERROR])
-    steps, codes = np.array([7, 3, 3, 5]), np.array([INDEX_OUT_OF_RANGE, DIVISION_BY_ZERO, INDEX_OUT_OF_RANGE, 1])
-    given = {"error": error, "steps": steps, "codes": codes}
-    run("t_report", "error:i64* steps:i64* codes:i64* n:i64", report_all, n=0, **given)
-    assert error[0] == NO_ERROR
-    run("t_report", "error:i64* steps:i64* codes:i64* n:i64", report_all, n=4, **given)
-    assert describe_error(int(error[0])) == (3, "an index is out of range")

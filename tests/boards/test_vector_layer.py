@@ -18,9 +18,9 @@ from edge_rt.lowering.executor import HELP_TEAM, RUN_PROGRAM, STOP_TEAM
 from edge_rt.native.image import read_header, write_image
 from edge_rt.targets import TARGETS
 from tests._kernels import unlisted
+from tests._programs import COUNT, count_parts
 from tests._vectors import F32, I8, I16, I32, SIGNS, WORDS, dot_factory, numbers
 from tests.boards import emulator
-from tests.test_native_team import COUNT, count_parts
 
 pytestmark = pytest.mark.boards
 V, W, SQUARE = s.Vec(F32, 4), s.Vec(I32, 4), s.Vec(F32, 4, (4,))
