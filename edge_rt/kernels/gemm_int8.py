@@ -7,6 +7,7 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
+from edge_rt.kernels.paired_int8 import looker
 from edge_rt.kernels.requantize import finisher, shrinks
 from edge_rt.kernels.saturation import AS_BYTES, AS_RAMP, AS_SUMS, kind_of
 from edge_rt.kernels.simd import Vec, clamp, load, load_first, pointer, select, splat, store
@@ -14,7 +15,7 @@ from edge_rt.kernels.tile_sets_int8 import repeats, tiles_for
 from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of
 from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32, GEMM_INT8, MOST_ROWS
 
-F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
+F32, I8, I32, I64, U8 = types.float32, types.int8, types.int32, types.int64, types.uint8
 LARGEST = 3.4028234663852886e38
 """The largest float32."""
 
@@ -123,7 +124,9 @@ def column_copier():
 @kernel(GEMM_INT8)
 def gemm_int8(target):
     tiles = tiles_for(target)
-    most_rows, run, panels_for, narrow_of, widest = tiles.rows, tiles.run, tiles.panels_for, tiles.narrow, tiles.widest
+    run, panels_for, narrow_of, widest = tiles.run, tiles.panels_for, tiles.narrow, tiles.widest
+    looks = looker(tiles.rows, tiles.paired_rows)
+    maxima_room, copy_room, places_room, look, rows_of, copy_panel, seen_from = looks
     row_sums, blocked = MOST_ROWS * WIDTH, 2 * WIDTH
     acc_size = max(tiles.most, MOST_ROWS * blocked)
     repeats_tiles = repeats(target)
@@ -148,6 +151,7 @@ def gemm_int8(target):
         acc, start, none = stack(I32, acc_size), stack(I32, widest), stack(I32, widest)
         factor, addend, b_zeros, rows = stack(F32, widest), stack(F32, widest), stack(I32, widest), stack(I32, row_sums)
         narrow = stack(U8, most_bytes)
+        largest, panel_copy, places = stack(U8, maxima_room), stack(I8, copy_room), stack(I64, places_room)
         zero = zero_of_a(a_zero, flip)
         panels = (n + WIDTH - 1) // WIDTH
         pixel_blocks, line_blocks = (pixels + pixel_block - 1) // pixel_block, (lines + line_block - 1) // line_block
@@ -177,6 +181,11 @@ def gemm_int8(target):
             last_line = min(lines, first_line + line_block)
             a_batch, b_batch, sums_batch = a + batches[5 * index], b + batches[5 * index + 1], sums + batches[5 * index + 2]
             column_at, y_at = batches[5 * index + 3], batches[5 * index + 4]
+            is_seen = look(
+                corrects, a_batch, first_line, last_line, lines_in_image, image_step, line_step, first_pixel, last_pixel,
+                pixel_step, offsets, runs, runs_in_block, depth, largest,
+            )  # fmt: skip
+            most_rows = rows_of(is_seen)
             # Tiles of nearly equal height share the pixels of a line.
             count = (last_pixel - first_pixel + most_rows - 1) // most_rows
             short = (last_pixel - first_pixel) // count
@@ -211,11 +220,15 @@ def gemm_int8(target):
                 how = AS_BYTES if kind == AS_RAMP and not fits(factor, room) else kind
                 # A block of k at a time, so that b stays in the nearest cache, if sums of all rows fit there too.
                 together, from_run = runs_in_block, 0
-                if room > blocked or count * (last_line - first_line) == 1:
+                if room > blocked or (count * (last_line - first_line) == 1 and not is_seen):
                     together = runs
                 while from_run < runs:
                     these = min(together, runs - from_run)
                     ends = from_run + these == runs
+                    copy_panel(
+                        is_seen, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), largest, offsets, from_run,
+                        these, depth, panel_copy, places,
+                    )  # fmt: skip
                     done = 0
                     for line in range(first_line, last_line):
                         image = line // lines_in_image
@@ -235,9 +248,12 @@ def gemm_int8(target):
                             if is_whole:
                                 to, to_row = y + (y_line + i * y_row), y_row
                             b_at = b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH))
+                            how_narrow, from_b, from_places = seen_from(
+                                is_seen, is_narrow, b_at, offsets + from_run, panel_copy, places
+                            )
                             run(
-                                height, wide, is_narrow, times, begin, begin_row, source + i * pixel_step, pixel_step,
-                                offsets + from_run, these, depth, b_at, b_panel,
+                                height, wide, how_narrow, times, begin, begin_row, source + i * pixel_step, pixel_step,
+                                from_places, these, depth, from_b, b_panel,
                                 (how if ends else AS_SUMS, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
                             )  # fmt: skip
                             if as_bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from numba import types
 
+from edge_rt.kernels.paired_int8 import paired_sums
 from edge_rt.kernels.requantize import ender
 from edge_rt.kernels.simd import Vec, all_true, load, minimum, pointer, splat
 from edge_rt.kernels.tiles import chain_width
@@ -22,7 +23,7 @@ I8 = types.int8
 
 def repeats(target):
     """Whether tiles may be done more than once in a call."""
-    return target.arch == "aarch64"
+    return target.arch == "aarch64" or target.lanes == 8
 
 
 def repeated(target, rows, panels, make):
@@ -73,11 +74,12 @@ class TileSet:
     rows: of the largest one. `panels_for(rows, left)` is how many panels to take at once where `left` are left;
     `run(rows, panels, is_narrow, times, *arguments)` runs that tile; is_narrow: 1 for panels that `narrow(b, size, rows)`
     gave 1 for. All three are for use in kernels. most: numbers in the largest tile; widest: columns of the widest.
+    paired_rows: of the largest one for panels that `paired_int8` copied, which are run as narrow ones; else 0.
     """
 
-    __slots__ = ("most", "narrow", "panels_for", "rows", "run", "widest")
+    __slots__ = ("most", "narrow", "paired_rows", "panels_for", "rows", "run", "widest")
 
-    def __init__(self, target, make, tallest, make_narrow=None):
+    def __init__(self, target, make, tallest, make_narrow=None, paired_rows=0):
         """make: of the functions of tiles_int8; tallest: for each number of panels, the most rows of a tile so wide.
         make_narrow: for panels without -128, if these have tiles of their own."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
@@ -90,6 +92,11 @@ class TileSet:
             is_narrow = narrow_finder(target, DEPTH)
             keyed += [(r * KEY + p + NARROW, repeated(target, r, p, make_narrow)) for r, p in shapes]
             self.narrow = lambda b, size, rows: 1 if rows >= NARROW_ROWS and is_narrow(b, size) else 0
+        self.paired_rows = paired_rows
+        if paired_rows:
+            self.most = max(self.most, paired_rows * WIDTH)
+            heights = range(paired_rows, 0, -1)
+            keyed += [(r * KEY + 1 + NARROW, repeated(target, r, 1, paired_sums)) for r in heights]
         self.run = _run_of(keyed)
         self.panels_for = chain_width(sorted(tallest.items()))
 
@@ -138,4 +145,4 @@ def tiles_for(target):
         return TileSet(target, smull_sums, {1: 2}, narrow_smull_sums)
     if target.lanes == 16:
         return TileSet(target, vnni_sums, {1: 14, 2: 14, 4: 4})
-    return TileSet(target, widened_sums, {1: 2})
+    return TileSet(target, widened_sums, {1: 2}, paired_rows=4)

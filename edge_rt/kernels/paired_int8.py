@@ -1,0 +1,248 @@
+"""8-bit products on AVX2 by pmaddubsw, which adds two of them as int16, and saturates.
+
+So before panels are multiplied by rows, they are looked at together with the largest number that any of these rows has
+at each k (`maxima`), and copied (`tame`): quads of which two can be added up as int16 by twos, all others one by one, and
+in two parts where even the products of neighbours could saturate. So what tiles add up is exact. As a rule there are few
+such parts, since rows seldom hold their largest numbers everywhere.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+
+from edge_rt.kernels.registers import hide
+from edge_rt.kernels.simd import (
+    Vec,
+    any_true,
+    bitcast,
+    call,
+    load,
+    maximum,
+    pack,
+    pointer,
+    primitive,
+    repeat,
+    splat,
+    spread,
+    store,
+    unpack,
+)
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH
+
+I8, U8, I16, I32, I64 = types.int8, types.uint8, types.int16, types.int32, types.int64
+STEP = DEPTH * WIDTH
+"""Bytes of a quad of a panel."""
+MOST_QUADS = 128
+"""Quads of a panel that are looked at together."""
+ONES_AT, COPY_BYTES = MOST_QUADS * STEP, 3 * MOST_QUADS * STEP
+"""Where the quads lie in a panel's copy that are added one by one, and the room for it."""
+ONES_PLACES = MOST_QUADS // 2 + 2
+PLACES = ONES_PLACES + 2 * MOST_QUADS
+"""Of what `tame` writes: how many twos and ones there are, where in rows the twos lie, and from ONES_PLACES on the ones."""
+MOST_DEPTH = 8192
+"""Numbers of a row whose maxima are kept."""
+LEAST_ROWS = 4
+"""So many rows pay for a look at their panels."""
+
+_SHORTS, _SUMS = ir.VectorType(ir.IntType(16), 16), ir.VectorType(ir.IntType(32), 8)
+
+
+def _added(builder, x, y):
+    return call(builder, "llvm.x86.avx2.pmadd.ub.sw", _SHORTS, x, y)
+
+
+def _settled(builder, p, vector):
+    """p behind an empty instruction, which waits for the vector."""
+    return builder.asm(ir.FunctionType(p.type, [p.type, vector.type]), "", "=r,0,x", [p, vector], False)
+
+
+@primitive(lambda acc, *rest: acc if isinstance(acc, Vec) and isinstance(rest[-1], types.IntegerLiteral) else None)
+def add_quads(context, builder, sig, args):
+    """add_quads(acc, a, a_row, three, b, count): acc, int32 [rows, 1, 2], plus products of `count` quads (a constant) of
+    each row and of the panel at b, added up as int16 first; three as for add_outer."""
+    vec, (acc, a, a_row, three, b) = sig.return_type, args[:5]
+    rows, count, byte, whole = vec.shape[0], sig.args[5].literal_value, ir.IntType(8), ir.IntType(64)
+    sums, ones, line = unpack(builder, vec, acc), ir.Constant(_SHORTS, [1] * 16), ir.VectorType(byte, 32)
+    bases, b = [builder.bitcast(a, byte.as_pointer())], builder.bitcast(b, byte.as_pointer())
+    for half in range(2):
+        places = (builder.gep(b, [whole(STEP * q + 32 * half)]) for q in range(count))
+        weights = [builder.load(builder.bitcast(at, line.as_pointer()), align=1) for at in places]
+        for r in range(rows):
+            if r // 3 == len(bases):
+                bases.append(builder.gep(bases[-1], [three]))
+            products = []
+            for q in range(count):
+                at = builder.gep(bases[r // 3], [builder.add(builder.mul(a_row, whole(r % 3)), whole(DEPTH * q))])
+                quad = builder.load(builder.bitcast(at, ir.IntType(32).as_pointer()), align=1)
+                products.append(_added(builder, builder.bitcast(repeat(builder, vec, quad), line), weights[q]))
+            total = functools.reduce(builder.add, products)
+            made = call(builder, "llvm.x86.avx2.pmadd.wd", _SUMS, total, ones)
+            sums[r, 0, half] = builder.add(sums[r, 0, half], made)
+            # Else LLVM would load ahead more than there are registers for.
+            following = (r + 1) % rows // 3
+            if following < len(bases):
+                bases[following] = _settled(builder, bases[following], sums[r, 0, half])
+    return pack(builder, vec, sums.flat)
+
+
+@primitive(lambda most, b, *more: b if isinstance(most, Vec) else None)
+def beyond(context, builder, sig, args):
+    """beyond(most, b, more_most, more_b ...): ones where sums of two neighbouring products of `most` or smaller uint8 and b,
+    int8, and of the same two of the others, could be beyond int16; else zeros. b may be a tile."""
+    vec, byte = sig.return_type, sig.return_type.ir
+    none, made = byte(None), []
+    given = [np.broadcast_to(unpack(builder, t, a), vec.shape).flat for t, a in zip(sig.args, args)]
+    for numbers in zip(*given):
+        pairs = list(zip(numbers[::2], numbers[1::2]))
+        found = []
+        for extremum, limit in (("smax", 32767), ("smin", -32768)):
+            sums = [_added(builder, m, call(builder, f"llvm.{extremum}.v32i8", byte, w, none)) for m, w in pairs]
+            total = functools.reduce(lambda x, y: call(builder, "llvm.sadd.sat.v16i16", _SHORTS, x, y), sums)
+            found.append(builder.icmp_signed("==", total, ir.Constant(_SHORTS, [limit] * 16)))
+        made.append(builder.bitcast(builder.sext(builder.or_(*found), _SHORTS), byte))
+    return pack(builder, vec, made)
+
+
+def paired_sums(rows, panels):
+    """8 lanes: tiles for panels that `tame` copied; offsets are the places that it wrote, which replace runs and depth."""
+    TILE = Vec(I32, 8, (rows, 1, 2))
+
+    def sums(start, start_row, a, a_row, offsets, runs, depth, b, b_panel):
+        acc = load(TILE, start, start_row, WIDTH)
+        three, quads, places = hide(3 * a_row), b + ONES_AT, offsets + ONES_PLACES
+        for i in range(offsets[0]):
+            acc = add_quads(acc, a + offsets[i + 2], a_row, three, b, 2)
+            b += 2 * STEP
+        for i in range(offsets[1]):
+            acc = add_quads(acc, a + places[i], a_row, three, quads, 1)
+            quads += STEP
+        return acc
+
+    return sums
+
+
+def maxima_of():
+    """maxima(a, rows, offsets, runs, size, to): to `to`, uint8[runs, size], the largest bytes at each place of these rows'
+    runs of `size` bytes, a multiple of DEPTH. rows: a tuple, see `largest`; all is named as in GEMM_INT8."""
+
+    def of_width(width):
+        LINE = Vec(U8, width)
+
+        def largest(source, rows, to):
+            first_line, last_line, lines_in_image, image_step, line_step, pixels, pixel_step = rows
+            most = splat(LINE, 0)
+            for line in range(first_line, last_line):
+                image = line // lines_in_image
+                at = source + (image * image_step + (line - image * lines_in_image) * line_step)
+                for _ in range(pixels):
+                    most = maximum(most, load(LINE, at))
+                    at += pixel_step
+            store(to, most)
+
+        return largest
+
+    of_32, of_16, of_4 = of_width(32), of_width(16), of_width(DEPTH)
+
+    def maxima(a, rows, offsets, runs, size, to):
+        for run in range(runs):
+            source, q = a + offsets[run], 0
+            while q < size:
+                if size >= 32:
+                    q = min(q, size - 32)
+                    of_32(source + q, rows, to + q)
+                    q += 32
+                elif size >= 16:
+                    q = min(q, size - 16)
+                    of_16(source + q, rows, to + q)
+                    q += 16
+                else:
+                    of_4(source + q, rows, to + q)
+                    q += DEPTH
+            to += size
+
+    return maxima
+
+
+def tamer():
+    """tame(b, most, offsets, runs, depth, copy, places): copies a panel of `runs` times `depth` quads for rows of `most`
+    [runs, 4 * depth] or less; a run's quads lie at its offset in rows."""
+    QUAD, LINE, MOST = Vec(I8, 32, (2,)), Vec(I32, 8), Vec(U8, 32)
+    PAIRS = Vec(I16, 16, (2,))
+
+    def largest(most):
+        return bitcast(MOST, spread(LINE, pointer(I32, most)))
+
+    def tame(b, most, offsets, runs, depth, copy, places):
+        odd, twos, ones = bitcast(QUAD, splat(PAIRS, -256)), 0, 0
+        quads, quads_at, twos_at = copy + ONES_AT, places + ONES_PLACES, places + 2
+        for run in range(runs):
+            place, left = offsets[run], depth
+            while left:
+                first, m = load(QUAD, b), largest(most)
+                count = 1
+                if left > 1:
+                    second = load(QUAD, b + STEP)
+                    if any_true(beyond(m, first, largest(most + DEPTH), second) != 0):
+                        count = 2
+                    else:
+                        store(copy + twos * (2 * STEP), first)
+                        store(copy + (twos * (2 * STEP) + STEP), second)
+                        twos_at[twos] = place
+                        twos, count = twos + 1, 0
+                        left, place, most, b = left - 2, place + 2 * DEPTH, most + 2 * DEPTH, b + 2 * STEP
+                for _ in range(count):
+                    quad = load(QUAD, b)
+                    out = beyond(largest(most), quad) & odd
+                    store(quads + ones * STEP, quad & ~out)
+                    quads_at[ones] = place
+                    ones += 1
+                    if any_true(out != 0):
+                        store(quads + ones * STEP, quad & out)
+                        quads_at[ones] = place
+                        ones += 1
+                    left, place, most, b = left - 1, place + DEPTH, most + DEPTH, b + STEP
+        places[0], places[1] = twos, ones
+
+    return tame
+
+
+def looker(rows, paired_rows):
+    """What gemm_int8 asks of this file: the sizes of three buffers, and four functions. rows: of the tallest tile;
+    paired_rows: of the tallest one of paired_sums, 0 for machines that have none; then nothing is looked at."""
+    if not paired_rows:
+        return (
+            1, 1, 1, lambda *given: False, lambda is_seen: rows, lambda *given: None,
+            lambda is_seen, is_narrow, b, offsets, copy, places: (is_narrow, b, offsets),
+        )  # fmt: skip
+    maxima, tame = maxima_of(), tamer()
+
+    def look(
+        corrects, a, first_line, last_line, lines_in_image, image_step, line_step, first_pixel, last_pixel, pixel_step,
+        offsets, runs, runs_in_block, depth, largest,
+    ):  # fmt: skip
+        """Whether the rows of a unit are worth a look at panels; then `largest` has their maxima."""
+        pixels = last_pixel - first_pixel
+        if corrects or pixels * (last_line - first_line) < LEAST_ROWS:
+            return False
+        if runs_in_block * depth > MOST_QUADS or runs * depth * DEPTH > MOST_DEPTH:
+            return False
+        rows = first_line, last_line, lines_in_image, image_step, line_step, pixels, pixel_step
+        maxima(a + first_pixel * pixel_step, rows, offsets, runs, depth * DEPTH, largest)
+        return True
+
+    def rows_of(is_seen):
+        return paired_rows if is_seen else rows
+
+    def copy_panel(is_seen, b, largest, offsets, from_run, runs, depth, copy, places):
+        if is_seen:
+            tame(b, largest + from_run * depth * DEPTH, offsets + from_run, runs, depth, copy, places)
+
+    def seen_from(is_seen, is_narrow, b, offsets, copy, places):
+        """What tiles are given."""
+        return (1, copy, places) if is_seen else (0, b, offsets)
+
+    return MOST_DEPTH, COPY_BYTES, PLACES, look, rows_of, copy_panel, seen_from
