@@ -12,6 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from edge_rt.kernels.depthwise_int8_pairs import pair_blocks, pair_loop, pair_weights
 from edge_rt.kernels.depthwise_int8_seen import safe_columns, tap_gatherer
 from edge_rt.kernels.saturation import in_fours, kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
@@ -209,12 +210,24 @@ def loop_of(target, outputs):
     return loop
 
 
+def by_pairs(target):
+    """Whether two rows are added at a time."""
+    return target.arch != "aarch64" and target.lanes == 8
+
+
 def sweeper(target):
     """sweep(...): the sums of a line of `columns` columns, and of what follows them up to MANY: bytes to y, y_step apart,
     where y_step is not 0 and all MANY are of use; else to `apart`, as those of quads. Gives how many columns went to y.
     is_narrow: no weight is -128."""
-    three_1, three_2, five_1, five_2 = (block_of(target, k, s, MANY) for k, s in ((3, 1), (3, 2), (5, 1), (5, 2)))
-    several, whole, packed = loop_of(target, MANY), to_whole(target), packer(target)
+    kinds = (3, 1), (3, 2), (5, 1), (5, 2)
+    if by_pairs(target):
+        make = pair_blocks()
+        three_1, three_2, five_1, five_2 = (make(k, s) for k, s in kinds)
+        several = pair_loop()
+    else:
+        three_1, three_2, five_1, five_2 = (block_of(target, k, s, MANY) for k, s in kinds)
+        several = loop_of(target, MANY)
+    whole, packed = to_whole(target), packer(target)
     SUMS = Vec(I32, target.lanes, (MANY, GROUP // target.lanes))
     NUMBERS, FACTOR = SUMS.to(dtype=F32), Vec(F32, target.lanes, (1, GROUP // target.lanes))
 
@@ -256,6 +269,11 @@ def by_taps(target):
     is_narrow = narrow_finder(target, 1) if on_arm else lambda w, size: True
     LINE = Vec(U8, GROUP)
 
+    weave, in_pairs = pair_weights(), by_pairs(target)
+
+    def prepare_pairs(taps, none, g, to, places):
+        weave(pointer(I8, taps), g[KERNEL_H], g[KERNEL_W], pointer(I8, to))
+
     def prepare(taps, none, g, to, places):
         for i in range(0, g[KERNEL_H] * g[KERNEL_W] * GROUP, GROUP):
             store(to + i, load(LINE, taps + i))
@@ -280,4 +298,4 @@ def by_taps(target):
             )  # fmt: skip
         return done
 
-    return prepare, gather, sum_lines
+    return prepare_pairs if in_pairs else prepare, gather, sum_lines
