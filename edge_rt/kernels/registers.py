@@ -133,6 +133,22 @@ def store_woven(context, builder, sig, args):
     return context.get_dummy_value()
 
 
+def _chosen_row(b, vec, rows, x):
+    """look_up on AVX2: of each two rows a bit of x chooses, then of each two that were chosen the next one."""
+    index = b.and_(x, ir.Constant(vec.ir, [15] * vec.lanes))
+    words = ir.VectorType(ir.IntType(16), vec.lanes // 2)
+    bits = [b.bitcast(b.shl(b.bitcast(x, words), ir.Constant(words, [n] * words.count)), vec.ir) for n in (3, 2, 1)] + [x]
+
+    def chosen(first, level):
+        if level < 0:
+            row = shuffle(b, rows[first], [i % 16 for i in range(vec.lanes)])
+            return call(b, "llvm.x86.avx2.pshuf.b", vec.ir, row, index)
+        low, high = chosen(first, level - 1), chosen(first + (1 << level), level - 1)
+        return call(b, "llvm.x86.avx2.pblendvb", vec.ir, low, high, bits[level])
+
+    return chosen(0, 3)
+
+
 @primitive(lambda table, x: x if isinstance(table, Vec) and table.shape == (16,) and isinstance(x, Vec) else None)
 def look_up(context, builder, sig, args):
     """look_up(table, x): table[x] for each lane of x; uint8, four times as many lanes as the machine's of f32. table: 16
@@ -148,8 +164,10 @@ def look_up(context, builder, sig, args):
         for first in range(0, 16, 4):  # an index beyond the four rows gives 0
             seen = call(b, "llvm.aarch64.neon.tbl4.v16i8", vec.ir, *rows[first : first + 4], x)
             made, x = b.or_(made, seen), b.sub(x, constant(64))
+    elif vec.lanes == 32:
+        made = _chosen_row(b, vec, rows, x)
     else:
-        name = {32: "llvm.x86.avx2.pshuf.b", 64: "llvm.x86.avx512.pshuf.b.512"}[vec.lanes]
+        name = "llvm.x86.avx512.pshuf.b.512"
         for row in rows:  # an index of 128 or more gives 0: those beyond the row are raised to that
             index = call(b, f"llvm.uadd.sat.v{vec.lanes}i8", vec.ir, x, constant(0x70))
             repeated = shuffle(b, row, [i % 16 for i in range(vec.lanes)])
