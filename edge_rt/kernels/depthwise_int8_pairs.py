@@ -17,16 +17,16 @@ _HALF, _PAIRS, _SHORTS = (ir.VectorType(ir.IntType(n), m) for n, m in ((8, LANES
 _SUMS = ir.VectorType(ir.IntType(32), LANES)
 
 
-def _rows(acc, x, below, w, x_step, tap_step, count):
+def _rows(acc, x, below, w, apart, further, count):
     known = isinstance(acc, Vec) and len(acc.shape) == 2 and isinstance(count, types.IntegerLiteral)
     return acc if known and acc.lanes == LANES else None
 
 
 @primitive(_rows)
 def add_row_pairs(context, builder, sig, args):
-    """add_row_pairs(acc, x, below, w, outputs_step, tap_step, taps): acc int32 [outputs, 2], plus `taps` (a constant) taps of
-    two rows, whose columns are at x and `below`: output o sees column o * outputs_step + t * tap_step at tap t; constants
-    too, where they should share columns. w: int8 [taps, GROUP, 2]."""
+    """add_row_pairs(acc, x, below, w, apart, further, taps): acc int32 [outputs, 2], plus `taps` (a constant) taps of two
+    rows, whose columns are at x and `below`: output o sees column o * apart + t * further at tap t; constants too, where
+    they should share columns. w: int8 [taps, GROUP, 2]."""
     vec, (acc, x, below, w, apart, further) = sig.return_type, args[:6]
     taps, byte, whole = sig.args[6].literal_value, ir.IntType(8), ir.IntType(64)
     x, below, w = (builder.bitcast(p, byte.as_pointer()) for p in (x, below, w))
@@ -54,20 +54,17 @@ def add_row_pairs(context, builder, sig, args):
     return pack(builder, vec, np.ravel(sums))
 
 
-def pair_blocks():
-    """Makes `block(acc, x, x_row, w, kernel_h)` for a width and a stride of windows, see depthwise_int8_taps."""
+def pair_block(kernel_w, stride):
+    """block(acc, x, x_row, w, kernel_h): as block_of of depthwise_int8_taps."""
 
-    def block_of(kernel_w, stride):
-        def block(acc, x, x_row, w, kernel_h):
-            for r in range(0, kernel_h, 2):
-                acc = add_row_pairs(acc, x, x + (x_row if r + 1 < kernel_h else 0), w, stride, 1, kernel_w)
-                x += 2 * x_row
-                w += kernel_w * 2 * GROUP
-            return acc
+    def block(acc, x, x_row, w, kernel_h):
+        for r in range(0, kernel_h, 2):
+            acc = add_row_pairs(acc, x, x + (x_row if r + 1 < kernel_h else 0), w, stride, 1, kernel_w)
+            x += 2 * x_row
+            w += kernel_w * 2 * GROUP
+        return acc
 
-        return block
-
-    return block_of
+    return block
 
 
 def pair_loop():
@@ -89,7 +86,7 @@ def pair_loop():
 def pair_weights():
     """weave(taps, kernel_h, kernel_w, to): weights int8[kernel_h, kernel_w, GROUP] as add_row_pairs takes them; zeros
     stand for a row below the last one."""
-    LINE, BOTH = Vec(I8, GROUP), Vec(I8, GROUP, (2,))
+    LINE = Vec(I8, GROUP)
 
     def weave(taps, kernel_h, kernel_w, to):
         row = kernel_w * GROUP

@@ -1,5 +1,5 @@
 """Sums of depthwise windows for machines without dot products of four bytes: one tap at a time, widened, or on Arm two taps
-whose sum is widened.
+whose sum is widened, or on AVX2 two rows (`depthwise_int8_pairs`).
 
 What a line of the result sees is copied first, see `tap_gatherer`; neighbours share what they widen.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.depthwise_int8_pairs import pair_blocks, pair_loop, pair_weights
+from edge_rt.kernels.depthwise_int8_pairs import pair_block, pair_loop, pair_weights
 from edge_rt.kernels.depthwise_int8_seen import safe_columns, tap_gatherer
 from edge_rt.kernels.saturation import in_fours, kind_of, packer, rows_of_sixteen, to_whole
 from edge_rt.kernels.simd import (
@@ -221,8 +221,7 @@ def sweeper(target):
     is_narrow: no weight is -128."""
     kinds = (3, 1), (3, 2), (5, 1), (5, 2)
     if by_pairs(target):
-        make = pair_blocks()
-        three_1, three_2, five_1, five_2 = (make(k, s) for k, s in kinds)
+        three_1, three_2, five_1, five_2 = (pair_block(k, s) for k, s in kinds)
         several = pair_loop()
     else:
         three_1, three_2, five_1, five_2 = (block_of(target, k, s, MANY) for k, s in kinds)
