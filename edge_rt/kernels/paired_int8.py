@@ -176,35 +176,36 @@ def tamer():
     def largest(most):
         return bitcast(MOST, spread(LINE, pointer(I32, most)))
 
+    def add_one(quad, most, place, quads, places, ones):
+        out = beyond(most, quad) & bitcast(QUAD, splat(PAIRS, -256))
+        store(quads + ones * STEP, quad & ~out)
+        store(quads + (ones + 1) * STEP, quad & out)
+        places[ones] = place
+        places[ones + 1] = place
+        return ones + (2 if any_true(out != 0) else 1)
+
     def tame(b, most, offsets, runs, depth, copy, places):
-        odd, twos, ones = bitcast(QUAD, splat(PAIRS, -256)), 0, 0
+        twos, ones = 0, 0
         quads, quads_at, twos_at = copy + ONES_AT, places + ONES_PLACES, places + 2
         for run in range(runs):
-            place, left = offsets[run], depth
-            while left:
-                first, m = load(QUAD, b), largest(most)
-                count = 1
-                if left > 1:
-                    second = load(QUAD, b + STEP)
-                    if any_true(beyond(m, first, largest(most + DEPTH), second) != 0):
-                        count = 2
-                    else:
-                        store(copy + twos * (2 * STEP), first)
-                        store(copy + (twos * (2 * STEP) + STEP), second)
-                        twos_at[twos] = place
-                        twos, count = twos + 1, 0
-                        left, place, most, b = left - 2, place + 2 * DEPTH, most + 2 * DEPTH, b + 2 * STEP
-                for _ in range(count):
-                    quad = load(QUAD, b)
-                    out = beyond(largest(most), quad) & odd
-                    store(quads + ones * STEP, quad & ~out)
-                    quads_at[ones] = place
-                    ones += 1
-                    if any_true(out != 0):
-                        store(quads + ones * STEP, quad & out)
-                        quads_at[ones] = place
-                        ones += 1
-                    left, place, most, b = left - 1, place + DEPTH, most + DEPTH, b + STEP
+            place = offsets[run]
+            for _ in range(depth >> 1):
+                first, second, m, n = load(QUAD, b), load(QUAD, b + STEP), largest(most), largest(most + DEPTH)
+                if any_true(beyond(m, first, n, second) != 0):
+                    ones = add_one(first, m, place, quads, quads_at, ones)
+                    ones = add_one(second, n, place + DEPTH, quads, quads_at, ones)
+                else:
+                    store(copy + twos * (2 * STEP), first)
+                    store(copy + (twos * (2 * STEP) + STEP), second)
+                    twos_at[twos] = place
+                    twos += 1
+                place += 2 * DEPTH
+                most += 2 * DEPTH
+                b += 2 * STEP
+            if depth & 1:
+                ones = add_one(load(QUAD, b), largest(most), place, quads, quads_at, ones)
+                most += DEPTH
+                b += STEP
         places[0], places[1] = twos, ones
 
     return tame
