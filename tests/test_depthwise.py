@@ -21,15 +21,17 @@ def depthwise(x: Array, w: Array, bias: Array, strides: tuple[int, int], padding
     out = [(size + 2 * padding - k) // stride + 1 for size, stride in zip((h, width), strides)]
     y = np.full((n, *out, c), np.nan, np.float32)
     geometry = np.array([n, h, width, c, k, k, *strides, padding, padding, 1, 1, *out], np.int64)
-    given = {"band": 1, "band_alone": out[0], "channel_block": c, "parts": 1, "means": None, **options}
+    given = {"band": 1, "band_alone": out[0], "channel_block": c, "parts": 1, "means": None, "residual": None, **options}
     call(
-        DEPTHWISE_F32, x=x, w=w, bias=bias, residual=None, y=y, zeros=np.zeros(16, np.float32), geometry=geometry,
+        DEPTHWISE_F32, x=x, w=w, bias=bias, y=y, zeros=np.zeros(16, np.float32), geometry=geometry,
         lo=-1.0, hi=2.0, activation=0, alpha=0.0, **given,
     )  # fmt: skip
     return y
 
 
-def chain(x: Array, w: Array, bias: Array, strides: tuple[int, int], padding: int) -> Array:
+def chain(
+    x: Array, w: Array, bias: Array, strides: tuple[int, int], padding: int, bounds: tuple[float, float] = (-1, 2)
+) -> Array:
     """One product after the other, each added with one rounding (as far as float64 can tell)."""
     k = w.shape[0]
     padded = np.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0))).astype(np.float64)
@@ -40,7 +42,7 @@ def chain(x: Array, w: Array, bias: Array, strides: tuple[int, int], padding: in
         for q in range(k):
             seen = padded[:, r : r + down * out[0] : down, q : q + across * out[1] : across][:, : out[0], : out[1]]
             sums = (sums.astype(np.float64) + seen * w[r, q]).astype(np.float32)
-    return np.clip(sums, -1, 2)
+    return np.clip(sums, *bounds)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +68,23 @@ def test_bits(k: int, strides: tuple[int, int], channels: int) -> None:
     for target in TARGETS.values():
         if not lacking(target, cpu_features()):
             assert np.array_equal(depthwise(x, w, bias, strides, k // 2, target=target), expected), target.name
+
+
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2), (7, 1)])
+@pytest.mark.parametrize("channels", [4, 6, 12, 136])
+def test_widths(k: int, stride: int, channels: int) -> None:
+    """Strips of any number of columns, residuals, and more channels than a strip goes down with at once."""
+    rng = np.random.default_rng(channels)
+    for out_w in range(2, 18):
+        width = (out_w - 1) * stride + 1
+        shapes: tuple[tuple[int, ...], ...] = ((1, 5, width, channels), (k, k, channels), (channels,))
+        x, w, bias = (np.round(np.asarray(rng.standard_normal(s), np.float32) * 4) / np.float32(16) for s in shapes)
+        expected = chain(x, w, bias, (stride, stride), k // 2)
+        assert np.array_equal(depthwise(x, w, bias, (stride, stride), k // 2), expected), out_w
+        also = np.round(np.asarray(rng.standard_normal(expected.shape), np.float32) * 16) / np.float32(16)
+        found = depthwise(x, w, bias, (stride, stride), k // 2, residual=also)
+        sums = chain(x, w, bias, (stride, stride), k // 2, bounds=(-np.inf, np.inf)) + also
+        assert np.array_equal(found, np.clip(sums, -1, 2)), out_w
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.depthwise_blocks import row_of
+from edge_rt.kernels.depthwise_rows import residual_adder, row_strips
 from edge_rt.kernels.depthwise_strips import NARROW, strip_runner
 from edge_rt.kernels.memory import F32, address
 from edge_rt.kernels.registers import hide
@@ -22,17 +23,20 @@ HALF = 100
 
 
 def strip_chooser(target):
-    """(run(windows, ...), sizes_of(windows): `most`, `inner` and `down`), see `strip_runner`."""
-    half, registers = target.lanes // 2, 16 if target.lanes == 8 else 32
-    cases = [(10 * k + s, *strip_runner(k, s, target.lanes, registers, target.arch)) for k, s in STRIPS]
+    """(run(windows, ...), sizes_of(windows, out_w): `most`, `inner` and `down`), see `strip_runner`."""
+    half = target.lanes // 2
+
+    def runner(k, s, lanes):
+        return row_strips(k, s, lanes) if target.lanes == 8 else strip_runner(k, s, lanes, target.arch)
+
+    cases = [(10 * k + s, runner(k, s, target.lanes)) for k, s in STRIPS]
     if half >= 4:
-        cases += [(HALF + 10 * k + s, *strip_runner(k, s, half, registers, target.arch)) for k, s in STRIPS if k == 3]
+        cases += [(HALF + 10 * k + s, runner(k, s, half)) for k, s in STRIPS if k == 3]
 
     def chain(remaining):
-        windows, run, *sizes = remaining[0]
-        most, inner, down = sizes
+        windows, (run, sizes) = remaining[0]
         if len(remaining) == 1:
-            return run_only(run), lambda wanted: (most, inner, down)
+            return run_only(run), lambda wanted, out_w: sizes(out_w)
         other_run, other_sizes = chain(remaining[1:])
 
         def choose(
@@ -45,7 +49,7 @@ def strip_chooser(target):
                     wanted, outputs, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels
                 )
 
-        return choose, lambda wanted: (most, inner, down) if wanted == windows else other_sizes(wanted)
+        return choose, lambda wanted, out_w: sizes(out_w) if wanted == windows else other_sizes(wanted, out_w)
 
     return chain(cases)
 
@@ -90,6 +94,7 @@ def depthwise_f32(target):
     half = lanes // 2 if lanes > 4 else lanes
     activate, any_row = activator(target), row_of(4, lanes)
     run_strip, sizes_of = strip_chooser(target)
+    has_rows, add_residual = target.lanes == 8, residual_adder(lanes)
     average = row_averager(lanes)
 
     def windows_of(geometry, channels):
@@ -119,7 +124,7 @@ def depthwise_f32(target):
         x_row, w_row, y_row = width * c, kernel_w * c, out_w * c
         blocks, bands = max(1, c // channel_block), (out_h + band - 1) // band
         windows = windows_of(geometry, min(c, channel_block))
-        most, inner, down = sizes_of(windows)
+        most, inner, down = sizes_of(windows, out_w)
         if windows == 0 or stride_h != stride_w:  # a strip goes down by what it goes across
             down = 1
         units = images * bands * blocks
@@ -158,6 +163,8 @@ def depthwise_f32(target):
                         windows, columns, edges, source, (x_row, c, max(0, top), h), weights, w_row, top, start,
                         start_step, y + place, residual + place, (y_row, has_residual, lo, hi, rows), channels,
                     )  # fmt: skip
+                if has_rows and windows and has_residual:
+                    add_residual(y + place, residual + place, c, columns, rows, y_row, lo, hi, channels)
                 if activation:
                     for r in range(rows):
                         activate(activation, alpha, y + (place + r * y_row), c, columns, channels)

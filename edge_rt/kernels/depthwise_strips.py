@@ -266,8 +266,9 @@ def single_strip(kernel, stride, outputs, lanes, has_edges, reach):
     return strip
 
 
-def strip_runner(kernel, stride, lanes, registers, arch):
-    """(run(outputs, ...) for square kernels and equal strides, most, inner, down): how many outputs strips have.
+def strip_runner(kernel, stride, lanes, arch):
+    """(run(outputs, ...) for square kernels and equal strides, sizes(out_w): most, inner, down): how many outputs strips
+    have in rows of out_w.
 
     Strips have NARROW outputs or `most`; `inner` of them only where no window sees padding at its sides. down: rows.
 
@@ -275,15 +276,13 @@ def strip_runner(kernel, stride, lanes, registers, arch):
     (y_row, has_residual, lo, hi, n), channels): n rows of `outputs` columns. x: the first pixel of the first output's
     window, which lies in row `top` of the image; rows first_row to h - 1 are there. left, right: columns of padding.
     """
-    walks = kernel < 7 and (kernel, stride, registers) != (5, 1, 16)
     # Single rows need more sums than four to hide how long each takes; walks need registers for all rows that wait.
-    most = 3 if walks and registers == 16 and (kernel, stride) != (3, 2) else 4
-    inner = most if walks else 6 if registers == 16 else 8
+    walks, most = kernel < 7, 4
+    inner = most if walks else 8
 
     def strip_of(outputs, has_edges, bound=clamp):
         if walks:
-            holds_weights = kernel == 3 and registers == 32
-            return walking_strip(kernel, stride, outputs, lanes, has_edges, holds_weights, REACH[arch], bound)
+            return walking_strip(kernel, stride, outputs, lanes, has_edges, kernel == 3, REACH[arch], bound)
         return single_strip(kernel, stride, outputs, lanes, has_edges, REACH[arch])
 
     def wide_of(bound):
@@ -315,4 +314,5 @@ def strip_runner(kernel, stride, lanes, registers, arch):
         else:
             bounded(wanted, edges, x, image, w, w_row, top, start, start_step, y, residual, output, channels)
 
-    return run, most, inner, 1 << 62 if walks else 1
+    down = 1 << 62 if walks else 1
+    return run, lambda out_w: (most, inner, down)

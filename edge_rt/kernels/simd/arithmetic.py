@@ -6,6 +6,7 @@ Nothing is contracted or reassociated. Integers wrap. Of comparisons with NaN, o
 import operator
 
 import numpy as np
+from llvmlite import ir
 from numba.core import types
 
 from edge_rt.kernels.simd._core import ANY, Vec, call, kind, machine, pack, primitive, repeat, suffix, unpack
@@ -33,18 +34,24 @@ def elementwise(*functions, result=join, patterns=ANY):
     return decorate
 
 
+def _vectors(context, builder, vec, sig, args):
+    """The operands of each vector of the tile `vec`."""
+    tiles = []
+    for t, a in zip(sig.args, args):
+        if isinstance(t, Vec):
+            tiles.append(np.broadcast_to(unpack(builder, t, a), vec.shape).flat)
+        else:
+            tiles.append([repeat(builder, vec, context.cast(builder, a, t, vec.dtype))] * vec.count)
+    return zip(*tiles)
+
+
 def emit_rule(rule_for, functions, result=join, patterns=ANY):
     """As `elementwise`, for rules that differ by machine: rule_for(context) gives the rule."""
 
     def emit(context, builder, sig, args):
         vec, rule = join(*sig.args), rule_for(context)
-        tiles = []
-        for t, a in zip(sig.args, args):
-            if isinstance(t, Vec):
-                tiles.append(np.broadcast_to(unpack(builder, t, a), vec.shape).flat)
-            else:
-                tiles.append([repeat(builder, vec, context.cast(builder, a, t, vec.dtype))] * vec.count)
-        return pack(builder, sig.return_type, [rule(builder, vec.dtype, *vectors) for vectors in zip(*tiles)])
+        made = [rule(builder, vec.dtype, *vectors) for vectors in _vectors(context, builder, vec, sig, args)]
+        return pack(builder, sig.return_type, made)
 
     primitive(result, *functions, patterns=patterns)(emit)
 
@@ -140,7 +147,28 @@ emit_rule(lambda context: _extremum("min", "<", machine(context).arch == "x86_64
 emit_rule(lambda context: _extremum("max", ">", machine(context).arch == "x86_64"), [maximum])
 elementwise(nan_minimum)(_extremum("min", "<", False))
 elementwise(nan_maximum)(_extremum("max", ">", False))
-elementwise(fma)(lambda b, dtype, x, y, z: call(b, f"llvm.fma.{suffix(x.type)}", x.type, x, y, z))
+
+
+def _emit_fma(context, builder, sig, args):
+    vec = join(*sig.args)
+    name = f"llvm.fma.{suffix(vec.ir)}"
+    made = [call(builder, name, vec.ir, *vectors) for vectors in _vectors(context, builder, vec, sig, args)]
+    has_constant = any(isinstance(t, types.Float) for t in sig.args)
+    # Else LLVM, which goes by how many registers are taken, puts one vector behind the other.
+    if has_constant and machine(context).lanes == 8 and 1 < vec.count <= 4:
+        made = _in_step(builder, made)
+    return pack(builder, vec, made)
+
+
+def _in_step(builder, vectors):
+    """The vectors behind an empty instruction that waits for all of them."""
+    kinds = [v.type for v in vectors]
+    outs, ins = ",".join(["=x"] * len(kinds)), ",".join(map(str, range(len(kinds))))
+    made = builder.asm(ir.FunctionType(ir.LiteralStructType(kinds), kinds), "", f"{outs},{ins}", vectors, False)
+    return [builder.extract_value(made, i) for i in range(len(kinds))]
+
+
+primitive(join, fma)(_emit_fma)
 elementwise(round_even)(lambda b, dtype, x: call(b, f"llvm.roundeven.{suffix(x.type)}", x.type, x))
 elementwise(select)(lambda b, dtype, m, x, y: b.select(m, x, y))
 
