@@ -5,8 +5,8 @@ needs, which `import edge_rt` loads; `_joined.py` those that load and run a conv
 first of them is asked for. Those that every model needs are run there and then, each behind those that it imports, since
 the machinery of imports takes as long as they do. What starts do not call of them, a third, is in `_rest.py` (`rest.py`
 lists it): read when the first of these functions is called. The wheel carries these files beside the modules themselves,
-which tools read and tracebacks of a checkout name. In them each module is a function (`lean.py`) that the finder
-(`finder.py`) runs.
+which tools read and tracebacks of a checkout name. In them each module is a function (`lean.py`) and a table of what it
+imports (`links.py`), which the finder (`finder.py`) runs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 
 from edge_rt.joining.finder import HEAD, RUN
 from edge_rt.joining.lean import function_of, rest_of
+from edge_rt.joining.links import links_of
 from edge_rt.joining.rest import REST
 
 START_NAME, NAME, REST_NAME = "_start.py", "_joined.py", "_rest.py"
@@ -100,7 +101,9 @@ def _text(package: Path, modules: Mapping[str, frozenset[str]], head: str, names
         name = module.replace(".", "_")
         source = _file(package, module).read_text("utf-8")
         texts.append(ast.unparse(function_of(name, source, module in DOCUMENTED, left_out)))
-        table.append(f'    "edge_rt.{module}": ({name}, {(package / module.replace(".", "/")).is_dir()}),')
+        wholes, parts = links_of(source, lambda name: name.startswith("edge_rt.") and _file(package, name[8:]).exists())
+        is_package = (package / module.replace(".", "/")).is_dir()
+        table.append(f'    "edge_rt.{module}": ({name}, {is_package}, {wholes}, {parts}),')
     return "\n\n\n".join([*texts, "\n".join([names, "MODULES = {", *table, "}"])]) + "\n" + tail
 
 

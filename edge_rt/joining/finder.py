@@ -6,6 +6,7 @@ HEAD = '''\
 """Made by edge_rt/joining from the modules of this package: do not change it."""
 
 import sys
+from importlib import import_module
 from importlib.machinery import ModuleSpec
 
 
@@ -39,11 +40,15 @@ class Joined:
     def exec_module(self, module):
         if module.__spec__.loader_state is module:
             return
-        run, is_package = self.modules[module.__name__]
+        run, is_package, wholes, parts = self.modules[module.__name__]
         file = PACKAGE + module.__name__[7:].replace(".", "/")
         module.__file__ = f"{file}/__init__.py" if is_package else f"{file}.py"
         scope = module.__dict__
         scope["__errors__"], scope["__later__"] = ERRORS, later_in(scope)
+        for name, given in wholes:
+            scope[given] = complete(name)
+        for name, names, given in parts:
+            scope.update(zip(given, map(complete(name).__dict__.__getitem__, names)))
         exec(run.__code__, scope)
 
     def load(self, names):
@@ -57,6 +62,7 @@ class Joined:
                 spec = self.find_spec(name)
                 module = Module(name)
                 module.__spec__, module.__loader__, module.__package__ = spec, self, spec.parent
+                spec._initializing = False
                 if spec.submodule_search_locations:
                     module.__path__ = spec.submodule_search_locations
                 for own, submodule in inner.pop(name, ()):
@@ -73,6 +79,14 @@ class Joined:
             for name in done:
                 del modules[name]
             raise
+
+
+def complete(name):
+    """A module that has been run, by this thread now or by another one if it has not yet."""
+    module = sys.modules.get(name)
+    if module is None or getattr(module.__spec__, "_initializing", True):
+        return import_module(name)
+    return module
 
 
 class Errors:

@@ -11,6 +11,8 @@ import symtable
 from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from edge_rt.joining.links import is_link
+
 if TYPE_CHECKING:
     from typing import TypeGuard
 
@@ -22,13 +24,14 @@ BLIND = frozenset({"property", "staticmethod", "contextmanager", "lowers"})
 
 
 def function_of(name: str, source: str, is_documented: bool, later: Container[str] = ()) -> ast.FunctionDef:
-    """A function that does what a module does, if its globals are the module's, with LATER and LATER_ERRORS among them.
+    """A function that does what a module does, if its globals are the module's, with LATER, LATER_ERRORS and what it imports
+    (links.py) among them.
 
     later: functions, and methods as CLASS.NAME, that LATER makes of their names.
     """
     symbols = symtable.symtable(source, name, "exec").get_symbols()
     assigned = sorted({s.get_name() for s in symbols if s.is_assigned() or s.is_imported()} - {"annotations"})
-    body = _lean(source, is_documented)
+    body = [s for s in _lean(source, is_documented) if not is_link(s)]
     doc = ast.get_docstring(ast.parse(source), clean=False)
     if is_documented and doc is not None:
         body[0] = ast.Assign([ast.Name("__doc__", ast.Store())], ast.Constant(doc))
