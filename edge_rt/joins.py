@@ -66,7 +66,7 @@ def _writing_call(call: Call, own: int, row: int) -> Call | None:
     if not call.spec.strided:
         return None
     target, stride = call.spec.strided
-    args = {p.name: a for p, a in zip(call.spec.params, call.args)}
+    args = dict(zip(call.spec.names, call.args))
     beside = [source for source, made in call.spec.in_place if made == target and args[source] != 0]
     matrices = args.get("batches")
     if type(args[target]) is not Out or args[stride] != own or beside:

@@ -115,7 +115,7 @@ def _in_place(
     if step.calls is None or len(step.calls) != 1 or step.group is not None:
         return {}
     call = step.calls[0]
-    args = {p.name: a for p, a in zip(call.spec.params, call.args)}
+    args = dict(zip(call.spec.names, call.args))
     shared: dict[int, Block] = {}
     roots = [root(s) for s in step.inputs if s is not None]
     for source, target in call.spec.in_place:

@@ -21,7 +21,8 @@ from edge_rt import ops
 from edge_rt.dims import symbol
 from edge_rt.errors import EdgeError
 from edge_rt.graph import Graph
-from edge_rt.ops._attrs import Field
+from edge_rt.ops import _attrs
+from edge_rt.ops._attrs import Field, Kind
 from edge_rt.ops._spec import OpSpec
 from edge_rt.types import ELEMENT_TYPES, DType, TensorType
 
@@ -64,9 +65,12 @@ def sizes(rng: random.Random) -> tuple[int, ...]:
             return shape
 
 
+KINDS = {kind: name for name, kind in vars(_attrs).items() if isinstance(kind, Kind)}
+
+
 def attribute(rng: random.Random, field: Field[Any], inputs: int) -> Any:
     """A value for the field that it may take, or nearly."""
-    kind = type(field).__name__
+    kind = KINDS[field.kind]
     if rng.random() < 0.05:
         return rng.choice((None, 0, "x", [1], 1.5))
     if kind in ("Int", "OptionalInt"):
@@ -76,8 +80,7 @@ def attribute(rng: random.Random, field: Field[Any], inputs: int) -> Any:
     if kind in ("Float", "OptionalFloat"):
         return rng.choice(REALS)
     if kind == "Str":
-        choices = getattr(field, "choices", ()) or WORDS
-        return rng.choice(choices)
+        return rng.choice(field.choices or WORDS)
     if kind in ("Ints", "OptionalInts"):
         return [number(rng) for _ in range(rng.choice((0, 1, 1, 2, 2, 2, 3, 4, 4, 8)))]
     if kind == "Floats":
@@ -89,7 +92,7 @@ def attribute(rng: random.Random, field: Field[Any], inputs: int) -> Any:
     if kind in ("Array", "OptionalArray"):
         shape = sizes(rng) if rng.random() < 0.3 else (rng.randrange(6),)
         return array(rng, shape, rng.choice((*DTYPES, DType.INT64, DType.FLOAT32, DType.INT64)))
-    assert kind == "Subgraph", f"no values for the field class {kind}"
+    assert kind == "Subgraph", f"no values for fields of kind {kind}"
     return subgraph(rng, inputs)
 
 

@@ -38,8 +38,8 @@ def shown(value):
     is_error = inspect.isclass(value) and issubclass(value, Exception)
     return [inspect.getdoc(value), "" if is_error or not inspect.isroutine(value) else str(inspect.signature(value))]
 found = {}
-for name in sys.argv[1].split():
-    module = importlib.import_module("edge_rt." + name)
+modules = {name: importlib.import_module("edge_rt." + name) for name in sys.argv[1].split()}
+for name, module in modules.items():
     of = found[name] = {"": module.__file__}
     if module.__package__ == module.__name__:
         of["package"] = module.__path__[-1]
@@ -103,6 +103,10 @@ def test_joined_modules_define_what_their_files_define(package: Path, tmp_path: 
     joined, separate = found
     assert joined.pop("joined") == sorted(f"edge_rt.{name}" for name in MODULES)
     assert separate.pop("joined") == []
+    for name in MODULES:
+        for left_out in separate[name].keys() - joined[name].keys():
+            assert left_out in imported_by(name), f"{name} must define {left_out}"
+            del separate[name][left_out]
     assert joined == separate
 
 
@@ -118,11 +122,45 @@ def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: 
     assert set(others) - families == {"edge_rt._start", "edge_rt._joined"}
 
 
-def functions_of(module: str) -> dict[str, ast.FunctionDef]:
+def tree_of(module: str) -> ast.Module:
     path = ROOT / "edge_rt" / module.replace(".", "/")
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return ast.parse(source.read_text())
+
+
+def imported_by(module: str) -> set[str]:
+    imports = [s for s in tree_of(module).body if isinstance(s, (ast.Import, ast.ImportFrom))]
+    return {a.asname or a.name for s in imports for a in s.names}
+
+
+GLOBALS = """
+import builtins, dis, importlib, sys, types
+import edge_rt
+from edge_rt import _rest
+def codes(code):
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from codes(constant)
+for name in sys.argv[1].split():
+    module = importlib.import_module("edge_rt." + name)
+    bodies = [module.__loader__.modules[module.__name__][0], _rest.MODULES.get(module.__name__)]
+    for code in (c for body in bodies if body for c in codes(body.__code__)):
+        for instruction in dis.get_instructions(code):
+            if instruction.opname == "LOAD_GLOBAL":
+                known = instruction.argval in vars(module) or hasattr(builtins, instruction.argval)
+                assert known, f"{name}: {code.co_name} uses {instruction.argval}"
+print("all known")
+"""
+
+
+def test_no_import_that_is_used_is_left_out(package: Path) -> None:
+    assert run(package, GLOBALS, " ".join(MODULES)) == "all known\n"
+
+
+def functions_of(module: str) -> dict[str, ast.FunctionDef]:
     found = {}
-    for s in ast.parse(source.read_text()).body:
+    for s in tree_of(module).body:
         if isinstance(s, ast.ClassDef):
             found.update((f"{s.name}.{t.name}", t) for t in s.body if isinstance(t, ast.FunctionDef))
         elif isinstance(s, ast.FunctionDef):

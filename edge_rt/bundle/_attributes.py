@@ -1,10 +1,11 @@
-"""How each kind of attribute field is stored: the three functions encode, check and decode, by field class.
+"""How each kind of attribute field is stored: the functions encode, check and decode, by kind.
 
 Numbers, strings and short sequences stand in the header; arrays and long sequences are tensors, given by their index.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,8 +15,7 @@ from edge_rt.bundle._types import DTYPES, check_dtype
 from edge_rt.errors import BundleSchemaError
 from edge_rt.graph import Graph
 from edge_rt.ops import _attrs
-from edge_rt.ops._attrs import Field
-from edge_rt.types import DType
+from edge_rt.ops._attrs import Field, Kind
 
 Array = np.ndarray[Any, Any]
 
@@ -42,146 +42,136 @@ if TYPE_CHECKING:  # making a Protocol takes as long as five classes
         def subgraph(self, raw: dict[str, Any], path: str) -> Graph: ...
 
 
+def _same(value: Any, *rest: Any) -> Any:
+    return value
+
+
+def _nowhere(raw: Any) -> int | None:
+    return None
+
+
 class Codec:
-    """Stores a field's values as they are. Subclasses change what differs."""
+    """How values of a kind are stored; by default as they are.
 
-    def encode(self, value: Any, to: Encoder) -> Any:
-        return value
+    check(raw, path, by, nesting): raises BundleSchemaError or BundleLimitError that names `path`; nesting: of the graph the
+    node is in. encode(value, to); decode(raw, path, by). tensor_index(raw): of the tensor that holds the value, if one does.
+    """
 
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        """Raises BundleSchemaError or BundleLimitError that names `path`. nesting: of the graph the node is in."""
-        raise NotImplementedError
+    __slots__ = ("check", "decode", "encode", "tensor_index")
 
-    def decode(self, raw: Any, path: str, by: Decoder) -> Any:
-        return raw
-
-    def tensor_index(self, raw: Any) -> int | None:
-        """The index of the tensor that holds the value, if one does."""
-        return None
-
-
-class _Int(Codec):
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        _check_int(raw, path)
+    def __init__(
+        self,
+        check: Callable[[Any, str, Checker, int], None],
+        encode: Callable[[Any, Encoder], Any] = _same,
+        decode: Callable[[Any, str, Decoder], Any] = _same,
+        tensor_index: Callable[[Any], int | None] = _nowhere,
+    ) -> None:
+        self.check, self.encode, self.decode, self.tensor_index = check, encode, decode, tensor_index
 
 
-class _Bool(Codec):
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        if type(raw) is not bool:
-            refuse(path, "a boolean", raw)
+def _check_int(raw: Any, path: str, by: Checker | None = None, nesting: int = 0) -> None:
+    if type(raw) is not int:
+        refuse(path, "an integer", raw)
+    if raw > 0x7FFF_FFFF_FFFF_FFFF:
+        refuse(path, "an integer of 64 bits", raw)
 
 
-class _Float(Codec):
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        if type(raw) is not float:
-            refuse(path, "a floating-point number", raw)
+def _check_bool(raw: Any, path: str, by: Checker, nesting: int) -> None:
+    if type(raw) is not bool:
+        refuse(path, "a boolean", raw)
 
 
-class _Str(Codec):
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        _check_str(raw, path)
+def _check_float(raw: Any, path: str, by: Checker | None = None, nesting: int = 0) -> None:
+    if type(raw) is not float:
+        refuse(path, "a floating-point number", raw)
 
 
-class _Strs(Codec):
-    def encode(self, value: Any, to: Encoder) -> Any:
-        return list(value)
-
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        if type(raw) is not list:
-            refuse(path, "a list of strings", raw)
-        for i, text in enumerate(raw):
-            _check_str(text, f"{path}[{i}]")
+def _check_str(raw: Any, path: str, by: Checker | None = None, nesting: int = 0) -> None:
+    if type(raw) is not str:
+        refuse(path, "a string", raw)
+    check_limit(path, "length of a string", len(raw), MAX_STRING)
 
 
-class _Numbers(Codec):
+def _check_strs(raw: Any, path: str, by: Checker, nesting: int) -> None:
+    if type(raw) is not list:
+        refuse(path, "a list of strings", raw)
+    for i, text in enumerate(raw):
+        _check_str(text, f"{path}[{i}]")
+
+
+def _check_dtype(raw: Any, path: str, by: Checker, nesting: int) -> None:
+    check_dtype(raw, path)
+
+
+def _check_tensor(raw: Any, path: str, by: Checker, nesting: int) -> None:
+    by.tensor(raw, path)
+
+
+def _check_subgraph(raw: Any, path: str, by: Checker, nesting: int) -> None:
+    by.subgraph(raw, path, nesting + 1)
+
+
+def _numbers(dtype: str, check_number: Callable[[Any, str], None]) -> Codec:
     """A list, or the index of a one-dimensional tensor of more than MAX_INLINE numbers."""
 
-    def __init__(self, dtype: str) -> None:
-        self.dtype = dtype
-
-    def encode(self, value: Any, to: Encoder) -> Any:
-        return list(value) if len(value) <= MAX_INLINE else to.tensor(np.asarray(value, self.dtype))
-
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
+    def check(raw: Any, path: str, by: Checker, nesting: int) -> None:
         if type(raw) is list:
             check_limit(path, "length of a list", len(raw), MAX_INLINE)
             for i, number in enumerate(raw):
-                if self.dtype == "int64":
-                    _check_int(number, f"{path}[{i}]")
-                elif type(number) is not float:
-                    refuse(f"{path}[{i}]", "a floating-point number", number)
+                check_number(number, f"{path}[{i}]")
             return
-        dtype, shape = by.tensor(raw, path)[:2]
-        if dtype != self.dtype or len(shape) != 1 or shape[0] <= MAX_INLINE:
-            requirement = f"a list, or a tensor {self.dtype}[n] with n > {MAX_INLINE}"
-            raise BundleSchemaError(f"{path} must be {requirement}, got {dtype}{shape}")
+        found, shape = by.tensor(raw, path)[:2]
+        if found != dtype or len(shape) != 1 or shape[0] <= MAX_INLINE:
+            requirement = f"a list, or a tensor {dtype}[n] with n > {MAX_INLINE}"
+            raise BundleSchemaError(f"{path} must be {requirement}, got {found}{shape}")
 
-    def decode(self, raw: Any, path: str, by: Decoder) -> Any:
-        return tuple(raw) if type(raw) is list else tuple(by.tensor(raw).tolist())
+    def encode(value: Any, to: Encoder) -> Any:
+        return list(value) if len(value) <= MAX_INLINE else to.tensor(np.asarray(value, dtype))
 
-    def tensor_index(self, raw: Any) -> int | None:
-        return raw if type(raw) is int else None
-
-
-class _ElementType(Codec):
-    def encode(self, value: DType, to: Encoder) -> Any:
-        return value.value
-
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        check_dtype(raw, path)
-
-    def decode(self, raw: Any, path: str, by: Decoder) -> Any:
-        return DTYPES[raw]
+    return Codec(check, encode, _decode_numbers, _index_of_numbers)
 
 
-class _Tensor(Codec):
-    def encode(self, value: Array, to: Encoder) -> Any:
-        return to.tensor(value)
-
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        by.tensor(raw, path)
-
-    def decode(self, raw: Any, path: str, by: Decoder) -> Any:
-        return by.tensor(raw)
-
-    def tensor_index(self, raw: Any) -> int | None:
-        return int(raw)
+def _decode_numbers(raw: Any, path: str, by: Decoder) -> Any:
+    return tuple(raw) if type(raw) is list else tuple(by.tensor(raw).tolist())
 
 
-class _Subgraph(Codec):
-    def encode(self, value: Graph, to: Encoder) -> Any:
-        return to.subgraph(value)
-
-    def check(self, raw: Any, path: str, by: Checker, nesting: int) -> None:
-        by.subgraph(raw, path, nesting + 1)
-
-    def decode(self, raw: Any, path: str, by: Decoder) -> Any:
-        return by.subgraph(raw, path)
+def _index_of_numbers(raw: Any) -> int | None:
+    return raw if type(raw) is int else None
 
 
-CODECS: dict[type[Field[Any]], Codec] = {
-    _attrs.Int: _Int(),
-    _attrs.OptionalInt: _Int(),
-    _attrs.Bool: _Bool(),
-    _attrs.Float: _Float(),
-    _attrs.OptionalFloat: _Float(),
-    _attrs.Str: _Str(),
-    _attrs.Strs: _Strs(),
-    _attrs.Ints: _Numbers("int64"),
-    _attrs.OptionalInts: _Numbers("int64"),
-    _attrs.Floats: _Numbers("float64"),
-    _attrs.ElementType: _ElementType(),
-    _attrs.OptionalElementType: _ElementType(),
-    _attrs.Array: _Tensor(),
-    _attrs.OptionalArray: _Tensor(),
-    _attrs.Subgraph: _Subgraph(),
+_INTEGER, _FLOAT, _DTYPE = (
+    Codec(_check_int),
+    Codec(_check_float),
+    Codec(_check_dtype, lambda value, to: value.value, lambda raw, path, by: DTYPES[raw]),
+)
+_INTEGERS = _numbers("int64", _check_int)
+_TENSOR = Codec(_check_tensor, lambda value, to: to.tensor(value), lambda raw, path, by: by.tensor(raw), int)
+
+CODECS: dict[Kind[Any], Codec] = {
+    _attrs.Int: _INTEGER,
+    _attrs.OptionalInt: _INTEGER,
+    _attrs.Bool: Codec(_check_bool),
+    _attrs.Float: _FLOAT,
+    _attrs.OptionalFloat: _FLOAT,
+    _attrs.Str: Codec(_check_str),
+    _attrs.Strs: Codec(_check_strs, lambda value, to: list(value)),
+    _attrs.Ints: _INTEGERS,
+    _attrs.OptionalInts: _INTEGERS,
+    _attrs.Floats: _numbers("float64", _check_float),
+    _attrs.ElementType: _DTYPE,
+    _attrs.OptionalElementType: _DTYPE,
+    _attrs.Array: _TENSOR,
+    _attrs.OptionalArray: _TENSOR,
+    _attrs.Subgraph: Codec(
+        _check_subgraph, lambda value, to: to.subgraph(value), lambda raw, path, by: by.subgraph(raw, path)
+    ),
 }
 """An optional field's None is its default, so it is never stored."""
 
 
 def codec_of(field: Field[Any]) -> Codec:
-    """The codec of a field's class. Raises KeyError where there is none."""
-    return CODECS[type(field)]
+    """The codec of a field's kind. Raises KeyError where there is none."""
+    return CODECS[field.kind]
 
 
 def is_default(field: Field[Any], value: Any) -> bool:
@@ -190,15 +180,3 @@ def is_default(field: Field[Any], value: Any) -> bool:
         return True
     return not (field.required or isinstance(value, (np.ndarray, Graph))) and repr(value) == repr(field.default)
 
-
-def _check_int(raw: Any, path: str) -> None:
-    if type(raw) is not int:
-        refuse(path, "an integer", raw)
-    if raw > 0x7FFF_FFFF_FFFF_FFFF:
-        refuse(path, "an integer of 64 bits", raw)
-
-
-def _check_str(raw: Any, path: str) -> None:
-    if type(raw) is not str:
-        refuse(path, "a string", raw)
-    check_limit(path, "length of a string", len(raw), MAX_STRING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import Any
 
 import numpy as np
@@ -79,21 +79,3 @@ class Bundle:
         if callable(self._source):
             self._source = self._source()
         return self._source
-
-
-class Blobs(Mapping[str, bytes]):
-    """Named blobs, copied out of the file when they are asked for."""
-
-    __slots__ = ("_arrays",)
-
-    def __init__(self, arrays: Mapping[str, Array]) -> None:
-        self._arrays = arrays
-
-    def __getitem__(self, name: str) -> bytes:
-        return self._arrays[name].tobytes()
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._arrays)
-
-    def __len__(self) -> int:
-        return len(self._arrays)

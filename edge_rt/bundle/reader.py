@@ -16,7 +16,7 @@ from edge_rt.bundle._encodings import Encoded
 from edge_rt.bundle._format import HASHED, MAGIC, MAX_HEADER, PREAMBLE, VERSION, aligned, check_limit, digest
 from edge_rt.bundle._msgpack import decode
 from edge_rt.bundle._types import DTYPES
-from edge_rt.bundle.model import Blobs, Bundle, TestVector
+from edge_rt.bundle.model import Bundle, TestVector
 from edge_rt.bundle.validate import validate_header, validate_source
 from edge_rt.errors import (
     BundleChecksumError,
@@ -77,7 +77,7 @@ def _read(data: memoryview, verify: str) -> Bundle:
     return Bundle(
         Builder(header, tensors).signatures(),
         metadata=header["metadata"],
-        assets=Blobs({name: tensors[index] for name, index in header["assets"].items()}),
+        assets=_blobs({name: tensors[index] for name, index in header["assets"].items()}),
         test_vectors=[
             TestVector(signature, _arrays(inputs, tensors), _arrays(outputs, tensors))
             for signature, inputs, outputs in header["test_vectors"]
@@ -88,6 +88,14 @@ def _read(data: memoryview, verify: str) -> Bundle:
         variables={name: tensors[index] for name, index in header["variables"]},
         spans=tensors.spans,
     )
+
+
+def _blobs(arrays: Mapping[str, Array]) -> Mapping[str, bytes]:
+    if not arrays:
+        return {}
+    from edge_rt.bundle.blobs import Blobs
+
+    return Blobs(arrays)
 
 
 def _source(tensors: Tensors, index: int) -> Bundle:

@@ -17,8 +17,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from edge_rt.joining.finder import HEAD, RUN
-from edge_rt.joining.lean import function_of, rest_of
-from edge_rt.joining.links import links_of
+from edge_rt.joining.lean import function_of, lean, rest_of
+from edge_rt.joining.links import Links, links_of, names_in
 from edge_rt.joining.rest import REST
 
 START_NAME, NAME, REST_NAME = "_start.py", "_joined.py", "_rest.py"
@@ -29,7 +29,7 @@ START = (
 )
 """What a start from a stored plan needs."""
 
-TOGETHER = (
+EVERY = (
     "hashing decoding dims types names graph targets plan arena binding bands excitation joins layout binder linking runner "
     "signature loaded "
     "bundle bundle._format bundle._types bundle._encodings bundle.model bundle._msgpack "
@@ -38,12 +38,15 @@ TOGETHER = (
 )
 """What every model needs that is read from its bundle."""
 
-MODULES = (
-    f"{TOGETHER} ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.shape "
-    "ops.softmax lowering._layout lowering.copy lowering.windows lowering.winograd lowering.gemm lowering.conv "
-    "lowering.bands lowering.reduce lowering.softmax"
+TOGETHER = (
+    f"{EVERY} ops._rules ops._panels ops._windows ops.edge_gemm ops.edge_conv ops.reduce ops.reshape ops.softmax "
+    "lowering._layout lowering.alias lowering.windows lowering.gemm lowering.conv lowering.reduce lowering.softmax"
 )
-"""What loads and runs a convolutional network; other operators' families are read from their own files."""
+"""And what loads and runs a common convolutional network. Others do not need all of it, but to run these files one by one,
+as they are asked for, takes longer than what is in them."""
+
+MODULES = f"{TOGETHER} lowering.copy lowering.winograd lowering.bands"
+"""And some more of convolutional networks; other operators' families are read from their own files."""
 
 DOCUMENTED = frozenset({"model", "session", "signature"})
 """Where public names are defined: these keep docstrings and annotations, which nobody asks others for."""
@@ -101,10 +104,20 @@ def _text(package: Path, modules: Mapping[str, frozenset[str]], head: str, names
         name = module.replace(".", "_")
         source = _file(package, module).read_text("utf-8")
         texts.append(ast.unparse(function_of(name, source, module in DOCUMENTED, left_out)))
-        wholes, parts = links_of(source, lambda name: name.startswith("edge_rt.") and _file(package, name[8:]).exists())
         is_package = (package / module.replace(".", "/")).is_dir()
+        wholes, parts = _links(package, source, module in DOCUMENTED or is_package)
         table.append(f'    "edge_rt.{module}": ({name}, {is_package}, {wholes}, {parts}),')
     return "\n\n\n".join([*texts, "\n".join([names, "MODULES = {", *table, "}"])]) + "\n" + tail
+
+
+def _links(package: Path, source: str, is_public: bool) -> Links:
+    """What a module imports; what only annotations use but where somebody may ask for these, or for what it imports."""
+
+    def is_module(name: str) -> bool:
+        return name.startswith("edge_rt.") and _file(package, name[len("edge_rt.") :]).exists()
+
+    used = set(names_in(lean(source, False)))
+    return links_of(ast.parse(source).body, None if is_public or "__all__" in used else used, is_module)
 
 
 def _rest(package: Path, modules: Mapping[str, frozenset[str]], head: str) -> str:

@@ -31,7 +31,7 @@ def function_of(name: str, source: str, is_documented: bool, later: Container[st
     """
     symbols = symtable.symtable(source, name, "exec").get_symbols()
     assigned = sorted({s.get_name() for s in symbols if s.is_assigned() or s.is_imported()} - {"annotations"})
-    body = [s for s in _lean(source, is_documented) if not is_link(s)]
+    body = [s for s in lean(source, is_documented) if not is_link(s)]
     doc = ast.get_docstring(ast.parse(source), clean=False)
     if is_documented and doc is not None:
         body[0] = ast.Assign([ast.Name("__doc__", ast.Store())], ast.Constant(doc))
@@ -43,7 +43,7 @@ def function_of(name: str, source: str, is_documented: bool, later: Container[st
 def rest_of(name: str, source: str, is_documented: bool, later: Container[str]) -> ast.FunctionDef | None:
     """A function that gives a class of those functions, and of classes of those methods, if its globals are the module's;
     None without any."""
-    body = _only(_lean(source, is_documented), later, "")
+    body = _only(lean(source, is_documented), later, "")
     if not body:
         return None
     held = ast.ClassDef(FUNCTIONS, [], [], body, [])  # names in a class are not those that functions in it see
@@ -55,7 +55,8 @@ def _function(name: str, body: list[ast.stmt]) -> ast.FunctionDef:
     return ast.fix_missing_locations(ast.FunctionDef(name, nothing, body, []))
 
 
-def _lean(source: str, is_documented: bool) -> list[ast.stmt]:
+def lean(source: str, is_documented: bool) -> list[ast.stmt]:
+    """The statements of a module, without what only people and type checkers read."""
     tree = ast.parse(source)
     tree.body = [s for s in tree.body if not (isinstance(s, ast.ImportFrom) and s.module == "__future__")]
     return list(_Lean(is_documented, _errors(tree.body)).visit(tree).body)

@@ -38,11 +38,11 @@ REST = {
     "bundle._types": "encode_type _check_terms _encode_dim",
     "bundle._encodings": "Encoded.__init__ Encoded.nbytes Encoded.decoded pack_int4 unpack_int4 _check_parameter",
     "bundle._msgpack": "_refuse_extension _sorted",
-    "bundle._attributes": "_Bool.check _Strs.check _Numbers.encode is_default _check_str",
+    "bundle._attributes": "_check_bool _check_strs _check_tensor _check_subgraph is_default _check_str",
     "bundle.validate": "validate_source GraphsCheck.subgraph GraphsCheck.blob _upgraded",
     "bundle._build": "_check_update",
     "bundle.reader": "read_header _source Tensors.spans Tensors._decoded Tensors.verify",
-    "ops._attrs": "Bool.check Str.check Array.check Subgraph.check Attrs.key Attrs.__eq__ Attrs.__repr__",
+    "ops._attrs": "_array _graph Attrs.key Attrs.__eq__ Attrs.__repr__",
     "ops._spec": "Accuracy.check OpSpec.evaluate",
     "native.image": "write_image check_code",
     "native.mapping": (
@@ -61,12 +61,8 @@ REST = {
     ),
     "ops._windows": "Geometry.__iter__ check_rank check_shape geometry padded taps tap_slice windows",
     "ops.edge_gemm": "finish _pack_shapes _gemm",
-    "ops.edge_conv": "_patches _conv _depthwise transpose_geometry _transpose_shapes _conv_transpose",
-    "ops.reduce": "reduced_axes _mean _l2 _log_sum_exp _extreme _arg_shapes",
-    "ops.shape": (
-        "_shape_contents _reshape _flat _squeeze_shapes _squeeze unsqueezed _unsqueeze_shapes _unsqueeze _expand_shapes "
-        "_expand"
-    ),
+    "ops.edge_conv": "_patches _conv _depthwise",
+    "ops.reduce": "reduced_axes _mean _l2 _log_sum_exp _extreme",
     "ops.softmax": "softmax _log_softmax _hardmax",
     "lowering._layout": "broadcast_strides",
     "lowering.copy": (
@@ -74,5 +70,4 @@ REST = {
         "center_crop_pad"
     ),
     "lowering.gemm": "batch_offsets pack_call product_calls transpose_call is_f32 pack_panels matmul onnx_gemm",
-    "lowering.reduce": "arg",
 }

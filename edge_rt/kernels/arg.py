@@ -8,7 +8,8 @@ from edge_rt.kernels import vmath
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.reduce import column_units, row_folder
 from edge_rt.kernels.simd import Vec, any_true, convert, load, load_first, select, splat, store, store_first
-from edge_rt.lowering.reduce import ARG, COLUMNS
+from edge_rt.lowering.arg import ARG
+from edge_rt.lowering.reduce import COLUMNS
 from edge_rt.types import DType
 
 F32, I32, I64 = types.float32, types.int32, types.int64

@@ -21,15 +21,14 @@ FAMILIES: dict[str, str] = {
         "IsNaN IsInf Where"
     ),
     "pool": "edge.MaxPool edge.AveragePool MaxPool AveragePool GlobalMaxPool GlobalAveragePool edge.Resize",
-    "copy": (
-        "Identity Reshape Flatten Squeeze Unsqueeze Dropout Transpose DepthToSpace SpaceToDepth Expand Tile Concat Split "
-        "Slice Pad CenterCropPad"
-    ),
+    "alias": "Identity Reshape Flatten Squeeze Unsqueeze",
+    "copy": "Dropout Transpose DepthToSpace SpaceToDepth Expand Tile Concat Split Slice Pad CenterCropPad",
     "conv_transpose": "edge.ConvTranspose",
     "reduce": (
         "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum "
-        "ReduceLogSumExp ArgMax ArgMin"
+        "ReduceLogSumExp"
     ),
+    "arg": "ArgMax ArgMin",
     "softmax": "Softmax LogSoftmax",
     "attention": "Attention",
     "detection": "edge.SelectBoxes",

@@ -126,24 +126,30 @@ class KernelSpec:
     be at the same address, too. merges: whether a part of p parts is just what n parts of n * p are, if no argument is
     scratch memory."""
 
-    __slots__ = ("_names", "in_place", "merges", "params", "strided", "symbol")
+    __slots__ = ("_params", "in_place", "merges", "names", "strided", "symbol")
 
     def __init__(
         self, symbol: str, params: str, in_place: tuple[tuple[str, str], ...] = (), strided: tuple[str, str] | None = None,
         merges: bool = False,
     ) -> None:  # fmt: skip
         self.symbol, self.in_place, self.strided, self.merges = symbol, in_place, strided, merges
-        self.params = tuple(map(Param, params.split()))
-        self._names = [p.name for p in self.params]
+        self._params = params.split()
+        self.names = [text.partition(":")[0] for text in self._params]
+        """Of the parameters."""
         SPECS[symbol] = self
+
+    @property
+    def params(self) -> tuple[Param, ...]:
+        """Made when somebody asks: calls need names only. Raises ValueError for one of no known type."""
+        return tuple(map(Param, self._params))
 
     def __call__(
         self, *, parts: int = 1, scratch: Sequence[int] = (), flops: int = 0, **args: Arg
     ) -> Call:
         """A call with these arguments. scratch: bytes of each scratch buffer the node needs for it; flops: for profiles."""
-        if len(args) != len(self._names) or not all(map(args.__contains__, self._names)):
-            raise TypeError(f"{self.symbol} takes {', '.join(self._names)}; got {', '.join(args)}")
-        return Call(self, tuple(map(args.__getitem__, self._names)), parts, tuple(scratch), flops)
+        if len(args) != len(self.names) or not all(map(args.__contains__, self.names)):
+            raise TypeError(f"{self.symbol} takes {', '.join(self.names)}; got {', '.join(args)}")
+        return Call(self, tuple(map(args.__getitem__, self.names)), parts, tuple(scratch), flops)
 
     def __repr__(self) -> str:
         return f"KernelSpec({self.symbol})"
@@ -158,7 +164,7 @@ class Call:
         self.spec, self.args, self.parts, self.scratch, self.flops = spec, args, parts, scratch, flops
 
     def __repr__(self) -> str:
-        args = ", ".join(f"{p.name}={a!r}" for p, a in zip(self.spec.params, self.args))
+        args = ", ".join(f"{name}={a!r}" for name, a in zip(self.spec.names, self.args))
         return f"{self.spec.symbol}({args}) x{self.parts}"
 
 

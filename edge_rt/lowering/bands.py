@@ -60,7 +60,7 @@ class Member:
             m = _argument(self.call, "m")
             assert isinstance(m, int)
             changed = {"row_block": m // self.rows * unit}
-        names = [p.name for p in self.call.spec.params]
+        names = self.call.spec.names
         args = tuple(changed.get(name, arg) for name, arg in zip(names, self.call.args))
         scratch = (parts * self.scratch_bytes,) if self.scratch_bytes else ()
         call = Call(self.call.spec, args, ceil_div(self.rows, unit), scratch, self.call.flops)
@@ -69,7 +69,7 @@ class Member:
 
     def numbers(self, ring_rows: int, ring_bytes: int) -> list[int]:
         """The words behind ENTRY and ARGS."""
-        names = [p.name for p in self.call.spec.params]
+        names = self.call.spec.names
         x = names.index("x" if self.call.spec is DEPTHWISE_F32 else "a")
         band = names.index("band") if self.call.spec is DEPTHWISE_F32 else -1
         scratch = names.index("patches") if self.scratch_bytes else -1

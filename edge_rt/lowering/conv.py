@@ -13,7 +13,6 @@ from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Table, lowers, parts_for
 from edge_rt.lowering.gemm import ACTIVATIONS, Compact, compact_of, gemm_call
 from edge_rt.lowering.windows import is_plain, windows
-from edge_rt.lowering.winograd import is_worth_it, winograd_calls
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
@@ -67,8 +66,11 @@ def conv(node: BoundNode) -> Lowered:
         return []
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
-    if attrs.group == 1 and node.type(1).dtype is DType.FLOAT32 and is_worth_it(shape, g, attrs.n, node.arch):
-        return winograd_calls(In(0), In(1), shape, g, attrs.n, node.optional(2), node.optional(3), attrs)
+    if attrs.group == 1 and node.type(1).dtype is DType.FLOAT32 and g.kernel == (3, 3) and g.strides == (1, 1):
+        from edge_rt.lowering.winograd import is_worth_it, winograd_calls
+
+        if is_worth_it(shape, g, attrs.n, node.arch):
+            return winograd_calls(In(0), In(1), shape, g, attrs.n, node.optional(2), node.optional(3), attrs)
     return [
         conv_call(
             In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, node.optional(2), node.optional(3), attrs,

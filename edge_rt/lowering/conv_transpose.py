@@ -12,7 +12,7 @@ from edge_rt.lowering._layout import ceil_div
 from edge_rt.lowering._spec import BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.gemm import gemm_call, transpose_call
 from edge_rt.ops._windows import Geometry
-from edge_rt.ops.edge_conv import transpose_geometry
+from edge_rt.ops.edge_conv_transpose import transpose_geometry
 from edge_rt.ops.edge_gemm import WIDTH
 
 GATHER_TAPS_F32 = KernelSpec(

@@ -69,11 +69,6 @@ def _rearranged(node: BoundNode, shape: Sequence[int], perm: Sequence[int]) -> L
     return _all([call])
 
 
-@lowers("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze")
-def alias(node: BoundNode) -> Lowered:
-    return Alias(0)
-
-
 @lowers("Dropout")
 def dropout(node: BoundNode) -> Lowered:
     """Where it drops nothing. The mask has no kernel."""

@@ -75,4 +75,4 @@ def row_mean_calls(conv: Call, mean: Call, shape: tuple[int, ...]) -> tuple[Call
 
 
 def _arguments(call: Call) -> dict[str, Arg]:
-    return {p.name: a for p, a in zip(call.spec.params, call.args)}
+    return dict(zip(call.spec.names, call.args))

@@ -1,4 +1,4 @@
-"""Reductions over axes, ArgMax and ArgMin: of rows, or of columns where numbers that lie together are kept."""
+"""Reductions over axes: of rows, or of columns where numbers that lie together are kept."""
 
 from __future__ import annotations
 
@@ -6,9 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from edge_rt.lowering._layout import around, dense_strides
+from edge_rt.lowering._layout import dense_strides
 from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, lowers, parts_for
-from edge_rt.lowering.copy import copy_call
 from edge_rt.types import DType
 
 REDUCTIONS = (
@@ -21,16 +20,12 @@ REDUCE_F32 = KernelSpec("reduce_f32", _PARAMS.format("f32"))
 """out[outer, inner] = reduction of x[outer, size, inner] over its middle axis; code: position in REDUCTIONS."""
 REDUCE = {t: KernelSpec(f"reduce_{n}", _PARAMS.format(n)) for t, n in {DType.INT32: "i32", DType.INT64: "i64"}.items()}
 """As REDUCE_F32, of integers, which wrap; code: position in INTEGER_REDUCTIONS."""
-ARG = {
-    t: KernelSpec(f"arg_{n}", f"x:{n}* out:i64* outer:i64 size:i64 inner:i64 smallest:i64 last:i64")
-    for t, n in {DType.FLOAT32: "f32", DType.INT32: "i32", DType.INT64: "i64"}.items()
-}
-"""Position along the middle axis of the largest (smallest) number, the last if `last`; NaN is beyond all numbers."""
 COLUMNS = 64
 """Columns that one share of the work covers at least."""
 
 
-def _parts(outer: int, size: int, inner: int, cost: int = 1) -> int:
+def parts_of(outer: int, size: int, inner: int, cost: int = 1) -> int:
+    """Of a walk over [outer, size, inner]; cost: of a number, in that of adding it."""
     return parts_for(outer * size * inner * cost // 4, outer if inner == 1 else outer * -(-inner // COLUMNS))
 
 
@@ -39,7 +34,7 @@ def reduce_call(
 ) -> Call | None:
     """A reduction of [outer, size, inner] over the middle axis; None if there is no kernel for this dtype."""
     args: dict[str, Any] = {"x": source, "out": target, "outer": outer, "size": size, "inner": inner}
-    parts = _parts(outer, size, inner, 8 if name == "ReduceLogSumExp" else 1)
+    parts = parts_of(outer, size, inner, 8 if name == "ReduceLogSumExp" else 1)
     if dtype is DType.FLOAT32:
         return REDUCE_F32(**args, code=REDUCTIONS.index(name), parts=parts, scratch=scratch)
     if dtype in REDUCE and name in INTEGER_REDUCTIONS:
@@ -79,6 +74,8 @@ def reduce(node: BoundNode) -> Lowered:
         outer, inner = (math.prod(d for _, d in part) for part in (pattern[:at], pattern[at + 1 :]))
         call = reduce_call(name, dtype, outer, pattern[at][1] if reduced else 1, inner, In(0), Out(0))
         return None if call is None else [call]
+    from edge_rt.lowering.copy import copy_call
+
     dims = [d for _, d in pattern]
     order = [i for i in range(len(dims)) if i not in reduced] + reduced
     strides, moved = dense_strides(dims), [dims[i] for i in order]
@@ -87,17 +84,3 @@ def reduce(node: BoundNode) -> Lowered:
     outer = node.outputs[0].size
     call = reduce_call(name, dtype, outer, size, 1, Scratch(0), Out(0), [outer * size * dtype.itemsize])
     return None if copy is None or call is None else [copy, call]
-
-
-@lowers("ArgMax", "ArgMin")
-def arg(node: BoundNode) -> Lowered:
-    spec = ARG.get(node.type(0).dtype)
-    if spec is None:
-        return None
-    outer, size, inner = around(node.type(0).static_shape, node.attrs.axis)
-    return [
-        spec(
-            x=In(0), out=Out(0), outer=outer, size=size, inner=inner, smallest=int(node.op.name == "ArgMin"),
-            last=int(node.attrs.select_last_index), parts=_parts(outer, size, inner, 4),
-        )
-    ]  # fmt: skip

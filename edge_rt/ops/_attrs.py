@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 else:
 
     class _Of:
-        """Generic for type checkers alone: typing's own takes most of the time it takes to define the fields below."""
+        """Generic for type checkers alone: typing's own takes longer than all that is defined below."""
 
         __slots__ = ()
 
@@ -43,19 +43,31 @@ else:
             return cls
 
 
-class Field(_Of[T]):
-    """One attribute. Subclasses say in `check` which values they take and what they normalise them to."""
+class Kind(_Of[T]):
+    """What values a field takes, and what makes such a field: a kind has a class to itself no more than a record has, since
+    classes take long to make. text: what error messages call the values. normalised: a value as records hold it; raises
+    TypeError or ValueError for what is none. default: of fields that are given none."""
 
-    __slots__ = ("default", "index", "name")
+    __slots__ = ("default", "normalised", "text")
+
+    def __init__(self, text: str, normalised: Callable[[Any], T], default: T = _REQUIRED) -> None:
+        self.text, self.normalised, self.default = text, normalised, default
+
+    def __call__(self, default: T = _REQUIRED, choices: tuple[T, ...] = ()) -> Field[T]:
+        """A field of this kind; with `choices`, one of them."""
+        return Field(self, self.default if default is _REQUIRED else default, choices)
+
+
+class Field(_Of[T]):
+    """One attribute."""
+
+    __slots__ = ("choices", "default", "index", "kind", "name")
 
     index: int
     name: str
 
-    kind = "field"
-    """What error messages call the values of this field."""
-
-    def __init__(self, default: T = _REQUIRED) -> None:
-        self.default = default
+    def __init__(self, kind: Kind[T], default: T, choices: tuple[T, ...]) -> None:
+        self.kind, self.default, self.choices = kind, default, choices
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -64,6 +76,11 @@ class Field(_Of[T]):
     def required(self) -> bool:
         return self.default is _REQUIRED
 
+    @property
+    def text(self) -> str:
+        """What error messages call the values."""
+        return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.kind.text
+
     def __get__(self, record: Any, owner: type) -> T:
         if record is None:
             return self  # type: ignore[return-value]
@@ -71,174 +88,94 @@ class Field(_Of[T]):
 
     def check(self, value: Any) -> T:
         """The value, normalised. Raises TypeError or ValueError."""
-        raise NotImplementedError
-
-
-class Int(Field[int]):
-    kind = "an integer"
-
-    def check(self, value: Any) -> int:
-        if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
-            return int(value)
-        raise TypeError
-
-
-class OptionalInt(Field["int | None"]):
-    """An integer that may be absent; None then, and by default."""
-
-    kind = "an integer or None"
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def check(self, value: Any) -> int | None:
-        return None if value is None else Int().check(value)
-
-
-class Bool(Field[bool]):
-    kind = "a boolean"
-
-    def check(self, value: Any) -> bool:
-        if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
-            return bool(value)
-        raise TypeError
-
-
-class Float(Field[float]):
-    kind = "a number"
-
-    def check(self, value: Any) -> float:
-        if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-            return float(value)
-        raise TypeError
-
-
-class OptionalFloat(Field["float | None"]):
-    """A number that may be absent; None then, and by default."""
-
-    kind = "a number or None"
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def check(self, value: Any) -> float | None:
-        return None if value is None else Float().check(value)
-
-
-class Str(Field[str]):
-    """A string; with `choices`, one of them."""
-
-    __slots__ = ("choices",)
-
-    def __init__(self, default: str = _REQUIRED, choices: tuple[str, ...] = ()) -> None:
-        super().__init__(default)
-        self.choices = choices
-
-    @property
-    def kind(self) -> str:  # type: ignore[override]
-        return "one of " + ", ".join(self.choices) if self.choices else "a string"
-
-    def check(self, value: Any) -> str:
-        if not isinstance(value, str):
-            raise TypeError
+        value = self.kind.normalised(value)
         if self.choices and value not in self.choices:
             raise ValueError
+        return value  # type: ignore[no-any-return]
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, (int, np.integer)) and not isinstance(value, bool):
+        return int(value)
+    raise TypeError
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)):
+        return bool(value)
+    raise TypeError
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        return float(value)
+    raise TypeError
+
+
+def _str(value: Any) -> str:
+    if isinstance(value, str):
         return value
+    raise TypeError
 
 
-class _Tuple(Field[tuple[T, ...]]):
-    element: Callable[[Any], T]
+def _dtype(value: Any) -> DType:
+    return value if isinstance(value, DType) else DType(value)
 
-    def check(self, value: Any) -> tuple[T, ...]:
+
+def _array(value: Any) -> np.ndarray[Any, Any]:
+    """Read-only and contiguous: a copy, unless it was given such a one."""
+    if isinstance(value, np.ndarray) and value.flags.c_contiguous and not value.flags.writeable:
+        DType.of(value)
+        return value
+    array = np.array(value, order="C")
+    DType.of(array)
+    array.flags.writeable = False
+    return array
+
+
+def _graph(value: Any) -> Graph:
+    from edge_rt.graph import Graph
+
+    if not isinstance(value, Graph):
+        raise TypeError
+    return value
+
+
+def _several(element: Callable[[Any], T]) -> Callable[[Any], tuple[T, ...]]:
+    def normalised(value: Any) -> tuple[T, ...]:
         if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
             raise TypeError
-        return tuple(self.element(v) for v in value)
+        return tuple(map(element, value))
+
+    return normalised
 
 
-class Ints(_Tuple[int]):
-    kind = "a sequence of integers"
-    element = Int().check
+def _optional(kind: Kind[T]) -> Kind[T | None]:
+    """Values that may be absent: None then, and by default."""
+
+    def normalised(value: Any) -> T | None:
+        return None if value is None else kind.normalised(value)
+
+    return Kind(f"{kind.text} or None", normalised, None)
 
 
-class Floats(_Tuple[float]):
-    kind = "a sequence of numbers"
-    element = Float().check
-
-
-class Strs(_Tuple[str]):
-    kind = "a sequence of strings"
-    element = Str().check
-
-
-class OptionalInts(Field["tuple[int, ...] | None"]):
-    """Integers that may be absent; None then, and by default."""
-
-    kind = "a sequence of integers or None"
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def check(self, value: Any) -> tuple[int, ...] | None:
-        return None if value is None else Ints().check(value)
-
-
-class ElementType(Field["DType"]):
-    kind = "an element type"
-
-    def check(self, value: Any) -> DType:
-        return value if isinstance(value, DType) else DType(value)
-
-
-class OptionalElementType(Field["DType | None"]):
-    """An element type that may be absent; None then, and by default."""
-
-    kind = "an element type or None"
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def check(self, value: Any) -> DType | None:
-        return None if value is None else ElementType().check(value)
-
-
-class Array(Field["np.ndarray[Any, Any]"]):
-    """A tensor, stored inside the record: a read-only, contiguous array (a copy, unless it was given such a one)."""
-
-    kind = "an array"
-
-    def check(self, value: Any) -> np.ndarray[Any, Any]:
-        if isinstance(value, np.ndarray) and value.flags.c_contiguous and not value.flags.writeable:
-            DType.of(value)
-            return value
-        array = np.array(value, order="C")
-        DType.of(array)
-        array.flags.writeable = False
-        return array
-
-
-class OptionalArray(Field["np.ndarray[Any, Any] | None"]):
-    """A tensor that may be absent; None then, and by default."""
-
-    kind = "an array or None"
-
-    def __init__(self) -> None:
-        super().__init__(None)
-
-    def check(self, value: Any) -> np.ndarray[Any, Any] | None:
-        return None if value is None else Array().check(value)
-
-
-class Subgraph(Field["Graph"]):
-    """A graph that the operator runs (the branch of an If, the body of a Loop)."""
-
-    kind = "a graph"
-
-    def check(self, value: Any) -> Graph:
-        from edge_rt.graph import Graph
-
-        if not isinstance(value, Graph):
-            raise TypeError
-        return value
+Int = Kind("an integer", _int)
+Bool = Kind("a boolean", _bool)
+Float = Kind("a number", _float)
+Str = Kind("a string", _str)
+Ints = Kind("a sequence of integers", _several(_int))
+Floats = Kind("a sequence of numbers", _several(_float))
+Strs = Kind("a sequence of strings", _several(_str))
+ElementType = Kind("an element type", _dtype)
+Array = Kind("an array", _array)
+"""A tensor, stored inside the record."""
+Subgraph = Kind("a graph", _graph)
+"""A graph that the operator runs (the branch of an If, the body of a Loop)."""
+OptionalInt = _optional(Int)
+OptionalFloat = _optional(Float)
+OptionalInts = _optional(Ints)
+OptionalElementType = _optional(ElementType)
+OptionalArray = _optional(Array)
 
 
 class Attrs:
@@ -265,7 +202,7 @@ class Attrs:
                 try:
                     value = f.check(value)
                 except (TypeError, ValueError):
-                    raise GraphError(f"attribute '{name}' must be {f.kind}, got {value!r}") from None
+                    raise GraphError(f"attribute '{name}' must be {f.text}, got {value!r}") from None
             collected.append(value)
         if values:
             known = ", ".join(self.fields) or "none"

@@ -24,10 +24,12 @@ FAMILIES: dict[str, str] = {
     "random": "RandomNormal RandomNormalLike RandomUniform RandomUniformLike Bernoulli Multinomial Dropout",
     "reduce": (
         "ReduceSum ReduceMean ReduceProd ReduceMax ReduceMin ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum "
-        "ReduceLogSumExp ArgMax ArgMin"
+        "ReduceLogSumExp"
     ),
+    "arg": "ArgMax ArgMin",
     "scatter": "ScatterElements ScatterND TensorScatter Compress NonZero OneHot",
-    "shape": "Identity Shape Size Reshape Flatten Squeeze Unsqueeze Expand",
+    "reshape": "Reshape",
+    "shape": "Identity Shape Size Flatten Squeeze Unsqueeze Expand",
     "softmax": "Softmax LogSoftmax Hardmax",
     "sort": "TopK Unique CumSum CumProd",
     "conv": "Conv ConvTranspose Col2Im CausalConvWithState",
@@ -47,7 +49,8 @@ FAMILIES: dict[str, str] = {
     "edge_gemm": "edge.PackPanels edge.Gemm",
     "edge_int8": "edge.QGemm edge.QConv edge.QDepthwiseConv",
     "edge_int8_panels": "edge.PackQPanels",
-    "edge_conv": "edge.Conv edge.DepthwiseConv edge.ConvTranspose",
+    "edge_conv": "edge.Conv edge.DepthwiseConv",
+    "edge_conv_transpose": "edge.ConvTranspose",
     "edge_elementwise": "edge.Elementwise",
     "classic": (
         "ai.onnx.ml.LinearClassifier ai.onnx.ml.LinearRegressor ai.onnx.ml.Normalizer ai.onnx.ml.Scaler "

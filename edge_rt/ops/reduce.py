@@ -9,23 +9,21 @@ import numpy as np
 
 from edge_rt.dims import maximum, minimum
 from edge_rt.errors import GraphError
-from edge_rt.ops._attrs import Attrs, Bool, Int
+from edge_rt.ops._attrs import Attrs, Bool
 from edge_rt.ops._rules import (
     UNKNOWN,
     axes_of,
-    axis_of,
     contents,
     has,
     integer_range,
     length_of,
     settled,
     shape_of,
-    shown,
     type_of,
     widened,
 )
 from edge_rt.ops._spec import EXACT, SUMS, Accuracy, Array, Reference, Shape, Types, ValueRule, Values, define
-from edge_rt.types import FLOATS, NUMERIC, DType
+from edge_rt.types import FLOATS, DType
 
 WIDE = FLOATS | {DType.INT32, DType.INT64, DType.UINT32, DType.UINT64}
 ORDERED = WIDE | {DType.INT8, DType.UINT8, DType.BOOL}
@@ -166,39 +164,3 @@ _define("ReduceL2", _l2)
 _define("ReduceSumSquare", lambda x, axes, keep: _sum(np.square(x), axes, keep))
 _define("ReduceLogSum", lambda x, axes, keep: np.log(_sum(x, axes, keep)), FLOATS, 28)
 _define("ReduceLogSumExp", _log_sum_exp, FLOATS, 28)
-
-
-# ---- ArgMax, ArgMin -------------------------------------------------------------------------------------------------
-
-
-class ArgReduce(Attrs):
-    axis = Int(0)
-    keepdims = Bool(True)
-    select_last_index = Bool(False)
-
-
-def _arg_shapes(attrs: ArgReduce, types: Types, values: Values) -> list[Shape]:
-    shape = shape_of(types)
-    axis = axis_of(attrs.axis, len(shape))
-    if shape[axis] == 0:
-        raise GraphError(f"axis {axis} must not be empty, got shape {shown(shape)}")
-    return [(*shape[:axis], *([1] if attrs.keepdims else []), *shape[axis + 1 :])]
-
-
-def _arg(function: Any) -> Reference:
-    def reference(attrs: ArgReduce, x: Array) -> Any:
-        axis = axis_of(attrs.axis, x.ndim)
-        if attrs.select_last_index:
-            found = x.shape[axis] - 1 - function(np.flip(x, axis), axis)
-        else:
-            found = function(x, axis)
-        return np.expand_dims(found, axis) if attrs.keepdims else found
-
-    return reference
-
-
-for _name, _function in (("ArgMax", np.argmax), ("ArgMin", np.argmin)):
-    define(
-        _name, "data:T -> reduced:int64", T=NUMERIC, since=13, attrs=ArgReduce, shapes=_arg_shapes,
-        reference=_arg(_function),
-    )  # fmt: skip

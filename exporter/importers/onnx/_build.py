@@ -170,12 +170,12 @@ def _record(spec: OpSpec, call: Call) -> Attrs:
 
 def field_value(field: fields.Field[Any], value: Any) -> Any:
     """An ONNX attribute's value as this field of a record takes it."""
-    if isinstance(field, (fields.ElementType, fields.OptionalElementType)) and isinstance(value, int):
-        optional = isinstance(field, fields.OptionalElementType)
+    if field.kind in (fields.ElementType, fields.OptionalElementType) and isinstance(value, int):
+        optional = field.kind is fields.OptionalElementType
         return None if optional and value == onnx.TensorProto.UNDEFINED else dtype_of(value)
-    if isinstance(field, fields.Bool) and isinstance(value, int):
+    if field.kind is fields.Bool and isinstance(value, int):
         return value != 0
-    if isinstance(field, (fields.Array, fields.OptionalArray)) and isinstance(value, tuple):
+    if field.kind in (fields.Array, fields.OptionalArray) and isinstance(value, tuple):
         return np.asarray(value, np.float32 if any(isinstance(v, float) for v in value) else None)
     return value
 
