@@ -7,6 +7,7 @@ from llvmlite import ir
 from numba import types
 
 from edge_rt.kernels.simd import Vec, call, machine, number, pack, primitive, repeat, shuffle, suffix, unpack
+from edge_rt.ops._panels import WIDTH
 
 
 @primitive(lambda x: x if isinstance(x, Vec) and x.shape == (4,) and x.lanes == 4 else None)
@@ -60,7 +61,7 @@ def add_outer(context, builder, sig, args):
     for k in range(sig.args[6].literal_value):
         factors = {}
         for p, part in np.ndindex(panels, parts):
-            place = builder.add(builder.mul(b_panel, whole(p)), whole((k * parts + part) * vec.lanes))
+            place = builder.add(builder.mul(b_panel, whole(p)), whole(k * WIDTH + part * vec.lanes))
             factors[p, part] = builder.load(builder.bitcast(builder.gep(b, [place]), vector), align=4)
         for r in range(rows):
             if r // 3 == len(bases):

@@ -24,6 +24,8 @@ WIDTH = 16
 """Columns of a panel."""
 AHEAD_SIZE = 20
 """Tiles of fewer vectors wait for memory anyway."""
+LINE = 16
+"""Numbers of a cache line."""
 LARGE = {16: 20, 8: 10}
 """Vectors, by their lanes, from which on a tile adds two k in one turn of its loop."""
 THREES = (5, 6, 9)
@@ -33,14 +35,21 @@ KEY = 16
 
 
 def spread_tile(rows, panels, lanes):
-    """A tile for machines whose loads repeat a number in all lanes (x86). Two k of a large one are one turn of its loop."""
-    TILE, looks_ahead = Vec(F32, lanes, (rows, panels, WIDTH // lanes)), rows * panels >= AHEAD_SIZE
+    """A tile for machines whose loads repeat a number in all lanes (x86). Two k of a large one are one turn of its loop.
+    panels 0: the left half of one."""
+    TILE = Vec(F32, lanes, (rows, max(panels, 1), (WIDTH if panels else WIDTH // 2) // lanes))
+    looks_ahead, looks_at_once = rows * panels >= AHEAD_SIZE, lanes == 8 and TILE.count >= LARGE[8]
     together, end = 2 if TILE.count >= LARGE[lanes] else 1, ending_by_vectors(TILE, WIDTH)
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         a_row, offsets, segments, ahead, stride, alike = path
         three = hide(3 * a_row)
         for _ in range(alike):
+            if looks_at_once and stride:  # 16 registers: in the loop below this would take some from the tile
+                share = k * segments * stride
+                for place in range(0, share, LINE):
+                    prefetch(ahead + place)
+                ahead += share
             acc = load(TILE, start, 0, WIDTH)
             row = b
             for segment in range(segments):
@@ -290,7 +299,7 @@ def tiles_for(target):
         return TileSet(lane_tile, 4, {0: 9, 1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
         return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 9, 4: 6, 8: 2}, _panels_of_32_registers, 128, 160)
-    return TileSet(spread_tile, 8, {1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
+    return TileSet(spread_tile, 8, {0: 12, 1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
 
 
 def sliding_tiles_for(target):
