@@ -45,6 +45,7 @@ class OnnxRuntime:
                 self._session = session(**{EXACT_SUMS: "1"})
             except onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented:
                 self._session = session()
+                self.name += ", whose products of uint8 and int8 may saturate here"
         except Exception as error:  # noqa: BLE001  onnxruntime's errors derive from Exception only
             raise OracleError(f"{self.name} does not load the model: {error}") from None
 
