@@ -1,8 +1,9 @@
 """What more threads bring on a free machine, cost beside another process that burns a core, and burn themselves.
 
 Each runtime has a process of its own, so that nobody's helpers spin on anybody else's time, and they take turns: one thread
-and more, in a loop and with pauses, with the neighbour stopped and running. What counts are rounds during which the machine
-was free: a virtual machine's cores may be one core, or nobody's, for a while (`freedom.py`).
+and more. First in a loop, then with pauses, and the neighbour only last: whoever learns from it that a core is busy shall
+not be timed on a free machine while still wary of it. What counts are rounds during which the machine was free: a virtual
+machine's cores may be one core, or nobody's, for a while (`freedom.py`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,14 +46,17 @@ class Kind(NamedTuple):
 
 
 ONE, MORE = Kind(False), Kind(True)
-KINDS = [kind._replace(**{key: True}) if key else kind for key in ("", "paced", "burned") for kind in (ONE, MORE)]
+PACED_ONE, PACED_MORE = Kind(False, paced=True), Kind(True, paced=True)
+BURNED_ONE, BURNED_MORE = Kind(False, burned=True), Kind(True, burned=True)
+PHASES = (ONE, MORE), (PACED_ONE, PACED_MORE), (ONE, BURNED_ONE, BURNED_MORE)
+"""Kinds that take turns, phase by phase."""
 
 
 class Figures(NamedTuple):
     """One runtime. us, more_us: one thread alone and more, medians. speed_up: of more threads, without the neighbour, in a
     loop; paced_speed_up: with a pause of PERIOD_S before each call. burned_*: mean and 95th percentile of latency beside the
     neighbour, relative to one thread alone. *_ms: processor time of a call, in a loop and with one call in PERIOD_S.
-    idle: percent of a processor while nobody calls."""
+    idle: percent of a processor while nobody calls. free: the share of rounds during which the machine was."""
 
     us: float
     more_us: float
@@ -84,14 +89,14 @@ class Measured(NamedTuple):
 def measure(model: BenchModel, names: Sequence[str], threads: int, rounds: int, turn_ms: float, idle_s: float) -> Measured:
     """What each runtime takes, or why it does not load the model.
 
-    Each round is one turn of each kind for each runtime, in random order: a machine that is slow for a while is slow for
-    all. What is compared with each other are a runtime's neighbouring turns.
+    Each round is one turn of each kind of a phase for each runtime, in random order: a machine that is slow for a while is
+    slow for all. What is compared with each other are a runtime's neighbouring turns.
     Raises PeerError where ours does not load the model.
     """
     shuffled, freedom = random.Random(0), Freedom(threads)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as processes:
         apart, errors = _start(model, names, threads, Path(folder), processes)
-        taken: dict[str, list[Round]] = {name: [] for name in apart}
+        taken: dict[str, list[list[Round]]] = {name: [[] for _ in PHASES] for name in apart}
         burns = processes.enter_context(_neighbour())
 
         def turn(process: Apart, kind: Kind) -> Times:
@@ -101,13 +106,13 @@ def measure(model: BenchModel, names: Sequence[str], threads: int, rounds: int, 
             return np.array(times)
 
         burns(False)
-        for _ in range(rounds):
+        for phase, _ in product(range(len(PHASES)), range(rounds)):
             for name in shuffled.sample(list(apart), len(apart)):
                 times, free = {}, [freedom.wait()]
-                for kind in shuffled.sample(KINDS, len(KINDS)):
+                for kind in shuffled.sample(PHASES[phase], len(PHASES[phase])):
                     times[kind] = turn(apart[name], kind)
                     free.append(freedom.now())
-                taken[name].append(Round(times, min(free)))
+                taken[name][phase].append(Round(times, min(free)))
         figures = {
             name: _figures(taken[name], [process.call("processor_time", 1, period) for period in (0.0, PERIOD_S)],
                            process.call("idle_percent", idle_s))
@@ -145,24 +150,26 @@ def _file_of(name: str, model: BenchModel, folder: Path) -> Path | None:
     return path
 
 
-def _figures(rounds: Sequence[Round], processor_ms: Sequence[float], idle: float) -> Figures:
-    free = sum(r.free >= SHARE for r in rounds)
-    counted = [r.times for r in sorted(rounds, key=lambda r: -r.free)[: max(free, LEAST_ROUNDS)]]
+def _figures(phases: Sequence[Sequence[Round]], processor_ms: Sequence[float], idle: float) -> Figures:
+    free = [sum(r.free >= SHARE for r in rounds) for rounds in phases]
+    looped, paced, burned = (
+        [r.times for r in sorted(rounds, key=lambda r: -r.free)[: max(count, LEAST_ROUNDS)]]
+        for rounds, count in zip(phases, free)
+    )
 
-    def speed_up(one: Kind, more: Kind) -> Ratio:
+    def speed_up(counted: Sequence[Mapping[Kind, Times]], one: Kind, more: Kind) -> Ratio:
         return median_ratio([(float(np.median(times[more])), float(np.median(times[one]))) for times in counted])
 
     def relative(kind: Kind) -> Times:
-        return np.concatenate([times[kind] / times[ONE].mean() for times in counted])
+        return np.concatenate([times[kind] / times[ONE].mean() for times in burned])
 
-    one, more = relative(ONE._replace(burned=True)), relative(MORE._replace(burned=True))
-    us, more_us = (float(np.median(np.concatenate([times[kind] for times in counted]))) * 1e6 for kind in (ONE, MORE))
+    one, more = relative(BURNED_ONE), relative(BURNED_MORE)
+    us, more_us = (float(np.median(np.concatenate([times[kind] for times in looped]))) * 1e6 for kind in (ONE, MORE))
     loop_ms, paced_ms = processor_ms
     return Figures(
-        us, more_us,
-        speed_up(ONE, MORE), speed_up(ONE._replace(paced=True), MORE._replace(paced=True)),
+        us, more_us, speed_up(looped, ONE, MORE), speed_up(paced, PACED_ONE, PACED_MORE),
         float(one.mean()), float(np.percentile(one, 95)), float(more.mean()), float(np.percentile(more, 95)),
-        loop_ms, paced_ms, idle, free / len(rounds),
+        loop_ms, paced_ms, idle, sum(free) / sum(map(len, phases)),
     )  # fmt: skip
 
 
