@@ -1,4 +1,4 @@
-"""python -m bench zoo | run | report | burn | layers | parts | gemm | start | loading | instructions | loops"""
+"""python -m bench zoo | run | report | compare | burn | layers | parts | gemm | start | loading | instructions | loops"""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import burn, gemm, instructions, loading, parts, start
+from bench import burn, compare, gemm, instructions, loading, parts, start
 from bench.campaign import measure_all
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
@@ -73,6 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     begin.set_defaults(function=_start)
     loading.add(commands)
     parts.add(commands)
+    compare.add(commands)
     gemm.add(commands)
     burn.add(commands)
     instructions.add(commands)

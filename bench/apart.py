@@ -94,13 +94,13 @@ def write_inputs(path: Path, inputs: Mapping[str, Array]) -> Path:
 class Apart:
     """The process, ended at the end of a `with`. Raises PeerError where it ends by itself, then or at a call."""
 
-    def __init__(self, name: str, path: Path, inputs: Path, threads: int) -> None:
-        """inputs: see `write_inputs`."""
+    def __init__(self, name: str, path: Path, inputs: Path, threads: int, tree: Path = ROOT) -> None:
+        """inputs: see `write_inputs`. tree: whose edge-rt it is."""
         command = [sys.executable, "-m", "bench.apart", name, str(path.absolute()), str(inputs.absolute()), str(threads)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment = {**os.environ, "PYTHONPATH": str(tree)}
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`)
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
+            command, cwd=tree, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
         )
         try:
             self._answer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,8 @@ import pytest
 
 import exporter
 from bench.__main__ import main
-from bench.apart import Apart, write_inputs
+from bench.apart import ROOT, Apart, write_inputs
+from bench.compare import unpack_commit
 from bench.convert.models import Unconvertible
 from bench.layers import traffic
 from bench.memory import measure_memory
@@ -81,6 +83,23 @@ def test_runtimes_take_turns_in_processes_of_their_own(capsys: pytest.CaptureFix
         assert len(row) == len(rows[0])
         assert min(float(us) for us in row[2:4]) > 0
         assert all(float(cell.partition("x ±")[0]) > 0 for cell in row[4:6])
+
+
+def test_this_state_is_compared_with_another_one(capsys: pytest.CaptureFixture[str]) -> None:
+    few = ("--models", "digits", "--turn-ms", "5", "--seconds", "0.5")
+    assert main(["compare", str(ROOT), *few]) == 0
+    said = re.fullmatch(r"digits: (\S+) \[(\S+) (\S+)\] times as fast as .+\n", capsys.readouterr().out)
+    assert said is not None
+    ratio, low, high = map(float, said.groups())
+    assert 0 < low <= ratio <= high
+
+
+def test_the_files_of_a_commit_are_unpacked(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no repository")
+    assert (unpack_commit("HEAD", tmp_path) / "bench" / "apart.py").is_file()
+    with pytest.raises(ValueError, match="no commit 'nowhere'"):
+        unpack_commit("nowhere", tmp_path)
 
 
 def test_a_runtime_that_ends_says_why(tmp_path: Path) -> None:
