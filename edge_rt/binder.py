@@ -33,16 +33,18 @@ def bind(
     kept: Iterable[int],
     pinned: bool = False,
     arch: str | None = None,
+    target: str = "",
 ) -> Binding:
     """Binds a stage.
 
     types: of the live slots and the variables, static. contents: of the decisive slots. kept: slots that must live on.
     pinned: live slots stay in the arena, unchanged, until the end. Otherwise small ones are copied into the arena and large
-    ones are read where the caller has them. arch: the CPU architecture to bind for; by default this machine's.
+    ones are read where the caller has them. arch: the CPU architecture to bind for; by default this machine's. target: the
+    name of one of its targets, or "" for what they share.
     Raises InferenceError if some node does not accept these shapes.
     """
     kept = tuple(kept)
-    walk = Walk(stage, types, contents, kept, arch or cpu_architecture())
+    walk = Walk(stage, types, contents, kept, arch or cpu_architecture(), target)
     walk.run()
     return lay_out(walk, kept, pinned)
 
@@ -57,8 +59,9 @@ class Walk:
         contents: Mapping[int, Array],
         kept: Iterable[int],
         arch: str,
+        target: str = "",
     ) -> None:
-        self.stage, self.arch = stage, arch
+        self.stage, self.arch, self.target = stage, arch, target
         self.types: dict[int, TensorType] = dict(types)
         self.known: dict[int, Array] = dict(contents)
         self.constants: dict[int, Array] = dict(stage.constants)
@@ -153,7 +156,7 @@ class Walk:
         data = [None if s is None else self._small(s, MAX_VALUES) for s in inputs]
         lowered = None
         if item.op.name not in CONTROL:
-            lowered = lower(BoundNode(item.op, item.attrs, types, out_types, data, used, self.arch))
+            lowered = lower(BoundNode(item.op, item.attrs, types, out_types, data, used, self.arch, self.target))
         if isinstance(lowered, Alias):
             source = inputs[lowered.index]
             assert source is not None

@@ -73,7 +73,7 @@ class _Offsets:
     """Stands for a library whose code is at address 0."""
 
     def __init__(self, header: Header) -> None:
-        self._header = header
+        self._header, self.target = header, header.target
 
     def entries(self, calls: Sequence[Call]) -> list[int]:
         return [self._header.symbols[call.spec.symbol] for call in calls]

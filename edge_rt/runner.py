@@ -142,7 +142,8 @@ class Runner:
     def _bind(
         self, stage: Stage, types: dict[int, TensorType], contents: Mapping[int, Array], arch: str | None = None
     ) -> Binding:
-        return bind(stage, {**types, **self._state_types}, contents, self._kept, self._pinned, arch)
+        target = "" if self._library is None else self._library.target
+        return bind(stage, {**types, **self._state_types}, contents, self._kept, self._pinned, arch, target)
 
     def _reserve(self, nbytes: int) -> None:
         """Grows the arena. Instances over the old one go."""

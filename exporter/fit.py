@@ -87,7 +87,7 @@ def fit(graph: Graph, device: Device, inputs: Mapping[str, Array] | None, weight
     target = device.target
     arrays = _inputs(graph, inputs)
     try:
-        steps, arena, output_bytes = all_steps(graph, arrays, device.arch)
+        steps, arena, output_bytes = all_steps(graph, arrays, device.arch, target.name)
     except (DataError, InferenceError) as error:
         raise DeviceError(
             f"{device.name}: what runs there depends on contents, and the model does not accept random ones: {error}; "

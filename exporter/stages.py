@@ -33,21 +33,21 @@ class Steps(NamedTuple):
     outputs: int
 
 
-def all_steps(graph: Graph, inputs: Sequence[Array], arch: str | None = None) -> Steps:
+def all_steps(graph: Graph, inputs: Sequence[Array], arch: str | None = None, target: str = "") -> Steps:
     """The steps for inputs like these, in the graph's order. Of each If only the branch taken is there.
 
-    arch: the CPU architecture to plan for; by default this machine's.
+    arch: the CPU architecture to plan for; by default this machine's. target: as for `bind`.
 
     Raises InferenceError or DataError that names the node which does not accept these inputs.
     """
-    walk = _Walk(arch)
+    walk = _Walk(arch, target)
     outputs = walk.graph(graph, inputs)
     return Steps(tuple(walk.steps), walk.arena, outputs)
 
 
 class _Walk:
-    def __init__(self, arch: str | None) -> None:
-        self.arch = arch
+    def __init__(self, arch: str | None, target: str) -> None:
+        self.arch, self.target = arch, target
         self.steps: list[PlanStep] = []
         self.arena = 0
         self._bodies: set[int] = set()
@@ -62,7 +62,7 @@ class _Walk:
         while True:
             contents = {s: arrays[s] for s in stage.decisive if arrays[s].size <= MAX_KNOWN}
             types = {s: TensorType.of(a) for s, a in arrays.items()}
-            binding = bind(stage, types, contents, kept, arch=self.arch)
+            binding = bind(stage, types, contents, kept, arch=self.arch, target=self.target)
             self.steps += PlanTable.of_binding(graph.name, binding).steps
             arena = max(arena, binding.arena)
             if binding.rest is None and not any(s.item.op.name in CONTROL for s in binding.steps):

@@ -10,6 +10,7 @@ import numpy as np
 from edge_rt.codegen.testing import call
 from edge_rt.lowering._errors import NO_ERROR
 from edge_rt.lowering._spec import Call, ErrorWord, In, Out, Scratch, StepNumber, Table
+from edge_rt.targets import Target
 
 Array = np.ndarray[Any, Any]
 _DTYPES = {
@@ -18,9 +19,14 @@ _DTYPES = {
 
 
 def run_calls(
-    calls: Sequence[Call], inputs: Sequence[Array | None], outputs: Sequence[Array], parts: int | None = None
+    calls: Sequence[Call],
+    inputs: Sequence[Array | None],
+    outputs: Sequence[Array],
+    parts: int | None = None,
+    target: Target | None = None,
 ) -> int:
-    """Runs the calls of a node over its inputs into `outputs`; gives the error word. parts: instead of their own."""
+    """Runs the calls of a node over its inputs into `outputs`; gives the error word. parts: instead of their own. target:
+    whose kernels, by default those that are best for this CPU."""
     sizes: list[int] = []
     for c in calls:
         for i, n in enumerate(c.scratch):
@@ -52,5 +58,5 @@ def run_calls(
             elif isinstance(a, StepNumber):
                 value = 7
             args[p.name] = value
-        call(c.spec, parts=parts or c.parts, **args)
+        call(c.spec, parts=parts or c.parts, target=target, **args)
     return int(error[0])

@@ -65,8 +65,9 @@ def _cases(given: argparse.Namespace) -> int:
 def _host(given: argparse.Namespace) -> int:
     start = time.perf_counter()
     kernels = library()
-    kernels.prepare(load_all())
-    print(f"{kernels!r}: {len(load_all())} kernels ready, {time.perf_counter() - start:.1f} s")
+    symbols = load_all(TARGETS[kernels.target])
+    kernels.prepare(symbols)
+    print(f"{kernels!r}: {len(symbols)} kernels ready, {time.perf_counter() - start:.1f} s")
     return 0
 
 

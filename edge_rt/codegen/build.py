@@ -19,7 +19,7 @@ MAX_SYMBOLS, MAX_CODE = 300, (1 << 20) + (3 << 14)
 
 def build_kernels(target: Target, symbols: Iterable[str] | None = None) -> dict[str, bytes]:
     """A code image for each of these kernels alone (None: for all), by symbol. Raises CodegenError."""
-    kernels = load_all()
+    kernels = load_all(target)
     chosen = {symbol: kernels[symbol] for symbol in (kernels if symbols is None else symbols)}
     compile_kernels(chosen, [target])
     images = {}
@@ -46,7 +46,7 @@ def build_image(
 
     progress: called with each kernel's symbol before it is compiled. Raises CodegenError that names the kernel.
     """
-    chosen = load_all() if specs is None else {s.symbol: kernel_of(s) for s in specs}
+    chosen = load_all(target) if specs is None else {s.symbol: kernel_of(s) for s in specs}
     if specs is None:
         compile_kernels(chosen, [target])
     objects = {}

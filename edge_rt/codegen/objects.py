@@ -13,7 +13,7 @@ import llvmlite
 import numba
 
 from edge_rt.codegen.together import claim, compile_together, read_object, write_object
-from edge_rt.kernels._registry import Factory
+from edge_rt.kernels._registry import Factory, has_kernel
 from edge_rt.lowering._spec import KernelSpec
 from edge_rt.native.cache import PACKAGE, cache_folder
 from edge_rt.targets import TARGETS, Target
@@ -47,7 +47,7 @@ def compile_kernels(kernels: Mapping[str, tuple[KernelSpec, Factory]], targets: 
         f"{target.name}:{symbol}"
         for target in targets
         for symbol, kernel in kernels.items()
-        if not _object_path(*kernel, target).exists()
+        if has_kernel(target, kernel[1]) and not _object_path(*kernel, target).exists()
     ]
     compile_together(
         len(missing), lambda claims: ["objects", "--kernels", *missing],

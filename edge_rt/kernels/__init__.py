@@ -10,15 +10,17 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 
-from edge_rt.kernels._registry import KERNELS, Factory
+from edge_rt.kernels._registry import KERNELS, Factory, has_kernel
 from edge_rt.lowering._spec import KernelSpec
+from edge_rt.targets import Target
 
 
-def load_all() -> dict[str, tuple[KernelSpec, Factory]]:
-    """Imports every family; all kernels by symbol."""
+def load_all(target: Target | None = None) -> dict[str, tuple[KernelSpec, Factory]]:
+    """Imports every family; all kernels by symbol, or those that a target has."""
     for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
         import_module(f"{__name__}.{module}")
-    return {symbol: k for symbol, k in sorted(KERNELS.items()) if k[1].__module__.startswith(__name__)}
+    ours = {symbol: k for symbol, k in sorted(KERNELS.items()) if k[1].__module__.startswith(__name__)}
+    return {symbol: k for symbol, k in ours.items() if target is None or has_kernel(target, k[1])}
 
 
 def kernel_of(spec: KernelSpec) -> tuple[KernelSpec, Factory]:

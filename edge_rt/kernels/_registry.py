@@ -33,13 +33,19 @@ def apart(function: Any) -> Any:
     return function
 
 
-def kernel(spec: KernelSpec) -> Callable[[Any], Any]:
-    """Decorator: the factory makes the body of `spec`'s kernel."""
+def kernel(spec: KernelSpec, only: str = "") -> Callable[[Any], Any]:
+    """Decorator: the factory makes the body of `spec`'s kernel. only: the one target that has it, if not all do."""
 
-    def register(factory: Factory) -> Factory:
+    def register(factory: Any) -> Factory:
         if spec.symbol in KERNELS:
             raise ValueError(f"kernel {spec.symbol} is defined twice")
+        factory.only = only
         KERNELS[spec.symbol] = (spec, factory)
-        return factory
+        return factory  # type: ignore[no-any-return]
 
     return register
+
+
+def has_kernel(target: Target, factory: Factory) -> bool:
+    """Whether a target has the kernel whose body the factory makes."""
+    return getattr(factory, "only", "") in ("", target.name)

@@ -33,7 +33,7 @@ def hide(context, builder, sig, args):
     return builder.asm(ir.FunctionType(kind, [kind]), "", "=r,0", [args[0]], False)
 
 
-def _settled(builder, p, vector):
+def settled(builder, p, vector):
     """p behind an empty instruction, which waits for the vector."""
     kind = ir.FunctionType(p.type, [p.type, vector.type])
     return builder.asm(kind, "", "=r,0,v", [p, vector], False)
@@ -72,8 +72,8 @@ def add_outer(context, builder, sig, args):
                 sums[(r, *at)] = call(builder, name, vec.ir, value, factors[at], sums[(r, *at)])
             following = (r + 1) % rows // 3
             if following < len(bases):
-                bases[following] = _settled(builder, bases[following], sums[r, -1, -1])
-        b = _settled(builder, b, sums[-1, -1, -1])
+                bases[following] = settled(builder, bases[following], sums[r, -1, -1])
+        b = settled(builder, b, sums[-1, -1, -1])
     return context.make_tuple(builder, sig.return_type, [bases[0], b, pack(builder, vec, list(sums.flat))])
 
 

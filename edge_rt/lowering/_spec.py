@@ -184,7 +184,7 @@ Lowered = Sequence[Call] | Alias | None
 class BoundNode:
     """A node with everything known: what a lowering function looks at."""
 
-    __slots__ = ("arch", "attrs", "inputs", "op", "outputs", "used", "values")
+    __slots__ = ("arch", "attrs", "inputs", "op", "outputs", "target", "used", "values")
 
     op: OpSpec
     attrs: Any
@@ -197,6 +197,8 @@ class BoundNode:
     """Which outputs anybody reads. A kernel may skip the others, by passing 0 for their address."""
     arch: str
     """The CPU architecture that the calls are for, as targets name it: not always this machine's."""
+    target: str
+    """The name of the target whose kernels are called, for what not all of an architecture have; "" where it may be any."""
 
     def __init__(
         self,
@@ -207,8 +209,9 @@ class BoundNode:
         values: Sequence[Array | None],
         used: Sequence[bool],
         arch: str = "x86_64",
+        target: str = "",
     ) -> None:
-        self.op, self.attrs, self.arch = op, attrs, arch
+        self.op, self.attrs, self.arch, self.target = op, attrs, arch, target
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
         self.values, self.used = tuple(values), tuple(used)
 

@@ -105,4 +105,10 @@ def q_conv(node: BoundNode) -> Lowered:
         return []
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
-    return conv_calls(In(1), shape, g, attrs.n, attrs.group, Bytes.of(node), Epilogue.of(node))
+    sign, epilogue = Bytes.of(node), Epilogue.of(node)
+    if node.target == "x86-64-v3" and attrs.group == 1 and g.kernel == (3, 3) and epilogue.makes_bytes:
+        from edge_rt.lowering.winograd_int8 import is_worth_it, winograd_calls
+
+        if is_worth_it(shape, g, attrs.n):
+            return winograd_calls(In(0), In(1), Out(0), shape, g, attrs.n, sign, epilogue)
+    return conv_calls(In(1), shape, g, attrs.n, attrs.group, sign, epilogue)

@@ -70,6 +70,11 @@ class Epilogue:
             "activation": ACTIVATIONS[attrs.activation], "alpha": attrs.alpha,
         }  # fmt: skip
 
+    @property
+    def makes_bytes(self) -> bool:
+        """Whether results are bytes as most machines round them, of weights without zero points."""
+        return self.args["mode"] == EVEN and not self.has_b_zero
+
     @staticmethod
     def of(node: BoundNode) -> Epilogue:
         """Of a node of our own, whose inputs are in the order that they share."""
