@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
     parser.add_argument("commit", help="what git knows, or the folder of another tree")
     parser.add_argument("--models", nargs="+", default=["digits"], metavar="NAME", help="default: digits")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="default: 1")
-    parser.add_argument("--turn-ms", type=float, default=100.0, help="length of a turn (default: 100)")
+    parser.add_argument("--turn-ms", type=float, default=40.0, help="length of a turn (default: 40)")
     parser.add_argument("--seconds", type=float, default=20.0, help="of each model, at most (default: 20)")
     parser.set_defaults(function=_compare)
 

@@ -45,6 +45,9 @@ AHEAD_FROM = 1 << 16
 """Numbers of b, or of a, that do not stay in a core's caches: they are asked for ahead of time."""
 ROWS_TOGETHER = 1 << 17
 """Numbers of a, with AVX-512, up to which blocks of rows become one: half a core's second cache."""
+TILES_NEAR = {16: 1, 8: 4}
+"""Tiles, by the lanes of a target, that are activated together, while they are in the nearest cache: calls take some 150
+cycles, which is much for the small tiles of 16 registers."""
 SHORT_ROW = 192
 """Rows of a up to which the CPU does not see by itself what is needed next."""
 
@@ -70,7 +73,7 @@ def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
     can_slide, wide_k, whole_k, has_halves = sliding is not None, tiles.wide_k, tiles.whole_k, tiles.has_halves
-    asks_ahead = target.arch != "aarch64"
+    asks_ahead, tiles_near = target.arch != "aarch64", TILES_NEAR.get(target.lanes, 1)
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
     sliding_rows_for, sliding_panels_for = slides.rows_for, sliding.panels_for if sliding else unused_width
     deepest = max(K_BLOCK, SLIDING_TAPS * SLIDING_BLOCK, 2 * wide_k, 2 * whole_k) + 2 * ALIGNED
@@ -163,7 +166,7 @@ def gemm_f32(target):
                 if next_inside == segment_k:
                     next_segment, next_inside = segment + pieces, 0
                 ends = next_segment == segments
-                stays_near = asks_ahead and ends and activation != 0
+                few_together = asks_ahead and ends and activation != 0
                 j = first_panel
                 while j < last_panel:
                     left = last_panel - j
@@ -220,8 +223,10 @@ def gemm_f32(target):
                         i, tile = 0, 0
                         while tile < count:
                             height, alike = short + (1 if tile < longer else 0), 1
-                            if whole and not (direct or taps > 1 or stays_near):
+                            if whole and not (direct or taps > 1):
                                 alike = (longer if tile < longer else count) - tile
+                                if few_together:
+                                    alike = min(alike, tiles_near)
                                 if asks_ahead and tiles_each:
                                     alike = min(alike, tiles_left)
                             at = y_block + i * y_step
