@@ -68,24 +68,27 @@ def add_quads(context, builder, sig, args):
     rows, count, byte, whole = vec.shape[0], sig.args[5].literal_value, ir.IntType(8), ir.IntType(64)
     sums, ones, line = unpack(builder, vec, acc), ir.Constant(_SHORTS, [1] * 16), ir.VectorType(byte, 32)
     bases, b = [builder.bitcast(a, byte.as_pointer())], builder.bitcast(b, byte.as_pointer())
-    for half in range(2):
-        places = (builder.gep(b, [whole(STEP * q + 32 * half)]) for q in range(count))
-        weights = [builder.load(builder.bitcast(at, line.as_pointer()), align=1) for at in places]
-        for r in range(rows):
-            if r // 3 == len(bases):
-                bases.append(builder.gep(bases[-1], [three]))
-            products = []
-            for q in range(count):
-                at = builder.gep(bases[r // 3], [builder.add(builder.mul(a_row, whole(r % 3)), whole(DEPTH * q))])
-                quad = builder.load(builder.bitcast(at, ir.IntType(32).as_pointer()), align=1)
-                products.append(_added(builder, builder.bitcast(repeat(builder, vec, quad), line), weights[q]))
-            total = functools.reduce(builder.add, products)
-            made = call(builder, "llvm.x86.avx2.pmadd.wd", _SUMS, total, ones)
+
+    def weights_at(place):
+        return builder.load(builder.bitcast(builder.gep(b, [whole(place)]), line.as_pointer()), align=1)
+
+    weights = [[weights_at(STEP * q + 32 * half) for half in range(2)] for q in range(count)]
+    for r in range(rows):
+        if r // 3 == len(bases):
+            bases.append(builder.gep(bases[-1], [three]))
+        quads = []
+        for q in range(count):
+            at = builder.gep(bases[r // 3], [builder.add(builder.mul(a_row, whole(r % 3)), whole(DEPTH * q))])
+            quad = builder.load(builder.bitcast(at, ir.IntType(32).as_pointer()), align=1)
+            quads.append(builder.bitcast(repeat(builder, vec, quad), line))
+        for half in range(2):
+            products = [_added(builder, quad, weights[q][half]) for q, quad in enumerate(quads)]
+            made = call(builder, "llvm.x86.avx2.pmadd.wd", _SUMS, functools.reduce(builder.add, products), ones)
             sums[r, 0, half] = builder.add(sums[r, 0, half], made)
-            # Else LLVM would load ahead more than there are registers for.
-            following = (r + 1) % rows // 3
-            if following < len(bases):
-                bases[following] = _settled(builder, bases[following], sums[r, 0, half])
+        # Else LLVM would load ahead more than there are registers for.
+        following = (r + 1) // 3
+        if following < len(bases):
+            bases[following] = _settled(builder, bases[following], sums[r, 0, 1])
     return pack(builder, vec, sums.flat)
 
 
