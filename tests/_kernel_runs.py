@@ -7,15 +7,28 @@ from typing import Any
 
 import numpy as np
 
+from edge_rt import ops
 from edge_rt.codegen.testing import call
 from edge_rt.lowering._errors import NO_ERROR
-from edge_rt.lowering._spec import Call, ErrorWord, In, Out, Scratch, StepNumber, Table
-from edge_rt.targets import Target
+from edge_rt.lowering._spec import BoundNode, Call, ErrorWord, In, Out, Scratch, StepNumber, Table
+from edge_rt.lowering.rules import lower
+from edge_rt.targets import TARGETS, Target
+from edge_rt.types import TensorType
 
 Array = np.ndarray[Any, Any]
 _DTYPES = {
     "f16*": np.float16, "f32*": np.float32, "i8*": np.int8, "u8*": np.uint8, "i32*": np.int32, "i64*": np.int64,
 }  # fmt: skip
+
+
+def calls_of(op: str, inputs: Sequence[Array | None], target: str, **attributes: Any) -> tuple[list[Call], TensorType]:
+    """What a node of one output is lowered to for a target, and the type of its output."""
+    spec = ops.get(op)
+    attrs, types = spec.attrs(**attributes), [None if x is None else TensorType.of(x) for x in inputs]
+    (made,), _ = spec.infer(attrs, types, [None] * len(inputs), "node")
+    calls = lower(BoundNode(spec, attrs, types, [made], [None] * len(inputs), [True], TARGETS[target].arch, target))
+    assert isinstance(calls, list)
+    return calls, made
 
 
 def run_calls(

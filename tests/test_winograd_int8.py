@@ -7,29 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_rt import ops
-from edge_rt.lowering._spec import BoundNode, Call
 from edge_rt.lowering.gemm_int8 import GEMM_INT8
-from edge_rt.lowering.rules import lower
 from edge_rt.lowering.winograd_int8 import WINOGRAD_INT8
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.ops.edge_int8_panels import pack_q_conv
 from edge_rt.targets import TARGETS
-from edge_rt.types import TensorType
-from tests._kernel_runs import run_calls
+from tests._kernel_runs import calls_of, run_calls
 from tests.test_int8 import BYTES, reference, whole_range
 
 TARGET = TARGETS["x86-64-v3"]
 on_x86 = pytest.mark.skipif(choose_target(cpu_features())[0].arch != TARGET.arch, reason="kernels of x86-64")
-
-
-def calls_of(inputs: list[Any], target: str, **attributes: Any) -> tuple[list[Call], TensorType]:
-    spec = ops.get("edge.QConv")
-    attrs, types = spec.attrs(**attributes), [None if x is None else TensorType.of(x) for x in inputs]
-    (made,), _ = spec.infer(attrs, types, [None] * len(inputs), "conv")
-    calls = lower(BoundNode(spec, attrs, types, [made], [None] * len(inputs), [True], TARGETS[target].arch, target))
-    assert isinstance(calls, list)
-    return calls, made
 
 
 def given(shape: tuple[int, int, int, int], n: int, dtype: Any, zero: int, group: int = 1) -> list[Any]:
@@ -59,7 +46,7 @@ def test_exact_and_shared(shape: tuple[int, int, int, int], n: int, pads: tuple[
     for zero, output in ((limits.min, "uint8"), (limits.max, "int8"), (7, "uint8")):
         inputs = given(shape, n, dtype, zero)
         attributes = {**SAME, "n": n, "pads": pads, "output": output, "y_zero": 0 if output == "uint8" else -9}
-        calls, made = calls_of(inputs, TARGET.name, **attributes)
+        calls, made = calls_of("edge.QConv", inputs, TARGET.name, **attributes)
         assert [c.spec for c in calls[1:]] == [WINOGRAD_INT8]
         (want,) = reference("edge.QConv", *inputs, **attributes)
         assert len(np.unique(want)) > 100
@@ -80,7 +67,7 @@ def test_largest_sums(weight: int, number: int) -> None:
     scale, x = np.full(n, 127 / (255 * 128 * 9 * 1024), np.float32), np.full(shape, number, np.uint8)
     inputs = [x, *pack_q_conv(w, 1), np.array([255 - number], np.uint8), None, scale, None]
     attributes = {**SAME, "n": n, "y_zero": 128}
-    calls, made = calls_of(inputs, TARGET.name, **attributes)
+    calls, made = calls_of("edge.QConv", inputs, TARGET.name, **attributes)
     assert calls[-1].spec is WINOGRAD_INT8
     y = np.empty(made.static_shape, np.uint8)
     run_calls(calls, inputs, [y], None, TARGET)
@@ -95,7 +82,7 @@ def test_limits_and_large_factors(limits: dict[str, float]) -> None:
     inputs[5] = np.where(np.arange(32) % 3 == 0, np.float32(3e7), inputs[5])
     inputs[5][1] = np.nan
     attributes = {**SAME, "n": 32, "y_zero": 5, **limits}
-    calls, made = calls_of(inputs, TARGET.name, **attributes)
+    calls, made = calls_of("edge.QConv", inputs, TARGET.name, **attributes)
     y = np.empty(made.static_shape, np.uint8)
     run_calls(calls, inputs, [y], 3, TARGET)
     columns = np.arange(32) != 1
@@ -106,7 +93,7 @@ def test_limits_and_large_factors(limits: dict[str, float]) -> None:
 def kernel_of(shape: tuple[int, int, int, int], n: int = 32, target: str = TARGET.name, **changes: Any) -> str:
     attributes = {**SAME, "n": n, **changes}
     inputs = given(shape, n, np.uint8, 0, attributes["group"])
-    return calls_of(inputs, target, **attributes)[0][-1].spec.symbol
+    return calls_of("edge.QConv", inputs, target, **attributes)[0][-1].spec.symbol
 
 
 def test_which_ones() -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.registers import hide
+from edge_rt.kernels.registers import hide, settled
 from edge_rt.kernels.simd import (
     Vec,
     any_true,
@@ -55,11 +55,6 @@ def _added(builder, x, y):
     return call(builder, "llvm.x86.avx2.pmadd.ub.sw", _SHORTS, x, y)
 
 
-def _settled(builder, p, vector):
-    """p behind an empty instruction, which waits for the vector."""
-    return builder.asm(ir.FunctionType(p.type, [p.type, vector.type]), "", "=r,0,x", [p, vector], False)
-
-
 @primitive(lambda acc, *rest: acc if isinstance(acc, Vec) and isinstance(rest[-1], types.IntegerLiteral) else None)
 def add_quads(context, builder, sig, args):
     """add_quads(acc, a, a_row, three, b, count): acc, int32 [rows, 1, 2], plus products of `count` quads (a constant) of
@@ -88,7 +83,7 @@ def add_quads(context, builder, sig, args):
         # Else LLVM would load ahead more than there are registers for.
         following = (r + 1) // 3
         if following < len(bases):
-            bases[following] = _settled(builder, bases[following], sums[r, 0, 1])
+            bases[following] = settled(builder, bases[following], sums[r, 0, 1])
     return pack(builder, vec, sums.flat)
 
 

@@ -22,6 +22,7 @@ from edge_rt.kernels.simd import Vec, load, pointer, store
 from edge_rt.kernels.simd import part as vector
 from edge_rt.kernels.tiles_int8 import DEPTH as QUAD
 from edge_rt.kernels.tiles_int8 import WIDTH
+from edge_rt.lowering._spec import AVX2
 from edge_rt.lowering.winograd_int8 import (
     CHANNELS,
     COLUMNS,
@@ -91,7 +92,7 @@ def chain(tiles):
     return run
 
 
-@kernel(WINOGRAD_INT8, only="x86-64-v3")
+@kernel(WINOGRAD_INT8, only=AVX2)
 def winograd_int8(target):
     of_tile, of_weights = transforms()
     run = chain([(rows, point_tile(rows, POINTS)) for rows in range(ROWS, 0, -1)])

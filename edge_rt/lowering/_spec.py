@@ -230,6 +230,9 @@ class BoundNode:
         return In(index) if self.has(index) else 0
 
 
+AVX2 = "x86-64-v3"
+"""The target of x86-64 that has 16 registers and no dot products of bytes; other ways pay there (`BoundNode.target`)."""
+
 GRAIN = 1 << 15
 """Work (in units of about one vector-free arithmetic operation) below which a part is not worth handing to a thread."""
 

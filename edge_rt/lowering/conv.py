@@ -10,7 +10,20 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._layout import ceil_div, dense_strides
-from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.lowering._spec import (
+    AVX2,
+    Arg,
+    BoundNode,
+    Call,
+    In,
+    KernelSpec,
+    Lowered,
+    Out,
+    Scratch,
+    Table,
+    lowers,
+    parts_for,
+)
 from edge_rt.lowering.copy import copy_call
 from edge_rt.lowering.gemm import ACTIVATIONS, Compact, compact_of, gemm_call
 from edge_rt.lowering.windows import is_plain, windows
@@ -73,13 +86,9 @@ def conv(node: BoundNode) -> Lowered:
         if is_worth_it(shape, g, attrs.n, node.arch):
             return winograd_calls(In(0), In(1), shape, g, attrs.n, node.optional(2), node.optional(3), attrs)
     bias, residual, compact = node.optional(2), node.optional(3), compact_of(node)
-    if node.target == "x86-64-v3" and attrs.group == 1 and _picks(g):
+    if node.target == AVX2 and attrs.group == 1 and _picks(g):
         return _picked_calls(shape, g, attrs, bias, residual, compact)
-    return [
-        conv_call(
-            In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, bias, residual, attrs, compact=compact,
-        )
-    ]  # fmt: skip
+    return [conv_call(In(0), In(1), Out(0), shape, g, attrs.n, attrs.group, bias, residual, attrs, compact=compact)]
 
 
 def _picks(g: Geometry) -> bool:
@@ -87,9 +96,7 @@ def _picks(g: Geometry) -> bool:
     return math.prod(g.kernel) == 1 and g.strides != (1, 1) and not any((*g.begin, *g.end))
 
 
-def _picked_calls(
-    shape: tuple[int, ...], g: Geometry, attrs: Any, bias: Arg, residual: Arg, compact: Compact
-) -> Lowered:  # fmt: skip
+def _picked_calls(shape: tuple[int, ...], g: Geometry, attrs: Any, bias: Arg, residual: Arg, compact: Compact) -> list[Call]:
     """Pixels are picked out first: then tiles go over all of them, instead of over one line after the other."""
     images, h, w, c = shape
     dims, (down, wide) = (images, *g.out, c), g.strides
@@ -98,7 +105,8 @@ def _picked_calls(
         Scratch(0), In(1), Out(0), m=images * math.prod(g.out), n=attrs.n, k=c, batches=[[0, 0, 0, 0]], bias=bias,
         residual=residual, attrs=attrs, own_scratch=[4 * math.prod(dims)], compact=compact,
     )  # fmt: skip
-    return None if copy is None else [copy, product]
+    assert copy is not None  # it has four dimensions
+    return [copy, product]
 
 
 @lowers("edge.DepthwiseConv")

@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 
 from edge_rt.lowering._spec import (
+    AVX2,
     Arg,
     BoundNode,
     Call,
@@ -106,7 +107,7 @@ def q_conv(node: BoundNode) -> Lowered:
     shape, attrs = node.type(0).static_shape, node.attrs
     g = window_geometry(attrs, shape[1:3])
     sign, epilogue = Bytes.of(node), Epilogue.of(node)
-    if node.target == "x86-64-v3" and attrs.group == 1 and g.kernel == (3, 3) and epilogue.makes_bytes:
+    if node.target == AVX2 and attrs.group == 1 and g.kernel == (3, 3) and epilogue.makes_bytes:
         from edge_rt.lowering.winograd_int8 import is_worth_it, winograd_calls
 
         if is_worth_it(shape, g, attrs.n):
