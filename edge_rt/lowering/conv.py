@@ -26,7 +26,7 @@ from edge_rt.lowering._spec import (
 )
 from edge_rt.lowering.copy import copy_call
 from edge_rt.lowering.gemm import ACTIVATIONS, Compact, compact_of, gemm_call
-from edge_rt.lowering.windows import is_plain, windows
+from edge_rt.lowering.windows import BLOCK_PIXELS, is_plain, windows
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops._windows import Geometry
 from edge_rt.ops.edge_conv import window_geometry
@@ -133,7 +133,8 @@ def _shares(shape: tuple[int, ...], size: int, g: Geometry, work: int) -> tuple[
     """Rows of a band, where work is shared and where it is not, channels of a block, and parts of the work.
 
     Strips are best over all rows and all channels, so that there are no more units than a few cores share out well. Bands
-    come before blocks: products before and behind are shared by rows, too, which then stay in the caches of one core.
+    come before blocks where products before and behind are shared by rows, too, which then stay in the caches of one core;
+    these are not where pixels are few.
     """
     images, out_h, channels = shape[0], g.out[0], shape[3]
     is_small = g.kernel[0] <= 3
@@ -141,6 +142,8 @@ def _shares(shape: tuple[int, ...], size: int, g: Geometry, work: int) -> tuple[
     bands_alone = ceil_div(out_h * g.strides[0], _FAR_ROWS) if is_far and is_small else 1
     wanted = ceil_div(parts_for(work // 4, _UNITS), images)
     most = max(out_h // (_NEAR_ROWS if is_small else 2 * _NEAR_ROWS), min(2, out_h // g.kernel[0]))
+    if shape[1] * shape[2] <= min(BLOCK_PIXELS, channels):
+        most = 1
     bands = max(bands_alone, min(most, wanted))
     blocks = max(1, min(channels // _BLOCK, wanted // bands))
     channel_block = max(16, channels // blocks // 16 * 16)

@@ -9,7 +9,20 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._layout import ceil_div as ceil_div
-from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
+from edge_rt.lowering._spec import (
+    AVX2,
+    Arg,
+    BoundNode,
+    Call,
+    In,
+    KernelSpec,
+    Lowered,
+    Out,
+    Scratch,
+    Table,
+    lowers,
+    parts_for,
+)
 from edge_rt.lowering.windows import BLOCK_PIXELS, K_TOGETHER, Windows
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops.edge_gemm import ACTIVATIONS as _NAMES
@@ -58,6 +71,8 @@ _ROWS, _FEW_ROWS = 5, 30
 
 _WIDE, _TILES = 4, {1: 1.3, 2: 1.1, 3: 1.05}
 # Panels of the widest tiles, and how much longer those of fewer take, about.
+FEW = 2
+# Rows up to which tiles are wide everywhere.
 _MANY = 16
 # So many units are shared out well whatever their size.
 
@@ -97,10 +112,11 @@ def gemm_call(
     a: Arg, b: Arg, y: Arg, *, m: int, n: int, k: int, batches: Sequence[Sequence[int]], bias: Arg = 0,
     residual: Arg = 0, attrs: EpilogueAttrs | None = None, a_row: int = 0, y_row: int = 0,
     windows: Windows | None = None, a_size: int = 0, own_scratch: Sequence[int] = (), compact: Compact | None = None,
-    sliced: bool = False,
+    sliced: bool = False, narrow: bool = False,
 ) -> Call:  # fmt: skip
     """A call of GEMM_F32. windows: of a convolution. own_scratch: bytes of the node's scratch buffers, behind which one for
-    copied windows or for slices comes. compact: of panels that are not f32. sliced: whether rows may be sliced."""
+    copied windows or for slices comes. compact: of panels that are not f32. sliced: whether rows may be sliced. narrow:
+    whether tiles are one panel wide."""
     compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
@@ -116,7 +132,8 @@ def gemm_call(
         row_block = min(row_block, balanced(m, max(ceil_div(m * batch, parts), least), _ROWS))
         row_block = _evenly(m, batch, row_block, range(least, min(m, _ROW_BLOCK) + 1, _ROWS), {})
         units = batch * ceil_div(m, row_block)
-    col_block = _column_block(panels, units, parts, sliced or (windows is not None and windows.scratch > 0))
+    copies = sliced or (windows is not None and windows.scratch > 0)
+    col_block = _column_block(panels, units, parts, copies, narrow)
     units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
     room = windows.scratch if windows is not None else 4 * sliced_room(row_block, k) if sliced else 0
@@ -133,15 +150,19 @@ def gemm_call(
     )  # fmt: skip
 
 
-def _column_block(panels: int, units: int, parts: int, copies: bool) -> int:
-    """Panels of a block, where `units` blocks of rows are to become about `parts` units. copies: each part copies rows."""
+def _column_block(panels: int, units: int, parts: int, copies: bool, narrow: bool) -> int:
+    """Panels of a block, where `units` blocks of rows are to become about `parts` units. copies: each part copies rows.
+    narrow: blocks of one take no longer."""
     if parts <= units:
         return max(panels, 1)
     block = max(_WIDE, ceil_div(panels, ceil_div(parts, units)) // _WIDE * _WIDE)
-    return block if copies else _evenly(panels, units, block, range(min(2, panels), min(3 * _WIDE, panels) + 1), _TILES)
+    if copies:
+        return block
+    block = _evenly(panels, units, block, range(min(2, panels), min(3 * _WIDE, panels) + 1), _TILES)
+    return _evenly(panels, units, block, (block, 1), {}) if narrow else block
 
 
-def _evenly(size: int, units: int, block: int, others: range, longer: dict[int, float]) -> int:
+def _evenly(size: int, units: int, block: int, others: Sequence[int], longer: dict[int, float]) -> int:
     """The block of `size` in each of some units: of `others` the one with which 2 and 4 threads have least to do one after
     the other, if those of size `block` are few. longer: how much longer small blocks take, about."""
     if units * ceil_div(size, block) >= _MANY:
@@ -238,6 +259,7 @@ def gemm(node: BoundNode) -> Lowered:
         gemm_call(
             In(0), In(1), Out(0), m=m, n=n, k=k, batches=offsets, bias=node.optional(2), residual=node.optional(3),
             attrs=node.attrs, compact=compact, sliced=sliced and min(n, k) >= _SLICED_FROM,
+            narrow=m > FEW and (node.arch == "aarch64" or node.target == AVX2),
         )
     ]  # fmt: skip
 
