@@ -225,6 +225,11 @@ class BoundNode:
         """Whether an optional input is there."""
         return index < len(self.inputs) and self.inputs[index] is not None
 
+    @property
+    def has_narrow_tiles(self) -> bool:
+        """Whether tiles of float products are one panel wide on the target, but for very few rows: see kernels/tiles.py."""
+        return self.arch == "aarch64" or self.target == AVX2
+
     def optional(self, index: int) -> Arg:
         """In(index), or 0 (null) where the input is absent."""
         return In(index) if self.has(index) else 0

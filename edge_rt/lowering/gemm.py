@@ -9,20 +9,7 @@ from typing import Any
 import numpy as np
 
 from edge_rt.lowering._layout import ceil_div as ceil_div
-from edge_rt.lowering._spec import (
-    AVX2,
-    Arg,
-    BoundNode,
-    Call,
-    In,
-    KernelSpec,
-    Lowered,
-    Out,
-    Scratch,
-    Table,
-    lowers,
-    parts_for,
-)
+from edge_rt.lowering._spec import Arg, BoundNode, Call, In, KernelSpec, Lowered, Out, Scratch, Table, lowers, parts_for
 from edge_rt.lowering.windows import BLOCK_PIXELS, K_TOGETHER, Windows
 from edge_rt.ops._panels import WIDTH
 from edge_rt.ops.edge_gemm import ACTIVATIONS as _NAMES
@@ -71,8 +58,8 @@ _ROWS, _FEW_ROWS = 5, 30
 
 _WIDE, _TILES = 4, {1: 1.3, 2: 1.1, 3: 1.05}
 # Panels of the widest tiles, and how much longer those of fewer take, about.
-FEW = 2
-# Rows up to which tiles are wide everywhere.
+_WIDE_ROWS = 2
+# Rows up to which tiles are wide on all targets: see kernels/tiles.py.
 _MANY = 16
 # So many units are shared out well whatever their size.
 
@@ -116,7 +103,7 @@ def gemm_call(
 ) -> Call:  # fmt: skip
     """A call of GEMM_F32. windows: of a convolution. own_scratch: bytes of the node's scratch buffers, behind which one for
     copied windows or for slices comes. compact: of panels that are not f32. sliced: whether rows may be sliced. narrow:
-    whether tiles are one panel wide."""
+    see BoundNode.has_narrow_tiles."""
     compact = compact or Compact()
     batch, panels = len(batches), ceil_div(n, WIDTH)
     work = 2 * batch * m * n * k
@@ -133,7 +120,7 @@ def gemm_call(
         row_block = _evenly(m, batch, row_block, range(least, min(m, _ROW_BLOCK) + 1, _ROWS), {})
         units = batch * ceil_div(m, row_block)
     copies = sliced or (windows is not None and windows.scratch > 0)
-    col_block = _column_block(panels, units, parts, copies, narrow)
+    col_block = _column_block(panels, units, parts, copies, narrow and m > _WIDE_ROWS)
     units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
     room = windows.scratch if windows is not None else 4 * sliced_room(row_block, k) if sliced else 0
@@ -259,7 +246,7 @@ def gemm(node: BoundNode) -> Lowered:
         gemm_call(
             In(0), In(1), Out(0), m=m, n=n, k=k, batches=offsets, bias=node.optional(2), residual=node.optional(3),
             attrs=node.attrs, compact=compact, sliced=sliced and min(n, k) >= _SLICED_FROM,
-            narrow=m > FEW and (node.arch == "aarch64" or node.target == AVX2),
+            narrow=node.has_narrow_tiles,
         )
     ]  # fmt: skip
 
