@@ -1,24 +1,27 @@
-"""Arithmetic on 8-bit numbers in float32, one rounding per operation, as the NumPy references do it."""
+"""Arithmetic on 8-bit numbers in float32, rounded where the NumPy references round."""
 
 from __future__ import annotations
 
 import numpy as np
 from numba.core import types
 
-from edge_rt.kernels._registry import kernel
+from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.saturation import AS_RAMP, kind_of, nearest, packer, rectified, rows_of_sixteen, to_whole
-from edge_rt.kernels.simd import Vec, clamp, convert, load, load_first, round_even, splat, store, store_first
+from edge_rt.kernels.saturation import AS_BYTES, free_shorts, kind_of, nearest, packer, shorts_of, to_whole
+from edge_rt.kernels.simd import Vec, clamp, convert, fma, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
-from edge_rt.kernels.widened import spread_bytes, widened_less
+from edge_rt.kernels.widened import products_less, spread_bytes, whole_shorts
 from edge_rt.lowering._layout import MAX_DIMS
 from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, MEAN_Q, MUL_Q
 
-F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
-SIXTEEN = 16
-SMALL = np.float32(1 << 14)
-"""Scales below it keep products of two bytes within int32."""
+F32, I32, I64, U8, U16 = types.float32, types.int32, types.int64, types.uint8, types.uint16
+MOST = np.float32(255)
+"""The largest difference of a byte and a zero point."""
+SMALL = np.float32(1 << 15)
+"""Steps below it, before zero points are added, are int16."""
+SHORT_SUMS = 257
+"""So many bytes add up to a uint16."""
 
 
 def converters(lanes):
@@ -35,53 +38,66 @@ def converters(lanes):
     return numbers, bytes_of
 
 
-def batch_on_arm(target, combine):
-    """batch(a, b, y, left, right, ends, small): sixteen numbers of y, see `blocks`."""
-    WIDE, NUMBERS, BYTES = Vec(I32, 4, (4,)), Vec(F32, 4, (4,)), Vec(U8, SIXTEEN, (1,))
-    whole, packed = to_whole(target), packer(target)
-
-    def numbers_of(at, given):
-        return convert(NUMBERS, widened_less(WIDE, load(BYTES, at) ^ given[0], given[1]))
-
-    def batch(a, b, y, left, right, ends, small):
-        y_flip, y_zero, lo, hi = ends
-        made = whole(combine(numbers_of(a, left), numbers_of(b, right), left, right))
-        # Bytes are packed as signed ones, which are 128 less.
-        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
-        store(y, rows_of_sixteen(packed(made, kind_of(zero, low, high), zero, low, high, y_flip ^ 128), 1))
-
-    return batch
+def added(x, z, left, right):
+    return fma(z, right[2], x * left[2])
 
 
-def batch_on_x86(target, combine):
-    """As batch_on_arm: as many numbers as a vector has bytes. small: whether nothing that is rounded is beyond int32."""
+def multiplied(x, z, left, right):
+    return x * z * left[2]
+
+
+def spread_steps(target, combine):
+    """steps(a, b, left, right): float32 steps of as many numbers as a vector has bytes, as `packed` takes them."""
     BYTES, NUMBERS = Vec(U8, 4 * target.lanes), Vec(F32, target.lanes, (4,))
-    whole, packed = to_whole(target), packer(target)
 
     def numbers_of(at, given):
         return spread_bytes(NUMBERS, load(BYTES, at) ^ given[0]) - (given[1] + F32(1 << 23))
 
-    def batch(a, b, y, left, right, ends, small):
-        y_flip, y_zero, lo, hi = ends
-        made = combine(numbers_of(a, left), numbers_of(b, right), left, right)
-        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
-        kind = kind_of(zero, low, high)
-        if small and kind == AS_RAMP:
-            store(y, rectified(nearest(made), y_flip))
-        else:
-            store(y, packed(whole(made), kind, zero, low, high, y_flip ^ 128))
+    def steps(a, b, left, right):
+        return combine(numbers_of(a, left), numbers_of(b, right), left, right)
 
-    return batch
+    return steps
 
 
-def blocks(target, combine):
+def multiplied_steps(target):
+    """As spread_steps; Arm has products of integers that are as fast, of which half as many become floats."""
+    BYTES, WIDE, NUMBERS = Vec(U8, 4 * target.lanes), Vec(I32, target.lanes, (4,)), Vec(F32, target.lanes, (4,))
+
+    def steps(a, b, left, right):
+        x, z = load(BYTES, a) ^ left[0], load(BYTES, b) ^ right[0]
+        return convert(NUMBERS, products_less(WIDE, x, left[1], z, right[1])) * left[2]
+
+    return steps if target.arch == "aarch64" else spread_steps(target, multiplied)
+
+
+def blocks(target, combine, steps):
     """run(a, b, p, q, y, table, n, left, right, ends, small, part, parts): y = combine(numbers of a, of b), rounded.
 
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
-    zero, lo, hi) of y.
+    zero, lo, hi) of y. small: whether steps are less than SMALL. steps: what combine gives for a vector of bytes, see
+    `spread_steps`.
     """
     read, BATCH = stretch_reader(U8), 4 * target.lanes
-    batch = (batch_on_arm if target.arch == "aarch64" else batch_on_x86)(target, combine)
+    whole, packed = to_whole(target), packer(target)
+    shorts = whole_shorts if target.arch == "aarch64" else lambda steps: shorts_of(nearest(steps))
+
+    @apart
+    def free_batches(a, b, y, size, left, right, zero, flip):
+        for i in range(0, size, BATCH):
+            store(y + i, free_shorts(shorts(steps(a + i, b + i, left, right)), zero, flip))
+
+    def batches(a, b, y, size, left, right, ends, small):
+        """y of `size` numbers, whole vectors of bytes."""
+        y_flip, y_zero, lo, hi = ends
+        # Bytes are packed as signed ones, which are 128 less.
+        zero, low, high = I64(y_zero) - 128, I64(lo) - 128, I64(hi) - 128
+        kind = kind_of(zero, low, high)
+        if small and kind != AS_BYTES:
+            free_batches(a, b, y, size, left, right, zero + 128, y_flip)
+        else:
+            for i in range(0, size, BATCH):
+                made = whole(steps(a + i, b + i, left, right))
+                store(y + i, packed(made, kind, zero, low, high, y_flip ^ 128))
 
     def stepper(lanes):
         ONE, V = Vec(U8, lanes), Vec(F32, lanes)
@@ -112,10 +128,8 @@ def blocks(target, combine):
             if table[1] != 0:
                 read(q_buffer, q, dims, dims + 2 * MAX_DIMS, start, size)
                 from_b = q_buffer
-            i = 0
-            while i + BATCH <= size:
-                batch(from_a + i, from_b + i, out + i, left, right, ends, small)
-                i += BATCH
+            i = size // BATCH * BATCH
+            batches(from_a, from_b, out, i, left, right, ends, small)
             while i + 4 <= size:
                 some(from_a + i, from_b + i, out + i, left, right, ends)
                 i += 4
@@ -129,33 +143,53 @@ def blocks(target, combine):
 
 @kernel(ADD_Q)
 def quantized_add(target):
-    run = blocks(target, lambda x, z, left, right: x * left[2] + z * right[2])
+    run = blocks(target, added, spread_steps(target, added))
 
     def body(
         a, b, p, q, y, table, n, a_flip, a_zero, a_scale, b_flip, b_zero, b_scale, y_flip, y_zero, lo, hi, part, parts
     ):  # fmt: skip
         left, right, ends = (a_flip, a_zero, a_scale), (b_flip, b_zero, b_scale), (y_flip, y_zero, lo, hi)
-        run(a, b, p, q, y, table, n, left, right, ends, abs(a_scale) + abs(b_scale) < SMALL, part, parts)
+        small = MOST * (abs(a_scale) + abs(b_scale)) < SMALL
+        run(a, b, p, q, y, table, n, left, right, ends, small, part, parts)
 
     return body
 
 
 @kernel(MUL_Q)
 def quantized_mul(target):
-    run = blocks(target, lambda x, z, left, right: x * z * left[2])
+    run = blocks(target, multiplied, multiplied_steps(target))
 
     def body(a, b, p, q, y, table, n, a_flip, a_zero, scale, b_flip, b_zero, y_flip, y_zero, lo, hi, part, parts):
         left, right, ends = (a_flip, a_zero, scale), (b_flip, b_zero, scale), (y_flip, y_zero, lo, hi)
-        run(a, b, p, q, y, table, n, left, right, ends, abs(scale) < SMALL, part, parts)
+        small = MOST * MOST * abs(scale) < SMALL
+        run(a, b, p, q, y, table, n, left, right, ends, small, part, parts)
 
     return body
 
 
 @kernel(MEAN_Q)
 def quantized_mean(target):
-    LANES = target.lanes
-    BYTES, WIDE, V = Vec(U8, LANES), Vec(I32, LANES), Vec(F32, LANES)
-    numbers, bytes_of = converters(LANES)
+    LANES = max(16, 2 * target.lanes)
+    BYTES, SHORTS, WIDE, V = (Vec(dtype, LANES) for dtype in (U8, U16, I32, F32))
+    bytes_of = converters(LANES)[1]
+
+    def total_of(load_some):
+        """total(x, pixels, step, flip, count): sums of `count` neighbours, step apart, as far as load_some reads them."""
+
+        def total(x, pixels, step, flip, count):
+            sums = splat(WIDE, 0)
+            while pixels > 0:
+                some, short = min(pixels, SHORT_SUMS), splat(SHORTS, 0)
+                for _ in range(some):
+                    short += convert(SHORTS, load_some(BYTES, x, count) ^ flip)
+                    x += step
+                sums += convert(WIDE, short)
+                pixels -= some
+            return sums
+
+        return total
+
+    whole_total, some_total = total_of(lambda V, p, count: load(V, p)), total_of(load_first)
 
     def body(x, y, images, pixels, channels, flip, zero, scale, y_flip, y_zero, lo, hi, part, parts):
         blocks = (channels + CHANNELS - 1) // CHANNELS
@@ -166,11 +200,10 @@ def quantized_mean(target):
             last = min(channels, first + CHANNELS)
             for c in range(first, last, LANES):
                 source, count = x + (image * pixels * channels + c), last - c
-                sums = splat(WIDE, 0)
-                for i in range(pixels):
-                    at = source + i * channels
-                    seen = load(BYTES, at) if count >= LANES else load_first(BYTES, at, count)
-                    sums += numbers(seen, flip)
+                if count >= LANES:
+                    sums = whole_total(source, pixels, channels, flip, count)
+                else:
+                    sums = some_total(source, pixels, channels, flip, count)
                 steps = convert(V, sums - I32(pixels * zero)) * scale
                 store_first(y + (image * channels + c), bytes_of(steps, y_flip, y_zero, lo, hi), count)
 

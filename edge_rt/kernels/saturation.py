@@ -9,9 +9,9 @@ from edge_rt.kernels.simd import Vec, call, machine, minimum, pack, primitive, r
 
 F32, I8, I16, I32, U8 = types.float32, types.int8, types.int16, types.int32, types.uint8
 WIDTH = 16
-AS_SUMS, AS_BYTES, AS_RAMP = range(3)
-"""What becomes of sums: nothing, bytes, or bytes that begin at their zero point and know no other limits than their type's,
-as behind a rectifier, which Arm packs with fewer instructions."""
+AS_SUMS, AS_BYTES, AS_FREE, AS_RAMP = range(4)
+"""What becomes of sums: nothing, bytes, bytes that know no other limits than their type's, or such that begin at their zero
+point too, as behind a rectifier. Arm packs the last two with fewer instructions."""
 SHORT, BYTE = ir.IntType(16), ir.IntType(8)
 
 
@@ -55,14 +55,20 @@ def _bytes_arm(builder, shorts, narrow="sqxtn"):
 
 
 def _saturated_arm(builder, shorts, zero, lo, hi, flip):
-    moved = [call(builder, "llvm.sadd.sat.v8i16", v.type, v, zero) for v in shorts]
-    return _within(builder, _bytes_arm(builder, moved), lo, hi, flip)
+    return _within(builder, _bytes_arm(builder, [_moved(builder, v, zero) for v in shorts]), lo, hi, flip)
+
+
+def _shorts_x86(builder, four):
+    return [_packed_x86(builder, "ssdw", SHORT, *pair) for pair in zip(four[::2], four[1::2])]
+
+
+def _moved(builder, shorts, zero):
+    return call(builder, f"llvm.sadd.sat.v{shorts.type.count}i16", shorts.type, shorts, zero)
 
 
 def _saturated_x86(builder, four, zero, lo, hi, flip):
     """Packing takes numbers from both operands for each 16 bytes: in those, four of each vector lie together."""
-    pairs = [_packed_x86(builder, "ssdw", SHORT, *pair) for pair in zip(four[::2], four[1::2])]
-    pairs = [call(builder, f"llvm.sadd.sat.v{p.type.count}i16", p.type, p, zero) for p in pairs]
+    pairs = [_moved(builder, p, zero) for p in _shorts_x86(builder, four)]
     return _within(builder, _packed_x86(builder, "sswb", BYTE, *pairs), lo, hi, flip)
 
 
@@ -100,9 +106,10 @@ def saturated(context, builder, sig, args):
 
 @primitive(lambda x: Vec(I16, 2 * x.lanes, (*x.shape[:-1], 2)) if _packed(x) else None)
 def shorts_of(context, builder, sig, args):
-    """shorts_of(x): int32 x, saturated at 16 bits; for Arm, whose `saturated` continues with them."""
+    """shorts_of(x): int32 x, saturated at 16 bits, in the order of `saturated`."""
+    shorts = _shorts_arm if machine(context).arch == "aarch64" else _shorts_x86
     fours = unpack(builder, sig.args[0], args[0]).reshape(-1, 4)
-    return pack(builder, sig.return_type, [v for four in fours for v in _shorts_arm(builder, four)])
+    return pack(builder, sig.return_type, [v for four in fours for v in shorts(builder, list(four))])
 
 
 def _packed_shorts(x, *rest):
@@ -118,6 +125,19 @@ def saturated_shorts(context, builder, sig, args):
 
 
 @primitive(_packed_shorts)
+def free_shorts(context, builder, sig, args):
+    """free_shorts(x, zero, flip): the nearest uint8 to x + zero, which may saturate at 16 bits, bits xored with flip."""
+    vec, made = sig.args[0], []
+    zero, flips = _repeated(builder, args[1], I16, vec.lanes), _repeated(builder, args[2], U8, 2 * vec.lanes)
+    moved = [_moved(builder, v, zero) for v in unpack(builder, vec, args[0]).flat]
+    for pair in zip(moved[::2], moved[1::2]):
+        is_arm = machine(context).arch == "aarch64"
+        bytes_ = _bytes_arm(builder, pair, "sqxtun") if is_arm else _packed_x86(builder, "uswb", BYTE, *pair)
+        made.append(builder.xor(bytes_, flips))
+    return pack(builder, sig.return_type, made)
+
+
+@primitive(_packed_shorts)
 def rectified_shorts(context, builder, sig, args):
     """rectified_shorts(x, flip): the nearest uint8, with bits xored with flip."""
     flips, pairs = _repeated(builder, args[1], U8, 16), unpack(builder, sig.args[0], args[0]).reshape(-1, 2)
@@ -125,23 +145,27 @@ def rectified_shorts(context, builder, sig, args):
 
 
 def packer(target):
-    """pack(x, kind, zero, lo, hi, flip): as `saturated`, for the AS_BYTES or AS_RAMP that `kind_of` chose."""
+    """pack(x, kind, zero, lo, hi, flip): as `saturated`, for what `kind_of` chose."""
 
-    def pack_any(x, kind, zero, lo, hi, flip):
+    def pack_on_x86(x, kind, zero, lo, hi, flip):
         return saturated(x, zero, lo, hi, flip)
 
     def pack_on_arm(x, kind, zero, lo, hi, flip):
         shorts = shorts_of(x)
         if kind == AS_RAMP:
             return rectified_shorts(shorts, flip ^ 128)
+        if kind == AS_FREE:
+            return free_shorts(shorts, zero + 128, flip ^ 128)
         return saturated_shorts(shorts, zero, lo, hi, flip)
 
-    return pack_on_arm if target.arch == "aarch64" else pack_any
+    return pack_on_arm if target.arch == "aarch64" else pack_on_x86
 
 
 def kind_of(zero, lo, hi):
     """How bytes are packed whose zero point and limits are these, as int8."""
-    return AS_RAMP if zero == -128 and lo <= -128 and hi >= 127 else AS_BYTES
+    if lo > -128 or hi < 127:
+        return AS_BYTES
+    return AS_RAMP if zero == -128 else AS_FREE
 
 
 def _literals(*numbers):
@@ -182,8 +206,7 @@ def rectified(context, builder, sig, args):
     vectors, lanes = unpack(builder, sig.args[0], args[0]).reshape(-1, 4), sig.args[0].lanes
     flips, made = _repeated(builder, args[1], U8, 4 * lanes), []
     for four in vectors:
-        pairs = [_packed_x86(builder, "ssdw", SHORT, *pair) for pair in zip(four[::2], four[1::2])]
-        made.append(builder.xor(_packed_x86(builder, "uswb", BYTE, *pairs), flips))
+        made.append(builder.xor(_packed_x86(builder, "uswb", BYTE, *_shorts_x86(builder, four)), flips))
     return pack(builder, sig.return_type, made)
 
 

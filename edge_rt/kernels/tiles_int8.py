@@ -212,7 +212,9 @@ def sdot_sums(rows, panels):
         three = hide(3 * a_row)
         for run in range(runs):
             p = hide_pointer(a + offsets[run])
-            for _ in range(depth >> 2):
+            left = depth >> 2
+            while left != 0:
+                left -= 1
                 column = load_quads(COLUMN, p, a_row, three)
                 acc = dot(load(ROW, b, 0, b_panel), bitcast(BYTES, lane(column, 0)), acc)
                 acc = dot(load(ROW, b + STEP, 0, b_panel), bitcast(BYTES, lane(column, 1)), acc)

@@ -6,9 +6,9 @@ from llvmlite import ir
 from numba import types
 
 from edge_rt.kernels.saturation import WIDTH
-from edge_rt.kernels.simd import Vec, new, pack, primitive, repeat, shuffle, unpack
+from edge_rt.kernels.simd import Vec, call, machine, new, pack, primitive, repeat, shuffle, unpack
 
-U8 = types.uint8
+F32, I16, U8 = types.float32, types.int16, types.uint8
 
 
 def _woven(builder, x, y, size, half):
@@ -20,25 +20,50 @@ def _woven(builder, x, y, size, half):
     return builder.bitcast(shuffle(builder, builder.bitcast(x, wide), order, builder.bitcast(y, wide)), x.type)
 
 
+def _placed(builder, vec, x, order):
+    """Vectors of `vec` made of bytes: i < 16 in `order` takes byte i of x, 16 a zero, 17 the highest byte of 2**23."""
+    power = ir.Constant(x.type, [0, 0x4B] * (WIDTH // 2))
+    for places in order:
+        made = call(builder, "llvm.aarch64.neon.tbl2.v16i8", x.type, x, power, ir.Constant(x.type, places))
+        yield builder.bitcast(made, vec.ir)
+
+
 @primitive(new)
 def spread_bytes(context, builder, sig, args):
     """spread_bytes(V, x): uint8 x, one vector, as four of float32 V, each 2**23 more, in the order in which `saturated` and
-    `rectified` pack them on x86: they become the lowest bits of such numbers, in fewer instructions than to convert them."""
+    `rectified` pack them: they become the lowest bits of such numbers, in fewer instructions than to convert them."""
     (x,), vec = unpack(builder, sig.args[1], args[1]).flat, sig.return_type
+    if machine(context).arch == "aarch64":
+        order = [[at for i in range(first, first + 4) for at in (i, 16, 16, 17)] for first in range(0, WIDTH, 4)]
+        return pack(builder, vec, list(_placed(builder, vec, x, order)))
     none, power = ir.Constant(x.type, [0] * x.type.count), ir.Constant(x.type, [0x00, 0x4B] * (x.type.count // 2))
     shorts = [_woven(builder, x, none, 1, half) for half in (0, 1)]
     made = [_woven(builder, v, power, 2, half) for v in shorts for half in (0, 1)]
     return pack(builder, vec, [builder.bitcast(v, vec.ir) for v in made])
 
 
+@primitive(lambda x: Vec(I16, 8, (x.count // 2,)) if isinstance(x, Vec) and x.dtype == F32 and x.lanes == 4 else None)
+def whole_shorts(context, builder, sig, args):
+    """whole_shorts(x): the nearest int16 of float32 x, halves to the even neighbour; |x| < 2**15; for Arm, where adding
+    1.5 * 2**23, which leaves them in the lowest bits, is faster than converting."""
+    words, made = ir.VectorType(ir.IntType(16), 8), []
+    magic = ir.Constant(sig.args[0].ir, [float(3 << 22)] * 4)
+    sums = [builder.bitcast(builder.fadd(v, magic), words) for v in unpack(builder, sig.args[0], args[0]).flat]
+    made = [shuffle(builder, low, list(range(0, 16, 2)), high) for low, high in zip(sums[::2], sums[1::2])]
+    return pack(builder, sig.return_type, made)
+
+
 @primitive(new)
-def widened_less(context, builder, sig, args):
-    """widened_less(V, x, zero): uint8 x, sixteen in a vector, less the uint8 zero, as int32 V, which has as many numbers."""
-    vec, made = sig.return_type, []
-    short = ir.VectorType(ir.IntType(16), WIDTH)
-    zero = repeat(builder, Vec(U8, WIDTH), context.cast(builder, args[2], sig.args[2], U8))
-    for v in unpack(builder, sig.args[1], args[1]).flat:
-        wide = builder.sub(builder.zext(v, short), builder.zext(zero, short))
-        wide = builder.sext(wide, ir.VectorType(ir.IntType(32), WIDTH))
-        made += [shuffle(builder, wide, list(range(i, i + vec.lanes))) for i in range(0, WIDTH, vec.lanes)]
-    return pack(builder, vec, made)
+def products_less(context, builder, sig, args):
+    """products_less(V, x, x_zero, z, z_zero): (x - x_zero) * (z - z_zero) of sixteen uint8, as int32 V."""
+    short, whole = (ir.VectorType(ir.IntType(bits), WIDTH) for bits in (16, 32))
+    factors = []
+    for i in (1, 3):
+        (x,), zero = unpack(builder, sig.args[i], args[i]).flat, context.cast(builder, args[i + 1], sig.args[i + 1], U8)
+        less = builder.sub(builder.zext(x, short), builder.zext(repeat(builder, Vec(U8, WIDTH), zero), short))
+        factors.append(builder.sext(less, whole))
+    made, lanes = builder.mul(*factors), sig.return_type.lanes
+    parts = [shuffle(builder, made, list(range(i, i + lanes))) for i in range(0, WIDTH, lanes)]
+    return pack(builder, sig.return_type, parts)
+
+

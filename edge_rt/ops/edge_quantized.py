@@ -1,7 +1,8 @@
 """Elementwise arithmetic and means of 8-bit numbers that stay 8-bit numbers: what stands between integer products.
 
-Scales are relative to that of y, so that a whole step of y is 1. All arithmetic is in float32, one rounding per operation:
-kernels give the same bits. Halves round to even; results saturate at [lo, hi] and at the range of y's type.
+Scales are relative to that of y, so that a whole step of y is 1. All arithmetic is in float32, one rounding per operation,
+where a product and its sum with another number are one: kernels give the same bits. Halves round to even; results saturate
+at [lo, hi] and at the range of y's type.
 """
 
 from __future__ import annotations
@@ -71,7 +72,9 @@ def _centred(x: Array, zero: int) -> Array:
 
 def _add(attrs: QAddAttrs, a: Array, b: Array) -> Array:
     scaled = _centred(a, attrs.a_zero) * np.float32(attrs.a_scale)
-    return _rounded(attrs, scaled + _centred(b, attrs.b_zero) * np.float32(attrs.b_scale))
+    # In float64 the product is exact.
+    product = _centred(b, attrs.b_zero).astype(np.float64) * np.float32(attrs.b_scale)
+    return _rounded(attrs, (scaled + product).astype(np.float32))
 
 
 def _mul(attrs: QMulAttrs, a: Array, b: Array) -> Array:

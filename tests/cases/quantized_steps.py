@@ -33,6 +33,27 @@ CASES = [
             ((), (5,), -np.inf),
         )
     ),
+    *(  # packed in each way that there is: from a zero point at the end of the range on, within limits, beyond 16 bits
+        Case(
+            op, _bytes(9, 37, dtype=x), _bytes(9, 37, dtype=y, seed=1), output=output, y_zero=y_zero, hi=hi, native=True,
+            name=f"{x.__name__}-{output.value}-{y_zero}-{hi}-{scales}", **scales,
+        )
+        for op, factors in (
+            ("edge.QAdd", [{"a_scale": a, "b_scale": -0.5} for a in (0.5, 127.0, 1e30)]),
+            ("edge.QMul", [{"scale": s} for s in (0.25, 0.75, -1e30)]),
+        )
+        for scales in factors
+        for x, y, output in _TYPES
+        for y_zero in ((-128, 0, 127) if output is DType.INT8 else (0, 128, 255))
+        for hi in (np.inf, 120.0)
+    ),
+    *(
+        Case(
+            "edge.QMean", np.full((1, *size, 40), 255, np.uint8), output=DType.UINT8, scale=1.0, native=True,
+            name=f"full-{size}",
+        )
+        for size in ((1, 256), (1, 257), (2, 129), (30, 30))
+    ),
     *(
         Case(
             "edge.QMean", _bytes(*shape, dtype=x), output=output, x_zero=4, scale=1.3, y_zero=2, hi=90.0, native=True,
