@@ -8,8 +8,8 @@ from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.paired_int8 import looker
-from edge_rt.kernels.requantize import finisher, shrinks
-from edge_rt.kernels.saturation import AS_BYTES, AS_RAMP, AS_SUMS, kind_of
+from edge_rt.kernels.requantize import are_small, finisher
+from edge_rt.kernels.saturation import AS_BYTES, AS_SUMS, kind_of
 from edge_rt.kernels.simd import Vec, clamp, load, load_first, pointer, select, splat, store
 from edge_rt.kernels.tile_sets_int8 import repeats, tiles_for
 from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH, byte_of
@@ -141,7 +141,7 @@ def gemm_int8(target):
                 place = acc + (r * room + q)
                 store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
 
-    copy_columns, fits = column_copier(), shrinks(target)
+    copy_columns, small = column_copier(), are_small(target)
 
     def body(
         a, b, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, batches, offsets, batch, lines, pixels, n, k,
@@ -217,7 +217,7 @@ def gemm_int8(target):
                 )  # fmt: skip
                 rows_here = (last_pixel - first_pixel) * (last_line - first_line)
                 is_narrow = narrow_of(b_batch + j * b_panel, wide * b_panel, rows_here)
-                how = AS_BYTES if kind == AS_RAMP and not fits(factor, room) else kind
+                how = kind if kind <= AS_BYTES or small(start, factor, room, k) else AS_BYTES
                 # A block of k at a time, so that b stays in the nearest cache, if sums of all rows fit there too.
                 together, from_run = runs_in_block, 0
                 if room > blocked or (count * (last_line - first_line) == 1 and not is_seen):

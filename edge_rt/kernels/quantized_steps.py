@@ -8,10 +8,10 @@ from numba.core import types
 from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.saturation import AS_BYTES, free_shorts, kind_of, nearest, packer, shorts_of, to_whole
+from edge_rt.kernels.saturation import AS_BYTES, free_shorts, kind_of, nearest, packer, shorts_of, to_whole, whole_shorts
 from edge_rt.kernels.simd import Vec, clamp, convert, fma, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
-from edge_rt.kernels.widened import products_less, spread_bytes, whole_shorts
+from edge_rt.kernels.widened import products_less, spread_bytes
 from edge_rt.lowering._layout import MAX_DIMS
 from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, MEAN_Q, MUL_Q
 

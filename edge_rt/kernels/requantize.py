@@ -5,16 +5,21 @@ from __future__ import annotations
 from numba import types
 
 from edge_rt.kernels.saturation import (
+    AS_BYTES,
+    AS_FREE,
     AS_RAMP,
     WIDTH,
+    free_shorts,
     in_fours,
     low_bytes,
     nearest,
     packer,
     rectified,
+    rectified_shorts,
     rows_of_sixteen,
     shaped,
     to_whole,
+    whole_shorts,
 )
 from edge_rt.kernels.simd import (
     Vec,
@@ -24,6 +29,7 @@ from edge_rt.kernels.simd import (
     fma,
     load,
     load_first,
+    maximum,
     pointer,
     select,
     splat,
@@ -33,43 +39,64 @@ from edge_rt.kernels.simd import (
 from edge_rt.lowering.gemm_int8 import AWAY, FLOAT32, INT32
 
 F32, I32 = types.float32, types.int32
+LARGEST_PRODUCT, SMALL = F32(1 << 14), F32(32000)
+"""Of two int8; and less than what whole_shorts takes, whatever the last bits of a bound."""
 
 
-def shrinks(target):
-    """shrinks(factor, count): whether all factors, float32[count], are within (-1, 1), so that sums times them stay within
-    int32; of no interest to Arm, which saturates. count: a multiple of WIDTH."""
+def are_small(target):
+    """small(start, factor, count, k): whether sums of k products of bytes that begin at start, int32[count], times factor,
+    float32[count], are all so small that they are rounded without a look at what they saturate to: within int32 on x86,
+    int16 on Arm. count: a multiple of WIDTH."""
     NUMBERS = Vec(F32, target.lanes, (WIDTH // target.lanes,))
+    WHOLE = NUMBERS.to(dtype=I32)
 
-    def within(factor, count):
+    def within_whole(start, factor, count, k):
         for q in range(0, count, WIDTH):
             f = load(NUMBERS, factor + q)
             if not all_true(f * f < 1):
                 return False
         return True
 
-    return (lambda factor, count: True) if target.arch == "aarch64" else within
+    def within_shorts(start, factor, count, k):
+        most = F32(k) * LARGEST_PRODUCT
+        for q in range(0, count, WIDTH):
+            first, f = convert(NUMBERS, load(WHOLE, start + q)), load(NUMBERS, factor + q)
+            if not all_true((maximum(first, F32(0) - first) + most) * maximum(f, F32(0) - f) < SMALL):
+                return False
+        return True
+
+    return within_shorts if target.arch == "aarch64" else within_whole
 
 
 def ender(target, rows, panels):
     """end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row): the end of a tile of sums in registers.
 
     acc: int32 [rows, panels, 16 / lanes]. AS_SUMS: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
-    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16]. AS_RAMP on x86: what
-    is rounded is within int32.
+    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16]. AS_FREE on Arm, and
+    AS_RAMP: what is rounded is small, as of `are_small`.
     """
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
     NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
 
-    whole, packed, count = to_whole(target), packer(target), rows * panels
-    rectifies = target.arch != "aarch64"
+    whole, any_bytes, count = to_whole(target), packer(target), rows * panels
+
+    def on_x86(made, kind, zero, lo, hi, flip):
+        if kind == AS_RAMP:
+            return rectified(nearest(made), flip ^ 128)
+        return any_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
+
+    def on_arm(made, kind, zero, lo, hi, flip):
+        if kind == AS_RAMP:
+            return rectified_shorts(whole_shorts(made), flip ^ 128)
+        if kind == AS_FREE:
+            return free_shorts(whole_shorts(made), zero + 128, flip ^ 128)
+        return any_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
+
+    packed = on_arm if target.arch == "aarch64" else on_x86
 
     def end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row):
-        if rectifies and kind == AS_RAMP:
-            made = in_fours(nearest(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)))
-            rounded = rows_of_sixteen(rectified(made, flip ^ 128), count)
-            store(y, shaped(rounded, rows, panels), y_row, WIDTH)
-        elif kind:
-            made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH)))
+        if kind:
+            made = in_fours(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH))
             rounded = rows_of_sixteen(packed(made, kind, zero, lo, hi, flip), count)
             store(y, shaped(rounded, rows, panels), y_row, WIDTH)
         else:

@@ -8,7 +8,7 @@ from numba import types
 from edge_rt.kernels.saturation import WIDTH
 from edge_rt.kernels.simd import Vec, call, machine, new, pack, primitive, repeat, shuffle, unpack
 
-F32, I16, U8 = types.float32, types.int16, types.uint8
+U8 = types.uint8
 
 
 def _woven(builder, x, y, size, half):
@@ -40,17 +40,6 @@ def spread_bytes(context, builder, sig, args):
     shorts = [_woven(builder, x, none, 1, half) for half in (0, 1)]
     made = [_woven(builder, v, power, 2, half) for v in shorts for half in (0, 1)]
     return pack(builder, vec, [builder.bitcast(v, vec.ir) for v in made])
-
-
-@primitive(lambda x: Vec(I16, 8, (x.count // 2,)) if isinstance(x, Vec) and x.dtype == F32 and x.lanes == 4 else None)
-def whole_shorts(context, builder, sig, args):
-    """whole_shorts(x): the nearest int16 of float32 x, halves to the even neighbour; |x| < 2**15; for Arm, where adding
-    1.5 * 2**23, which leaves them in the lowest bits, is faster than converting."""
-    words, made = ir.VectorType(ir.IntType(16), 8), []
-    magic = ir.Constant(sig.args[0].ir, [float(3 << 22)] * 4)
-    sums = [builder.bitcast(builder.fadd(v, magic), words) for v in unpack(builder, sig.args[0], args[0]).flat]
-    made = [shuffle(builder, low, list(range(0, 16, 2)), high) for low, high in zip(sums[::2], sums[1::2])]
-    return pack(builder, sig.return_type, made)
 
 
 @primitive(new)

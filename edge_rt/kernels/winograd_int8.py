@@ -16,8 +16,8 @@ from edge_rt.kernels.filtering_int8 import of_products, of_seen, of_taps
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.pairs import point_tile
-from edge_rt.kernels.requantize import ender, shrinks
-from edge_rt.kernels.saturation import AS_BYTES, AS_RAMP, kind_of
+from edge_rt.kernels.requantize import are_small, ender
+from edge_rt.kernels.saturation import AS_BYTES, kind_of
 from edge_rt.kernels.simd import Vec, load, pointer, store
 from edge_rt.kernels.simd import part as vector
 from edge_rt.kernels.tiles_int8 import DEPTH as QUAD
@@ -96,7 +96,7 @@ def chain(tiles):
 def winograd_int8(target):
     of_tile, of_weights = transforms()
     run = chain([(rows, point_tile(rows, POINTS)) for rows in range(ROWS, 0, -1)])
-    end, fits = ender(target, TILE, 1), shrinks(target)
+    end, small = ender(target, TILE, 1), are_small(target)
     columns_of, zero_of_a, copy_columns = column_terms(target), zero_of(target), column_copier()
     PRODUCTS, START = Vec(I32, 8, (SEEN, SEEN, 2)), Vec(I32, 8, (1, 1, 1, 2))
 
@@ -184,7 +184,7 @@ def winograd_int8(target):
                         at = v + (d * v_block + done * depth)
                         run(height, at, depth, v_step, u, u_step, depth >> 1, d > 0, m + done * WIDTH, m_step)
                         done += height
-                how = AS_BYTES if kind == AS_RAMP and not fits(factor, WIDTH) else kind
+                how = kind if kind <= AS_BYTES or small(start, factor, WIDTH, 0) else AS_BYTES
                 finish_tiles(
                     m, m_step, geometry, first, last, column, start, factor, how, middle, lowest, highest, y_flip, narrow, y
                 )
