@@ -25,11 +25,11 @@ def whole_range(*shape: int, dtype: Any, seed: int = 0) -> Array:
 
 def epilogue(
     output: str, dtype: Any, n: int, k: int, residual: tuple[int, ...] = (), per_column: bool = True,
-    zero: int | None = None, b_zero: int = 0,
+    zero: int | None = None, b_zero: int = 0, gain: float = 1.0,
 ) -> list[Array | None]:  # fmt: skip
-    """The inputs from a_zero on. b_zero: how many there are."""
+    """The inputs from a_zero on. b_zero: how many there are. gain: how far results reach, 1: about as far as bytes."""
     columns = n if per_column else 1
-    spread = 127.0 / (74 * 74 * max(k, 1) ** 0.5)
+    spread = 127.0 * gain / (74 * 74 * max(k, 1) ** 0.5)
     scale = None if output == "int32" else (integers(columns, low=1, high=9, seed=5) * spread / 5).astype(np.float32)
     bias = normal(n, seed=6) if output == "float32" else integers(n, low=-5000, high=5000, dtype=np.int32, seed=6)
     is_float = output == "float32"
@@ -57,12 +57,12 @@ def factors(shape: tuple[int, ...], w_shape: tuple[int, ...], dtype: Any, kind: 
 
 def gemm(
     m: int, k: int, n: int, output: str = "uint8", dtype: Any = U8, per_column: bool = True, b_zero: int = 0,
-    zero: int | None = 77, weights: str = ANY, **attributes: Any,
+    zero: int | None = 77, weights: str = ANY, gain: float = 1.0, **attributes: Any,
 ) -> Case:  # fmt: skip
     a, b = factors((m, k), (k, n), dtype, weights)
-    more = epilogue(output, dtype, n, k, (m, n), per_column, zero, b_zero)
+    more = epilogue(output, dtype, n, k, (m, n), per_column, zero, b_zero, gain)
     words = m, k, n, np.dtype(dtype).name, output, per_column, b_zero, zero, *attributes.values()
-    name = "-".join(map(str, (*words, *([] if weights == ANY else [weights]))))
+    name = "-".join(map(str, (*words, *([] if weights == ANY else [weights]), *([] if gain == 1 else [gain]))))
     return Case(
         "edge.QGemm", a, pack_q_panels(b), column_sums(b), *more, n=n, k=k, output=output, native=True, name=name,
         **attributes,
@@ -157,6 +157,13 @@ CASES = [
     *(gemm(30, 44, 37, output, dtype, b_zero=b_zero) for output in OUTPUTS for dtype in (U8, I8) for b_zero in (1, 37)),
     *(gemm(7, 24, 33, "int8", dtype, per_column=False, rounding="away", y_zero=-9) for dtype in (U8, I8)),
     gemm(7, 24, 33, y_zero=200, lo=190.5, hi=220.0),
+    *(  # packed in each way that there is: from a zero point at the end of the range on, within limits, beyond 16 bits
+        gemm(m, k, n, output, dtype, y_zero=y_zero, gain=gain, **limits)
+        for m, k, n in ((11, 20, 33), (9, 300, 16))
+        for output, dtype, y_zero in (("uint8", U8, 0), ("uint8", I8, 128), ("int8", I8, -128), ("int8", U8, 5))
+        for gain in (0.1, 10.0, 1e4, 1e30)
+        for limits in ({}, {"hi": 100.0})
+    ),
     gemm(7, 24, 33, "float32", activation="HardSwish"),
     gemm(7, 24, 33, "float32", per_column=False, lo=-0.5, hi=0.5),
     batched((2, 3, 5, 7), (7, 9)),
