@@ -18,6 +18,7 @@ from edge_rt.kernels.saturation import (
     rectified_shorts,
     rows_of_sixteen,
     shaped,
+    shorts_of,
     to_whole,
     whole_shorts,
 )
@@ -72,17 +73,21 @@ def ender(target, rows, panels):
     """end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row): the end of a tile of sums in registers.
 
     acc: int32 [rows, panels, 16 / lanes]. AS_SUMS: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
-    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16]. AS_FREE on Arm, and
+    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16]. AS_FREE and
     AS_RAMP: what is rounded is small, as of `are_small`.
     """
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
     NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
 
     whole, any_bytes, count = to_whole(target), packer(target), rows * panels
+    # Tiles of AVX-512, of which there are many, would be too much code.
+    has_free = target.lanes == 8
 
     def on_x86(made, kind, zero, lo, hi, flip):
         if kind == AS_RAMP:
             return rectified(nearest(made), flip ^ 128)
+        if has_free and kind == AS_FREE:
+            return free_shorts(shorts_of(nearest(made)), zero + 128, flip ^ 128)
         return any_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
 
     def on_arm(made, kind, zero, lo, hi, flip):
