@@ -18,8 +18,8 @@ from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, 
 F32, I32, I64, U8, U16 = types.float32, types.int32, types.int64, types.uint8, types.uint16
 MOST = np.float32(255)
 """The largest difference of a byte and a zero point."""
-SMALL = np.float32(1 << 15)
-"""Steps below it, before zero points are added, are int16."""
+SMALL = np.float32(32000)
+"""Steps below it, before zero points are added, are int16, whatever the last bits of a bound."""
 SHORT_SUMS = 257
 """So many bytes add up to a uint16."""
 

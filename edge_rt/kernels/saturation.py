@@ -11,7 +11,7 @@ F32, I8, I16, I32, U8 = types.float32, types.int8, types.int16, types.int32, typ
 WIDTH = 16
 AS_SUMS, AS_BYTES, AS_FREE, AS_RAMP = range(4)
 """What becomes of sums: nothing, bytes, bytes that know no other limits than their type's, or such that begin at their zero
-point too, as behind a rectifier. Arm packs the last two with fewer instructions."""
+point too, as behind a rectifier. The last two are packed with fewer instructions."""
 SHORT, BYTE = ir.IntType(16), ir.IntType(8)
 
 

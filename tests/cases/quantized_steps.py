@@ -8,6 +8,7 @@ import numpy as np
 
 from edge_rt.types import DType
 from tests.cases._case import Case, integers
+from tests.cases.int8 import whole_range
 
 
 def _bytes(*shape: int, dtype: Any, seed: int = 0) -> Any:
@@ -33,14 +34,16 @@ CASES = [
             ((), (5,), -np.inf),
         )
     ),
-    *(  # packed in each way that there is: from a zero point at the end of the range on, within limits, beyond 16 bits
+    *(  # packed in each way that there is: from a zero point at the end of the range on, within limits; up to the end of 16
+        # bits, and beyond it
         Case(
-            op, _bytes(9, 37, dtype=x), _bytes(9, 37, dtype=y, seed=1), output=output, y_zero=y_zero, hi=hi, native=True,
+            op, whole_range(9, 37, dtype=x), whole_range(9, 37, dtype=y, seed=1), output=output, y_zero=y_zero, hi=hi,
+            native=True,
             name=f"{x.__name__}-{output.value}-{y_zero}-{hi}-{scales}", **scales,
         )
         for op, factors in (
-            ("edge.QAdd", [{"a_scale": a, "b_scale": -0.5} for a in (0.5, 127.0, 1e30)]),
-            ("edge.QMul", [{"scale": s} for s in (0.25, 0.75, -1e30)]),
+            ("edge.QAdd", [{"a_scale": a, "b_scale": -0.5} for a in (0.5, 124.9, 128.2, 1e30)]),
+            ("edge.QMul", [{"scale": s} for s in (0.25, 0.492, 0.504, -1e30)]),
         )
         for scales in factors
         for x, y, output in _TYPES
