@@ -8,10 +8,20 @@ from numba.core import types
 from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
-from edge_rt.kernels.saturation import AS_BYTES, free_shorts, kind_of, nearest, packer, shorts_of, to_whole, whole_shorts
+from edge_rt.kernels.saturation import (
+    AS_BYTES,
+    adds_quickly,
+    free_shorts,
+    kind_of,
+    nearest,
+    packer,
+    shorts_of,
+    to_whole,
+    whole_shorts,
+)
 from edge_rt.kernels.simd import Vec, clamp, convert, fma, load, load_first, round_even, splat, store, store_first
 from edge_rt.kernels.strided import stretch_reader
-from edge_rt.kernels.widened import products_less, spread_bytes
+from edge_rt.kernels.widened import products_less, spread_bytes, widened_less
 from edge_rt.lowering._layout import MAX_DIMS
 from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, MEAN_Q, MUL_Q
 
@@ -46,12 +56,18 @@ def multiplied(x, z, left, right):
     return x * z * left[2]
 
 
-def spread_steps(target, combine):
+def combined_steps(target, combine):
     """steps(a, b, left, right): float32 steps of as many numbers as a vector has bytes, as `packed` takes them."""
-    BYTES, NUMBERS = Vec(U8, 4 * target.lanes), Vec(F32, target.lanes, (4,))
+    BYTES, NUMBERS, WIDE = Vec(U8, 4 * target.lanes), Vec(F32, target.lanes, (4,)), Vec(I32, target.lanes, (4,))
 
-    def numbers_of(at, given):
+    def spread_numbers(at, given):
         return spread_bytes(NUMBERS, load(BYTES, at) ^ given[0]) - (given[1] + F32(1 << 23))
+
+    def converted_numbers(at, given):
+        return convert(NUMBERS, widened_less(WIDE, load(BYTES, at) ^ given[0], given[1]))
+
+    spreads = target.arch != "aarch64" or adds_quickly(target)
+    numbers_of = spread_numbers if spreads else converted_numbers
 
     def steps(a, b, left, right):
         return combine(numbers_of(a, left), numbers_of(b, right), left, right)
@@ -60,14 +76,14 @@ def spread_steps(target, combine):
 
 
 def multiplied_steps(target):
-    """As spread_steps; Arm has products of integers that are as fast, of which half as many become floats."""
+    """As combined_steps; Arm has products of integers that are as fast, of which half as many become floats."""
     BYTES, WIDE, NUMBERS = Vec(U8, 4 * target.lanes), Vec(I32, target.lanes, (4,)), Vec(F32, target.lanes, (4,))
 
     def steps(a, b, left, right):
         x, z = load(BYTES, a) ^ left[0], load(BYTES, b) ^ right[0]
         return convert(NUMBERS, products_less(WIDE, x, left[1], z, right[1])) * left[2]
 
-    return steps if target.arch == "aarch64" else spread_steps(target, multiplied)
+    return steps if target.arch == "aarch64" else combined_steps(target, multiplied)
 
 
 def blocks(target, combine, steps):
@@ -75,11 +91,11 @@ def blocks(target, combine, steps):
 
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
     zero, lo, hi) of y. small: whether steps are less than SMALL. steps: what combine gives for a vector of bytes, see
-    `spread_steps`.
+    `combined_steps`.
     """
     read, BATCH = stretch_reader(U8), 4 * target.lanes
     whole, packed = to_whole(target), packer(target)
-    shorts = whole_shorts if target.arch == "aarch64" else lambda steps: shorts_of(nearest(steps))
+    shorts = whole_shorts if adds_quickly(target) else lambda steps: shorts_of(nearest(steps))
 
     @apart
     def free_batches(a, b, y, size, left, right, zero, flip):
@@ -143,7 +159,7 @@ def blocks(target, combine, steps):
 
 @kernel(ADD_Q)
 def quantized_add(target):
-    run = blocks(target, added, spread_steps(target, added))
+    run = blocks(target, added, combined_steps(target, added))
 
     def body(
         a, b, p, q, y, table, n, a_flip, a_zero, a_scale, b_flip, b_zero, b_scale, y_flip, y_zero, lo, hi, part, parts

@@ -162,10 +162,9 @@ def look_up(context, builder, sig, args):
 
     made = constant(0)
     if machine(context).arch == "aarch64":
-        made = call(b, "llvm.aarch64.neon.tbl4.v16i8", vec.ir, *rows[:4], x)
-        for first in range(4, 16, 4):  # an index beyond the four rows changes nothing
-            x = b.sub(x, constant(64))
-            made = call(b, "llvm.aarch64.neon.tbx4.v16i8", vec.ir, made, *rows[first : first + 4], x)
+        for first in range(0, 16, 4):  # an index beyond the four rows gives 0
+            seen = call(b, "llvm.aarch64.neon.tbl4.v16i8", vec.ir, *rows[first : first + 4], x)
+            made, x = b.or_(made, seen), b.sub(x, constant(64))
     elif vec.lanes == 32:
         made = _chosen_row(b, vec, rows, x)
     else:

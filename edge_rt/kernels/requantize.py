@@ -9,6 +9,7 @@ from edge_rt.kernels.saturation import (
     AS_FREE,
     AS_RAMP,
     WIDTH,
+    adds_quickly,
     free_shorts,
     in_fours,
     low_bytes,
@@ -47,7 +48,7 @@ LARGEST_PRODUCT, SMALL = F32(1 << 14), F32(32000)
 def are_small(target):
     """small(start, factor, count, k): whether sums of k products of bytes that begin at start, int32[count], times factor,
     float32[count], are all so small that they are rounded without a look at what they saturate to: within int32 on x86,
-    int16 on Arm. count: a multiple of WIDTH."""
+    int16 on Arm where it `adds_quickly`, and any elsewhere, where rounding saturates. count: a multiple of WIDTH."""
     NUMBERS = Vec(F32, target.lanes, (WIDTH // target.lanes,))
     WHOLE = NUMBERS.to(dtype=I32)
 
@@ -66,7 +67,9 @@ def are_small(target):
                 return False
         return True
 
-    return within_shorts if target.arch == "aarch64" else within_whole
+    if target.arch != "aarch64":
+        return within_whole
+    return within_shorts if adds_quickly(target) else lambda start, factor, count, k: True
 
 
 def ender(target, rows, panels):
@@ -79,7 +82,7 @@ def ender(target, rows, panels):
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
     NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
 
-    whole, any_bytes, count = to_whole(target), packer(target), rows * panels
+    whole, as_bytes, count = to_whole(target), packer(target), rows * panels
     # Tiles of AVX-512, of which there are many, would be too much code.
     has_free = target.lanes == 8
 
@@ -88,16 +91,21 @@ def ender(target, rows, panels):
             return rectified(nearest(made), flip ^ 128)
         if has_free and kind == AS_FREE:
             return free_shorts(shorts_of(nearest(made)), zero + 128, flip ^ 128)
-        return any_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
+        return as_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
 
     def on_arm(made, kind, zero, lo, hi, flip):
+        return as_bytes(whole(made), kind, zero, lo, hi, flip)
+
+    def on_quick_arm(made, kind, zero, lo, hi, flip):
         if kind == AS_RAMP:
             return rectified_shorts(whole_shorts(made), flip ^ 128)
         if kind == AS_FREE:
             return free_shorts(whole_shorts(made), zero + 128, flip ^ 128)
-        return any_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
+        return as_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
 
-    packed = on_arm if target.arch == "aarch64" else on_x86
+    packed = on_x86
+    if target.arch == "aarch64":
+        packed = on_quick_arm if adds_quickly(target) else on_arm
 
     def end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row):
         if kind:

@@ -42,17 +42,27 @@ def spread_bytes(context, builder, sig, args):
     return pack(builder, vec, [builder.bitcast(v, vec.ir) for v in made])
 
 
+def _less(builder, context, sig, args, i):
+    """sig.args[i], sixteen uint8, less the uint8 behind it, as int16 in numbers of 32 bits."""
+    short, whole = (ir.VectorType(ir.IntType(bits), WIDTH) for bits in (16, 32))
+    (x,), zero = unpack(builder, sig.args[i], args[i]).flat, context.cast(builder, args[i + 1], sig.args[i + 1], U8)
+    less = builder.sub(builder.zext(x, short), builder.zext(repeat(builder, Vec(U8, WIDTH), zero), short))
+    return builder.sext(less, whole)
+
+
+def _parts(builder, vec, x):
+    parts = [shuffle(builder, x, list(range(i, i + vec.lanes))) for i in range(0, WIDTH, vec.lanes)]
+    return pack(builder, vec, parts)
+
+
+@primitive(new)
+def widened_less(context, builder, sig, args):
+    """widened_less(V, x, zero): x - zero of sixteen uint8, as int32 V."""
+    return _parts(builder, sig.return_type, _less(builder, context, sig, args, 1))
+
+
 @primitive(new)
 def products_less(context, builder, sig, args):
     """products_less(V, x, x_zero, z, z_zero): (x - x_zero) * (z - z_zero) of sixteen uint8, as int32 V."""
-    short, whole = (ir.VectorType(ir.IntType(bits), WIDTH) for bits in (16, 32))
-    factors = []
-    for i in (1, 3):
-        (x,), zero = unpack(builder, sig.args[i], args[i]).flat, context.cast(builder, args[i + 1], sig.args[i + 1], U8)
-        less = builder.sub(builder.zext(x, short), builder.zext(repeat(builder, Vec(U8, WIDTH), zero), short))
-        factors.append(builder.sext(less, whole))
-    made, lanes = builder.mul(*factors), sig.return_type.lanes
-    parts = [shuffle(builder, made, list(range(i, i + lanes))) for i in range(0, WIDTH, lanes)]
-    return pack(builder, sig.return_type, parts)
-
-
+    x, z = (_less(builder, context, sig, args, i) for i in (1, 3))
+    return _parts(builder, sig.return_type, builder.mul(x, z))
