@@ -31,6 +31,8 @@ COMPARISON = re.compile(r"(fmax|fmin)\w*\s")
 """What bounds a number."""
 ROUNDING, LIMIT = re.compile(r"fcvtn\w*\s"), re.compile(r"smax\s")
 """What makes whole numbers, and what limits bytes."""
+PACKING = re.compile(r"sqxtu?n2\s+v\d+\.16b")
+"""What makes bytes of numbers of 16 bits."""
 LOAD = re.compile(r"(ldp|ldr|ldur|ld1)\s")
 BRANCH = re.compile(r"(b|b\.\w+|cbn?z|tbn?z|j\w+|bl|blr|call\w*|ret\w*)\b")
 CPUS = {
@@ -107,6 +109,16 @@ def fused_loops(symbol: str, target: Target) -> list[Loop]:
             if name not in slowest or slowest[name].cycles < loop.cycles:
                 slowest[name] = loop._replace(kernel=name, instructions=len(body))
     return sorted(slowest.values(), key=lambda loop: (-loop.multiplies, loop.cycles))
+
+
+def packing_loops(symbol: str, target: Target) -> list[Loop]:
+    """The innermost loops that end with sixteen bytes or more, for Arm; the shortest first. multiplies: those of PACKING."""
+    found = []
+    for body in _walks(_disassembled(kernel_object(*load_all()[symbol], target))):
+        if any(PACKING.match(line) for line in body):
+            straight = [line for line in body[:-1] if not BRANCH.match(line)] + body[-1:]
+            found.append(_loop(symbol, target, straight, PACKING)._replace(instructions=len(body)))
+    return sorted(found, key=lambda loop: loop.instructions)
 
 
 def _loop(symbol: str, target: Target, body: list[str], multiply: re.Pattern[str]) -> Loop:

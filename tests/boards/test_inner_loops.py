@@ -16,6 +16,7 @@ from bench.inner_loops import (
     WINDOWS,
     fused_loops,
     inner_loops,
+    packing_loops,
     tap_loops,
     window_loops,
 )
@@ -82,6 +83,18 @@ def test_sixteen_results_of_a_3x3_window_take_so_many_cycles(results: int, most:
     loops = fused_loops("depthwise_int8", TARGETS["armv8.2-a-dotprod"])
     (loop,) = [loop for loop in loops if loop.roundings == 4 * results and not loop.limits]
     assert loop.cycles / results <= most
+
+
+@pytest.mark.parametrize(
+    ("symbol", "target", "most"),
+    [
+        ("quantized_add", "armv8.2-a-dotprod", 44), ("quantized_mul", "armv8.2-a-dotprod", 35),
+        ("quantized_add", "armv8-a", 49), ("quantized_mul", "armv8-a", 37),
+    ],
+)  # fmt: skip
+def test_sixteen_additions_or_products_of_bytes_take_so_many_instructions(symbol: str, target: str, most: int) -> None:
+    """Of results without limits of their own."""
+    assert packing_loops(symbol, TARGETS[target])[0].instructions <= most
 
 
 @pytest.mark.parametrize("target", ["armv8-a", "armv8.2-a-dotprod"])
