@@ -13,8 +13,8 @@ from edge_rt.kernels.depthwise_int8_streams import by_streams, no_streams
 from edge_rt.kernels.depthwise_int8_taps import by_taps
 from edge_rt.kernels.gemm_int8 import column_copier, column_terms, zero_of
 from edge_rt.kernels.memory import address, stack
-from edge_rt.kernels.requantize import finisher
-from edge_rt.kernels.saturation import kind_of
+from edge_rt.kernels.requantize import are_small, finisher
+from edge_rt.kernels.saturation import AS_BYTES, AS_SUMS, kind_of
 from edge_rt.kernels.simd import Vec, load, pointer, splat, store
 from edge_rt.lowering.depthwise_int8 import (
     APART_DOWN,
@@ -65,8 +65,8 @@ def depthwise_int8(target):
     prepare, gather, sum_lines = by_sixteen
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
-    copy_columns = column_copier()
-    prepare_stream, are_small, stream_lines = by_streams(target) if has_streams else no_streams()
+    copy_columns, small = column_copier(), are_small(target)
+    prepare_stream, fit_shorts, stream_lines = by_streams(target) if has_streams else no_streams()
     LINE, FOUR, WHOLE = Vec(U8, GROUP), Vec(I32, 4), Vec(I32, target.lanes, (GROUP // target.lanes,))
 
     def copy_taps(w, c, channels, size, count, to):
@@ -125,7 +125,7 @@ def depthwise_int8(target):
         as_bytes = mode == EVEN and not corrects
         # As int8: those of uint8 are 128 lower.
         y_middle = y_zero - y_flip
-        lowest, highest, kind = I64(0), I64(0), 0
+        lowest, highest, kind = I64(0), I64(0), AS_SUMS
         if as_bytes:
             lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
             kind = kind_of(y_middle, lowest, highest)
@@ -136,7 +136,7 @@ def depthwise_int8(target):
         # As many groups of lines, and stretches of columns, as are `apart` lie within each other.
         line_groups = (out_h + lines * apart_down - 1) // (lines * apart_down) * apart_down
         stretches = (out_w + wide * apart_wide - 1) // (wide * apart_wide) * apart_wide
-        units, prepared, is_small = blocks * g[IMAGES] * line_groups * stretches, I64(-1), False
+        units, prepared, is_small, how = blocks * g[IMAGES] * line_groups * stretches, I64(-1), False, kind
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // stretches
             first_column, columns = group_of(unit - rest * stretches, wide, apart_wide, out_w)
@@ -173,7 +173,9 @@ def depthwise_int8(target):
                         prepare_stream(raw, none, g, to, start + at, factor + at)
                     else:
                         prepare(raw, none, g, to, places)
-                is_small = streams and are_small(start, factor, (room + GROUP - 1) // GROUP * GROUP)
+                whole_room = (room + GROUP - 1) // GROUP * GROUP
+                is_small = streams and fit_shorts(start, factor, whole_room)
+                how = kind if kind <= AS_BYTES or small(start, factor, whole_room, kernel_size) else AS_BYTES
                 prepared = block
             top, left = first_line * g[STRIDE_DOWN] - g[PAD_TOP], first_column * g[STRIDE_WIDE] - g[PAD_LEFT]
             source = x + (image * h * image_w * c + first)
@@ -202,12 +204,12 @@ def depthwise_int8(target):
                 for _ in range(2 if corrects else 1):
                     if is_wide:
                         done = sum_lines_wide(
-                            seen, group_w, places, begins, by, as_bytes, y_middle, lowest, highest, y_flip, is_whole,
+                            seen, group_w, places, begins, by, how, y_middle, lowest, highest, y_flip, is_whole,
                             y + place, y_line, to, columns, line_count, g,
                         )  # fmt: skip
                     else:
                         done = sum_lines(
-                            seen + (group - base) * group_seen, group_w, places, begins, by, as_bytes, y_middle, lowest,
+                            seen + (group - base) * group_seen, group_w, places, begins, by, how, y_middle, lowest,
                             highest, y_flip, is_whole, y + place, y_line, to, columns, line_count, g,
                         )  # fmt: skip
                     # The second time, only what is seen.

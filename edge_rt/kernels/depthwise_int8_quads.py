@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 
 from edge_rt.kernels.depthwise_int8_seen import DEPTH, LONG, quad_gatherer, safe_columns, weight_packer
-from edge_rt.kernels.saturation import kind_of, packer, to_whole
+from edge_rt.kernels.requantize import rounder
 from edge_rt.kernels.simd import Vec, call, convert, machine, new, pack, pointer, primitive, shuffle, splat, unpack
 from edge_rt.kernels.simd.memory import addresses
 from edge_rt.lowering.depthwise_int8 import (
@@ -104,16 +104,16 @@ def _tile(target, size, lines, vectors):
     """tile(...): sums of `lines` lines and `vectors` vectors of columns, as bytes or as int32."""
     SUMS, START = Vec(I32, target.lanes, (lines, vectors, 4)), Vec(I32, target.lanes, (1, 1, 4))
     NUMBERS, FACTOR = SUMS.to(dtype=F32), START.to(dtype=F32)
-    whole, packed = to_whole(target), packer(target)
+    rounded = rounder(target)
 
-    def run(x, k_step, offsets, steps, w, start, factor, as_bytes, zero, lo, hi, flip, y, y_line, y_step):
+    def run(x, k_step, offsets, steps, w, start, factor, kind, zero, lo, hi, flip, y, y_line, y_step):
         acc = splat(SUMS, 0) + load_repeated(START, start, size)
         for step in range(steps):
             acc = add_step(acc, x + offsets[step] * size, k_step, w, size)
             w += DEPTH * lines * size
-        if as_bytes:
-            made = whole(convert(NUMBERS, acc) * load_repeated(FACTOR, factor, size))
-            store_pixels(y, packed(made, kind_of(zero, lo, hi), zero, lo, hi, flip), y_line, y_step, size)
+        if kind:
+            x = convert(NUMBERS, acc) * load_repeated(FACTOR, factor, size)
+            store_pixels(y, rounded(x, kind, zero, lo, hi, flip), y_line, y_step, size)
         else:
             store_columns(pointer(I32, y), acc, y_line, size)
 
@@ -132,19 +132,19 @@ def sweeper(target, size, lines):
     least = most if B == 1 else B + 1
 
     def sweep(
-        x, k_step, offsets, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
+        x, k_step, offsets, steps, w, start, factor, kind, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
         apart_line, columns,
     ):  # fmt: skip
-        width, i, direct = size if as_bytes else 4 * size, 0, 0
+        width, i, direct = size if kind else 4 * size, 0, 0
         while i < columns:
             wide = most * B if columns - i >= least else B
             here, to, line, step = x + i * size, apart + i * width, apart_line, size
             if is_whole and i + wide <= columns:
                 to, line, step, direct = y + i * y_step, y_line, y_step, i + wide
             if wide > B:
-                many(here, k_step, offsets, steps, w, start, factor, as_bytes, zero, lo, hi, flip, to, line, step)
+                many(here, k_step, offsets, steps, w, start, factor, kind, zero, lo, hi, flip, to, line, step)
             else:
-                one(here, k_step, offsets, steps, w, start, factor, as_bytes, zero, lo, hi, flip, to, line, step)
+                one(here, k_step, offsets, steps, w, start, factor, kind, zero, lo, hi, flip, to, line, step)
             i += wide
         return direct
 
@@ -157,7 +157,8 @@ def by_quads(target, size):
     prepare(taps, none, g, to, places): weights u8[kernel_h, kernel_w, size] as sum_lines reads them, and in places, int64,
     where each step of sums lies in what windows see. gather(image, channels, row, column, g, blank, flip, edge, to): what
     windows of lines and columns from there on see; gives the bytes of a group. sum_lines(x, w, places, start, factor,
-    as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g): sums of a group, see `sweeper`.
+    kind, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g): sums of a group, see `sweeper`; kind: AS_SUMS
+    for int32, or how bytes are packed, see `rounder`.
     """
     B = 4 * target.lanes // size
     pack, gather_quads = weight_packer(size), quad_gatherer(target, size)
@@ -186,17 +187,17 @@ def by_quads(target, size):
         )  # fmt: skip
         return g[QUADS] * g[RESIDUES] * count * 4 * size
 
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
+    def sum_lines(x, w, places, start, factor, kind, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         k_step, steps, line_size = columns_seen(g) * size, g[QUADS] * g[KERNEL_W], g[LINE_ROOM] * size
         y_step = g[CHANNELS]
         is_whole = is_whole and count == g[LINES]
         if g[LINES] == 2:
             return two(
-                x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
+                x, k_step, places, steps, w, start, factor, kind, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
                 line_size, columns,
             )  # fmt: skip
         return one(
-            x, k_step, places, steps, w, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
+            x, k_step, places, steps, w, start, factor, kind, zero, lo, hi, flip, is_whole, y, y_line, y_step, apart,
             line_size, columns,
         )  # fmt: skip
 

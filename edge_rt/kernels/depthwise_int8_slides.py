@@ -13,7 +13,8 @@ from numba import types
 
 from edge_rt.kernels.depthwise_int8_seen import DEPTH, quad_gatherer, safe_columns, weight_weaver
 from edge_rt.kernels.memory import stack
-from edge_rt.kernels.saturation import in_fours, kind_of, packer, to_whole
+from edge_rt.kernels.requantize import rounder
+from edge_rt.kernels.saturation import in_fours
 from edge_rt.kernels.simd import Vec, call, convert, load, new, pack, part, pointer, primitive, splat, store, unpack
 from edge_rt.kernels.tiles_int8 import hide_pointer
 from edge_rt.lowering.depthwise_int8 import (
@@ -122,7 +123,7 @@ def _tile(target, lines, columns):
     """tile(...): sums of `lines` lines and `columns` columns, as bytes or as int32. y_line: 0 without a second line."""
     SUMS, START, fours = Vec(I32, 4, (lines, columns)), Vec(I32, 4, (1, 1)), (lines * columns + 3) // 4
     NUMBERS, FACTOR, MADE = SUMS.to(dtype=F32), START.to(dtype=F32), Vec(U8, GROUP, (lines, columns))
-    whole, packed, room = to_whole(target), packer(target), 4 * GROUP * fours
+    rounded, room = rounder(target), 4 * GROUP * fours
     add_chains = _chain_adder(lines, len(LENGTHS))
 
     def store_two(y, made, y_line, y_step):
@@ -131,17 +132,17 @@ def _tile(target, lines, columns):
 
     store_lines = store_two if lines == 2 else store
 
-    def run(x, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, y, y_line, y_step):
-        quarters, kind = stack(U8, room), kind_of(zero, lo, hi)
+    def run(x, k_step, places, w, start, factor, kind, zero, lo, hi, flip, y, y_line, y_step):
+        quarters = stack(U8, room)
         for k in range(DEPTH):
             acc, _, w = add_chains(splat(SUMS, 0) + load(START, start + DEPTH * k), len(LENGTHS), x, places, w)
-            if as_bytes:
-                made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor + DEPTH * k)))
-                store(quarters + k * GROUP, packed(made, kind, zero, lo, hi, flip), 4 * GROUP)
+            if kind:
+                made = in_fours(convert(NUMBERS, acc) * load(FACTOR, factor + DEPTH * k))
+                store(quarters + k * GROUP, rounded(made, kind, zero, lo, hi, flip), 4 * GROUP)
             else:
                 store(pointer(I32, y) + DEPTH * k, acc, y_line, GROUP)
             x += k_step
-        if as_bytes:
+        if kind:
             store_lines(y, load_turned(MADE, quarters), y_line, y_step)
 
     return run
@@ -205,11 +206,11 @@ def by_slides(target):
         )  # fmt: skip
         return g[QUADS] * g[RESIDUES] * count * DEPTH * GROUP
 
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
+    def sum_lines(x, w, places, start, factor, kind, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         """Bytes go to y, if all channels and enough columns are there; else, and int32, to `apart`, u8 or int32 [lines,
         LINE_ROOM, 16], with what follows up to whole tiles. Gives how many columns went to y. count: of the lines."""
         k_step, quarters = columns_seen(g) * GROUP, DEPTH * g[QUADS] * g[KERNEL_W] * GROUP
-        goes_to_y, width = is_whole and columns >= SLIDE, GROUP if as_bytes else 4 * GROUP
+        goes_to_y, width = is_whole and columns >= SLIDE, GROUP if kind else 4 * GROUP
         y_step = g[CHANNELS] * g[APART_WIDE]
         for line in range(0, count, 2):
             i = 0
@@ -223,11 +224,11 @@ def by_slides(target):
                     to, below, step = y + line * y_line + at * y_step, y_line if line + 1 < count else 0, y_step
                 seen = x + at * GROUP
                 if is_wide:
-                    one_wide(seen, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, to, below, step)
+                    one_wide(seen, k_step, places, w, start, factor, kind, zero, lo, hi, flip, to, below, step)
                 elif g[LINES] == 1:
-                    one(seen, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, to, below, step)
+                    one(seen, k_step, places, w, start, factor, kind, zero, lo, hi, flip, to, below, step)
                 else:
-                    two(seen, k_step, places, w, start, factor, as_bytes, zero, lo, hi, flip, to, below, step)
+                    two(seen, k_step, places, w, start, factor, kind, zero, lo, hi, flip, to, below, step)
                 i += wide
             w += 2 * quarters
         return columns if goes_to_y else 0

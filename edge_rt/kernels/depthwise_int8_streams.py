@@ -138,10 +138,10 @@ def streamer(target, lines, stride, way):
 
 
 def by_streams(target):
-    """(prepare, are_small, stream). prepare(taps, none, g, to, start, factor): the table of a group, from its weights
-    u8[kernel_h, kernel_w, 16]. are_small(start, factor, count): whether all sums from start int32[count] on, times factor,
+    """(prepare, fit_shorts, stream). prepare(taps, none, g, to, start, factor): the table of a group, from its weights
+    u8[kernel_h, kernel_w, 16]. fit_shorts(start, factor, count): whether all sums from start int32[count] on, times factor,
     stay within 16 bits; count: a multiple of GROUP. stream(source, top, left, columns, g, ...): lines from the image's row
-    `top` on; source: its row 0, from the first channel on; kind: as of kind_of; is_small: as are_small says; for the rest
+    `top` on; source: its row 0, from the first channel on; kind: as of kind_of; is_small: as fit_shorts says; for the rest
     see `streamer`."""
     woven, TURNED, SOME = weight_weaver(GROUP, weave_phases), Vec(I32, 4, (PHASES,)), Vec(I32, 4, (4,))
     NUMBERS = SOME.to(dtype=F32)
@@ -157,7 +157,7 @@ def by_streams(target):
         store(ends, load_turned(TURNED, start), size // 4)
         store(ends + PHASES, load_turned(TURNED, pointer(I32, factor)), size // 4)
 
-    def are_small(start, factor, count):
+    def fit_shorts(start, factor, count):
         for i in range(0, count, GROUP):
             first, by = convert(NUMBERS, load(SOME, start + i)), load(NUMBERS, factor + i)
             most = maximum(first, F32(0) - first) + F32(LARGEST_SUM)
@@ -196,7 +196,7 @@ def by_streams(target):
         else:
             any_to_any(rows, left, columns, g, blank, flip, table, ending, y, y_below)
 
-    return prepare, are_small, stream
+    return prepare, fit_shorts, stream
 
 
 def no_streams():

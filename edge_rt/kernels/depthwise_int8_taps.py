@@ -14,7 +14,8 @@ from numba import types
 
 from edge_rt.kernels.depthwise_int8_pairs import pair_block, pair_loop, pair_weights
 from edge_rt.kernels.depthwise_int8_seen import safe_columns, tap_gatherer
-from edge_rt.kernels.saturation import in_fours, kind_of, packer, rows_of_sixteen, to_whole
+from edge_rt.kernels.requantize import rounder
+from edge_rt.kernels.saturation import in_fours, rows_of_sixteen
 from edge_rt.kernels.simd import (
     Vec,
     call,
@@ -226,33 +227,32 @@ def sweeper(target):
     else:
         three_1, three_2, five_1, five_2 = (block_of(target, k, s, MANY) for k, s in kinds)
         several = loop_of(target, MANY)
-    whole, packed = to_whole(target), packer(target)
-    SUMS = Vec(I32, target.lanes, (MANY, GROUP // target.lanes))
+    SUMS, rounded = Vec(I32, target.lanes, (MANY, GROUP // target.lanes)), rounder(target)
     NUMBERS, FACTOR = SUMS.to(dtype=F32), Vec(F32, target.lanes, (1, GROUP // target.lanes))
 
     def sweep(
-        x, x_row, stride, dilation, w, kernel_h, kernel_w, is_narrow, start, factor, as_bytes, zero, lo, hi, flip, y, y_step,
+        x, x_row, stride, dilation, w, kernel_h, kernel_w, is_narrow, start, factor, kind, zero, lo, hi, flip, y, y_step,
         apart, columns,
     ):  # fmt: skip
-        kind, how, direct = kernel_w * 10 + stride if dilation == 1 and is_narrow else 0, kind_of(zero, lo, hi), 0
+        window, direct = kernel_w * 10 + stride if dilation == 1 and is_narrow else 0, 0
         for i in range(0, columns, MANY):
             here, acc = x + i * stride * GROUP, load(SUMS, start, 0)
-            if kind == 31:
+            if window == 31:
                 acc = three_1(acc, here, x_row, w, kernel_h)
-            elif kind == 32:
+            elif window == 32:
                 acc = three_2(acc, here, x_row, w, kernel_h)
-            elif kind == 51:
+            elif window == 51:
                 acc = five_1(acc, here, x_row, w, kernel_h)
-            elif kind == 52:
+            elif window == 52:
                 acc = five_2(acc, here, x_row, w, kernel_h)
             else:
                 acc = several(acc, here, x_row, stride, dilation, w, kernel_h, kernel_w)
-            if as_bytes:
-                made = in_fours(whole(convert(NUMBERS, acc) * load(FACTOR, factor, 0)))
+            if kind:
+                made = in_fours(convert(NUMBERS, acc) * load(FACTOR, factor, 0))
                 to, step = apart + i * GROUP, GROUP
                 if y_step and i + MANY <= columns:
                     to, step, direct = y + i * y_step, y_step, i + MANY
-                store(to, rows_of_sixteen(packed(made, how, zero, lo, hi, flip), MANY), step)
+                store(to, rows_of_sixteen(rounded(made, kind, zero, lo, hi, flip), MANY), step)
             else:
                 store(pointer(I32, apart + 4 * i * GROUP), acc)
         return direct
@@ -285,15 +285,15 @@ def by_taps(target):
         )  # fmt: skip
         return rows * g[LINE_SEEN] * GROUP
 
-    def sum_lines(x, w, places, start, factor, as_bytes, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
+    def sum_lines(x, w, places, start, factor, kind, zero, lo, hi, flip, is_whole, y, y_line, apart, columns, count, g):
         row, line_size, done = g[LINE_SEEN] * GROUP, g[LINE_ROOM] * GROUP, 0
         y_step = g[CHANNELS] * g[APART_WIDE] if on_arm else g[CHANNELS]
         narrow, y_step = is_narrow(w, g[KERNEL_H] * g[KERNEL_W] * GROUP), y_step if is_whole else 0
         for line in range(count):
             done = sweep(
                 x + line * g[STEP_DOWN] * row, row, g[STEP_WIDE], g[GAP_WIDE], w, g[KERNEL_H], g[KERNEL_W], narrow,
-                start, factor, as_bytes, zero, lo, hi, flip, y + line * y_line, y_step,
-                apart + line * (line_size if as_bytes else 4 * line_size), columns,
+                start, factor, kind, zero, lo, hi, flip, y + line * y_line, y_step,
+                apart + line * (line_size if kind else 4 * line_size), columns,
             )  # fmt: skip
         return done
 

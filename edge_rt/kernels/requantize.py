@@ -72,46 +72,50 @@ def are_small(target):
     return within_shorts if adds_quickly(target) else lambda start, factor, count, k: True
 
 
+def rounder(target):
+    """rounded(x, kind, zero, lo, hi, flip): the nearest integers to float32 x, plus zero, as bytes within [lo, hi], as
+    `packer` packs them. AS_FREE and AS_RAMP: x is small, as of `are_small`."""
+    whole, packed = to_whole(target), packer(target)
+    # Tiles of AVX-512, of which there are many, would be too much code.
+    has_free = target.lanes == 8
+
+    def on_x86(x, kind, zero, lo, hi, flip):
+        if kind == AS_RAMP:
+            return rectified(nearest(x), flip ^ 128)
+        if has_free and kind == AS_FREE:
+            return free_shorts(shorts_of(nearest(x)), zero + 128, flip ^ 128)
+        return packed(whole(x), AS_BYTES, zero, lo, hi, flip)
+
+    def on_arm(x, kind, zero, lo, hi, flip):
+        return packed(whole(x), kind, zero, lo, hi, flip)
+
+    def on_quick_arm(x, kind, zero, lo, hi, flip):
+        if kind == AS_RAMP:
+            return rectified_shorts(whole_shorts(x), flip ^ 128)
+        if kind == AS_FREE:
+            return free_shorts(whole_shorts(x), zero + 128, flip ^ 128)
+        return packed(whole(x), AS_BYTES, zero, lo, hi, flip)
+
+    if target.arch != "aarch64":
+        return on_x86
+    return on_quick_arm if adds_quickly(target) else on_arm
+
+
 def ender(target, rows, panels):
     """end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row): the end of a tile of sums in registers.
 
     acc: int32 [rows, panels, 16 / lanes]. AS_SUMS: to out, int32[rows, panels * 16]. Else round(acc * factor) + zero
-    within [lo, hi], with bits xored with flip, to y; halves become even. factor: float32[panels * 16]. AS_FREE and
-    AS_RAMP: what is rounded is small, as of `are_small`.
+    within [lo, hi], with bits xored with flip, to y; halves become even; see `rounder`. factor: float32[panels * 16].
     """
     FACTOR = Vec(F32, target.lanes, (1, panels, WIDTH // target.lanes))
-    NUMBERS = FACTOR.to(shape=(rows, *FACTOR.shape[1:]))
-
-    whole, as_bytes, count = to_whole(target), packer(target), rows * panels
-    # Tiles of AVX-512, of which there are many, would be too much code.
-    has_free = target.lanes == 8
-
-    def on_x86(made, kind, zero, lo, hi, flip):
-        if kind == AS_RAMP:
-            return rectified(nearest(made), flip ^ 128)
-        if has_free and kind == AS_FREE:
-            return free_shorts(shorts_of(nearest(made)), zero + 128, flip ^ 128)
-        return as_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
-
-    def on_arm(made, kind, zero, lo, hi, flip):
-        return as_bytes(whole(made), kind, zero, lo, hi, flip)
-
-    def on_quick_arm(made, kind, zero, lo, hi, flip):
-        if kind == AS_RAMP:
-            return rectified_shorts(whole_shorts(made), flip ^ 128)
-        if kind == AS_FREE:
-            return free_shorts(whole_shorts(made), zero + 128, flip ^ 128)
-        return as_bytes(whole(made), AS_BYTES, zero, lo, hi, flip)
-
-    packed = on_x86
-    if target.arch == "aarch64":
-        packed = on_quick_arm if adds_quickly(target) else on_arm
+    NUMBERS, count = FACTOR.to(shape=(rows, *FACTOR.shape[1:])), rows * panels
+    rounded = rounder(target)
 
     def end(acc, kind, out, factor, zero, lo, hi, flip, y, y_row):
         if kind:
-            made = in_fours(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH))
-            rounded = rows_of_sixteen(packed(made, kind, zero, lo, hi, flip), count)
-            store(y, shaped(rounded, rows, panels), y_row, WIDTH)
+            x = in_fours(convert(NUMBERS, acc) * load(FACTOR, factor, 0, WIDTH))
+            made = rows_of_sixteen(rounded(x, kind, zero, lo, hi, flip), count)
+            store(y, shaped(made, rows, panels), y_row, WIDTH)
         else:
             store(out, acc)
 

@@ -97,12 +97,12 @@ def conv(
 
 def depthwise(
     shape: tuple[int, int, int, int], kernel: tuple[int, int], output: str = "uint8", dtype: Any = U8, *,
-    zero: int | None = 100, b_zero: int = 0, weights: str = ANY, **attributes: Any,
+    zero: int | None = 100, b_zero: int = 0, weights: str = ANY, gain: float = 1.0, **attributes: Any,
 ) -> Case:  # fmt: skip
     x, w = factors(shape, (shape[3], 1, *kernel), dtype, weights)
-    more = epilogue(output, dtype, shape[3], kernel[0] * kernel[1], (), True, zero, b_zero)
+    more = epilogue(output, dtype, shape[3], kernel[0] * kernel[1], (), True, zero, b_zero, gain)
     words = *shape, *kernel, output, np.dtype(dtype).name, zero, b_zero, *attributes.values()
-    name = "-".join(map(str, (*words, *([] if weights == ANY else [weights]))))
+    name = "-".join(map(str, (*words, *([] if weights == ANY else [weights]), *([] if gain == 1 else [gain]))))
     return Case(
         "edge.QDepthwiseConv", x, *pack_q_depthwise(w), *more, kernel=kernel, output=output, native=True,
         name=name.replace(" ", ""), **attributes,
@@ -226,6 +226,13 @@ CASES = [
         for stride in (1, 2)
         for output, dtype, y_zero in (("uint8", U8, 0), ("int8", I8, -128), ("int8", U8, -128), ("uint8", U8, 3))
         for weights in (NARROW, LOWEST)
+    ),
+    *(  # packed in each way that there is, as above
+        depthwise((1, 7, 9, channels), (k, k), output, dtype, y_zero=y_zero, gain=gain, pads=(k // 2,) * 4, **limits)
+        for channels, k in ((20, 5), (70, 3), (70, 5))
+        for output, dtype, y_zero in (("uint8", U8, 0), ("int8", I8, -128), ("int8", U8, 5))
+        for gain in (1.0, 1e4, 1e30)
+        for limits in ({}, {"hi": 100.0})
     ),
     depthwise((1, 1, 50, 17), (1, 9), "int8", I8, pads=(0, 4, 0, 4)),
     depthwise((1, 6, 40, 17), (4, 7), "int8", I8),
