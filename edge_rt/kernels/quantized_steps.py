@@ -10,6 +10,7 @@ from edge_rt.kernels.memory import stack
 from edge_rt.kernels.registers import look_up
 from edge_rt.kernels.saturation import (
     AS_BYTES,
+    SMALL,
     adds_quickly,
     free_shorts,
     kind_of,
@@ -28,8 +29,6 @@ from edge_rt.lowering.quantized_steps import ADD_Q, BLOCK, CHANNELS, LOOKUP_U8, 
 F32, I32, I64, U8, U16 = types.float32, types.int32, types.int64, types.uint8, types.uint16
 MOST = np.float32(255)
 """The largest difference of a byte and a zero point."""
-SMALL = np.float32(32000)
-"""Steps below it, before zero points are added, are int16, whatever the last bits of a bound."""
 SHORT_SUMS = 257
 """So many bytes add up to a uint16."""
 
@@ -90,7 +89,8 @@ def blocks(target, combine, steps):
     """run(a, b, p, q, y, table, n, left, right, ends, small, part, parts): y = combine(numbers of a, of b), rounded.
 
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
-    zero, lo, hi) of y. small: whether steps are less than SMALL. steps: what combine gives for a vector of bytes, see
+    zero, lo, hi) of y. small: whether steps, before zero points are added, are less than
+    SMALL. steps: what combine gives for a vector of bytes, see
     `combined_steps`.
     """
     read, BATCH = stretch_reader(U8), 4 * target.lanes

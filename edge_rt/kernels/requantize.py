@@ -8,6 +8,7 @@ from edge_rt.kernels.saturation import (
     AS_BYTES,
     AS_FREE,
     AS_RAMP,
+    SMALL,
     WIDTH,
     adds_quickly,
     free_shorts,
@@ -41,8 +42,8 @@ from edge_rt.kernels.simd import (
 from edge_rt.lowering.gemm_int8 import AWAY, FLOAT32, INT32
 
 F32, I32 = types.float32, types.int32
-LARGEST_PRODUCT, SMALL = F32(1 << 14), F32(32000)
-"""Of two int8; and less than what whole_shorts takes, whatever the last bits of a bound."""
+LARGEST_PRODUCT = F32(1 << 14)
+"""Of two int8."""
 
 
 def are_small(target):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from llvmlite import ir
 from numba import types
 
@@ -12,6 +13,8 @@ WIDTH = 16
 AS_SUMS, AS_BYTES, AS_FREE, AS_RAMP = range(4)
 """What becomes of sums: nothing, bytes, bytes that know no other limits than their type's, or such that begin at their zero
 point too, as behind a rectifier. The last two are packed with fewer instructions."""
+SMALL = np.float32(32000)
+"""What is bounded by less is int16 when it is rounded, whatever the last bits of the bound."""
 SHORT, BYTE = ir.IntType(16), ir.IntType(8)
 
 
@@ -125,7 +128,7 @@ def _four_floats(x):
 
 @primitive(_four_floats)
 def whole_shorts(context, builder, sig, args):
-    """whole_shorts(x): the nearest int16 of float32 x, halves to the even neighbour; |x| < 2**15; for targets that
+    """whole_shorts(x): the nearest int16 of float32 x, halves to the even neighbour; |x| is SMALL or less; for targets that
     `adds_quickly` is true of: adding 1.5 * 2**23 leaves them in the lowest bits."""
     words, magic = ir.VectorType(SHORT, 8), ir.Constant(sig.args[0].ir, [float(3 << 22)] * 4)
     sums = [builder.bitcast(builder.fadd(v, magic), words) for v in unpack(builder, sig.args[0], args[0]).flat]

@@ -213,7 +213,7 @@ def sdot_sums(rows, panels):
         for run in range(runs):
             p = hide_pointer(a + offsets[run])
             left = depth >> 2
-            while left != 0:
+            while left != 0:  # down to zero: LLVM counts a range with one instruction more
                 left -= 1
                 column = load_quads(COLUMN, p, a_row, three)
                 acc = dot(load(ROW, b, 0, b_panel), bitcast(BYTES, lane(column, 0)), acc)
