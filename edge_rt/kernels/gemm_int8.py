@@ -125,8 +125,8 @@ def column_copier():
 def gemm_int8(target):
     tiles = tiles_for(target)
     run, panels_for, narrow_of, widest = tiles.run, tiles.panels_for, tiles.narrow, tiles.widest
-    looks = looker(tiles.rows, tiles.paired_rows)
-    maxima_room, copy_room, places_room, look, rows_of, copy_panel, seen_from = looks
+    rooms, look, rows_of, rows_at, add_first, copy_panel, seen_from = looker(tiles.rows, tiles.paired_rows)
+    maxima_room, minima_room, lowered_room, copy_room, places_room = rooms
     row_sums, blocked = MOST_ROWS * WIDTH, 2 * WIDTH
     acc_size = max(tiles.most, MOST_ROWS * blocked)
     repeats_tiles = repeats(target)
@@ -151,7 +151,8 @@ def gemm_int8(target):
         acc, start, none = stack(I32, acc_size), stack(I32, widest), stack(I32, widest)
         factor, addend, b_zeros, rows = stack(F32, widest), stack(F32, widest), stack(I32, widest), stack(I32, row_sums)
         narrow = stack(U8, most_bytes)
-        largest, panel_copy, places = stack(U8, maxima_room), stack(I8, copy_room), stack(I64, places_room)
+        largest, least, lowered = stack(U8, maxima_room), stack(U8, minima_room), stack(U8, lowered_room)
+        panel_copy, places = stack(I8, copy_room), stack(I64, places_room)
         zero = zero_of_a(a_zero, flip)
         panels = (n + WIDTH - 1) // WIDTH
         pixel_blocks, line_blocks = (pixels + pixel_block - 1) // pixel_block, (lines + line_block - 1) // line_block
@@ -181,11 +182,15 @@ def gemm_int8(target):
             last_line = min(lines, first_line + line_block)
             a_batch, b_batch, sums_batch = a + batches[5 * index], b + batches[5 * index + 1], sums + batches[5 * index + 2]
             column_at, y_at = batches[5 * index + 3], batches[5 * index + 4]
-            is_seen = look(
-                corrects, a_batch, first_line, last_line, lines_in_image, image_step, line_step, first_pixel, last_pixel,
-                pixel_step, offsets, runs, runs_in_block, depth, largest,
+            given = first_line, last_line, lines_in_image, image_step, line_step, last_pixel - first_pixel, pixel_step
+            how_seen = look(
+                corrects, a_batch + first_pixel * pixel_step, given, offsets, runs, runs_in_block, depth, largest, least,
+                lowered,
             )  # fmt: skip
-            most_rows = rows_of(is_seen)
+            rows_from, image_by, line_by, pixel_by = rows_at(
+                how_seen, a_batch, given, first_pixel, runs * depth * DEPTH, lowered
+            )
+            most_rows = rows_of(how_seen)
             # Tiles of nearly equal height share the pixels of a line.
             count = (last_pixel - first_pixel + most_rows - 1) // most_rows
             short = (last_pixel - first_pixel) // count
@@ -218,21 +223,22 @@ def gemm_int8(target):
                 rows_here = (last_pixel - first_pixel) * (last_line - first_line)
                 is_narrow = narrow_of(b_batch + j * b_panel, wide * b_panel, rows_here)
                 how = kind if kind <= AS_BYTES or small(start, factor, room, k) else AS_BYTES
+                add_first(how_seen, start, least, offsets, runs, depth, b_batch + j * b_panel)
                 # A block of k at a time, so that b stays in the nearest cache, if sums of all rows fit there too.
                 together, from_run = runs_in_block, 0
-                if room > blocked or (count * (last_line - first_line) == 1 and not is_seen):
+                if room > blocked or (count * (last_line - first_line) == 1 and not how_seen):
                     together = runs
                 while from_run < runs:
                     these = min(together, runs - from_run)
                     ends = from_run + these == runs
                     copy_panel(
-                        is_seen, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), largest, offsets, from_run,
+                        how_seen, b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH)), largest, offsets, from_run,
                         these, depth, panel_copy, places,
                     )  # fmt: skip
                     done = 0
                     for line in range(first_line, last_line):
                         image = line // lines_in_image
-                        source = a_batch + (image * image_step + (line - image * lines_in_image) * line_step)
+                        source = rows_from + (image * image_by + (line - image * lines_in_image) * line_by)
                         y_line = y_at + (line * pixels * y_row + at)
                         i, tile = first_pixel, 0
                         while tile < count:
@@ -249,10 +255,10 @@ def gemm_int8(target):
                                 to, to_row = y + (y_line + i * y_row), y_row
                             b_at = b_batch + (j * b_panel + from_run * depth * (WIDTH * DEPTH))
                             how_narrow, from_b, from_places = seen_from(
-                                is_seen, is_narrow, b_at, offsets + from_run, panel_copy, places
+                                how_seen, is_narrow, b_at, offsets + from_run, panel_copy, places
                             )
                             run(
-                                height, wide, how_narrow, times, begin, begin_row, source + i * pixel_step, pixel_step,
+                                height, wide, how_narrow, times, begin, begin_row, source + i * pixel_by, pixel_by,
                                 from_places, these, depth, from_b, b_panel,
                                 (how if ends else AS_SUMS, made, factor, y_middle, lowest, highest, y_flip, to, to_row),
                             )  # fmt: skip

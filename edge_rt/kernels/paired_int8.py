@@ -1,9 +1,9 @@
 """8-bit products on AVX2 by pmaddubsw, which adds two of them as int16, and saturates.
 
 So before panels are multiplied by rows, they are looked at together with the largest number that any of these rows has
-at each k (`maxima`), and copied (`tame`): quads of which two can be added up as int16 by twos, all others one by one, and
-in two parts where even the products of neighbours could saturate. So what tiles add up is exact. As a rule there are few
-such parts, since rows seldom hold their largest numbers everywhere.
+at each k, and copied (`tame`): quads of which two can be added up as int16 by twos, all others one by one, and in two
+parts where even the products of neighbours could saturate. So what tiles add up is exact. As a rule there are few such
+parts, since rows seldom hold their largest numbers everywhere, and rows far from zero are lowered (`paired_rows_int8.py`).
 """
 
 from __future__ import annotations
@@ -14,6 +14,15 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
+from edge_rt.kernels.paired_rows_int8 import (
+    LOWERED,
+    LOWERED_BYTES,
+    MOST_DEPTH,
+    MOST_LOWERED,
+    UNSEEN,
+    row_looker,
+    sums_of_lowered,
+)
 from edge_rt.kernels.registers import hide, settled
 from edge_rt.kernels.simd import (
     Vec,
@@ -21,7 +30,6 @@ from edge_rt.kernels.simd import (
     bitcast,
     call,
     load,
-    maximum,
     pack,
     pointer,
     primitive,
@@ -43,8 +51,6 @@ ONES_AT, COPY_BYTES = MOST_QUADS * STEP, 3 * MOST_QUADS * STEP
 ONES_PLACES = MOST_QUADS // 2 + 2
 PLACES = ONES_PLACES + 2 * MOST_QUADS
 """Of what `tame` writes: how many twos and ones there are, where in rows the twos lie, and from ONES_PLACES on the ones."""
-MOST_DEPTH = 8192
-"""Numbers of a row whose maxima are kept."""
 LEAST_ROWS = 4
 """So many rows pay for a look at their panels."""
 
@@ -123,48 +129,6 @@ def paired_sums(rows, panels):
     return sums
 
 
-def maxima_of():
-    """maxima(a, rows, offsets, runs, size, to): to `to`, uint8[runs, size], the largest bytes at each place of these rows'
-    runs of `size` bytes, a multiple of DEPTH. rows: a tuple, see `largest`; all is named as in GEMM_INT8."""
-
-    def of_width(width):
-        LINE = Vec(U8, width)
-
-        def largest(source, rows, to):
-            first_line, last_line, lines_in_image, image_step, line_step, pixels, pixel_step = rows
-            most = splat(LINE, 0)
-            for line in range(first_line, last_line):
-                image = line // lines_in_image
-                at = source + (image * image_step + (line - image * lines_in_image) * line_step)
-                for _ in range(pixels):
-                    most = maximum(most, load(LINE, at))
-                    at += pixel_step
-            store(to, most)
-
-        return largest
-
-    of_32, of_16, of_4 = of_width(32), of_width(16), of_width(DEPTH)
-
-    def maxima(a, rows, offsets, runs, size, to):
-        for run in range(runs):
-            source, q = a + offsets[run], 0
-            while q < size:
-                if size >= 32:
-                    q = min(q, size - 32)
-                    of_32(source + q, rows, to + q)
-                    q += 32
-                elif size >= 16:
-                    q = min(q, size - 16)
-                    of_16(source + q, rows, to + q)
-                    q += 16
-                else:
-                    of_4(source + q, rows, to + q)
-                    q += DEPTH
-            to += size
-
-    return maxima
-
-
 def tamer():
     """tame(b, most, offsets, runs, depth, copy, places): copies a panel of `runs` times `depth` quads for rows of `most`
     [runs, 4 * depth] or less; a run's quads lie at its offset in rows."""
@@ -210,38 +174,56 @@ def tamer():
 
 
 def looker(rows, paired_rows):
-    """What gemm_int8 asks of this file: the sizes of three buffers, and four functions. rows: of the tallest tile;
-    paired_rows: of the tallest one of paired_sums, 0 for machines that have none; then nothing is looked at."""
-    if not paired_rows:
-        return (
-            1, 1, 1, lambda *given: False, lambda is_seen: rows, lambda *given: None,
-            lambda is_seen, is_narrow, b, offsets, copy, places: (is_narrow, b, offsets),
-        )  # fmt: skip
-    maxima, tame = maxima_of(), tamer()
+    """What gemm_int8 asks of this file: sizes of five buffers, `look`, which says what becomes of a unit's rows, and five
+    functions that are told what it said. rows: of the tallest tile; paired_rows: of the tallest one of paired_sums, 0 for
+    machines that have none; then nothing is looked at."""
+    return _paired(rows, paired_rows) if paired_rows else _unpaired(rows)
 
-    def look(
-        corrects, a, first_line, last_line, lines_in_image, image_step, line_step, first_pixel, last_pixel, pixel_step,
-        offsets, runs, runs_in_block, depth, largest,
-    ):  # fmt: skip
-        """Whether the rows of a unit are worth a look at panels; then `largest` has their maxima."""
-        pixels = last_pixel - first_pixel
-        if corrects or pixels * (last_line - first_line) < LEAST_ROWS:
-            return False
-        if runs_in_block * depth > MOST_QUADS or runs * depth * DEPTH > MOST_DEPTH:
-            return False
-        rows = first_line, last_line, lines_in_image, image_step, line_step, pixels, pixel_step
-        maxima(a + first_pixel * pixel_step, rows, offsets, runs, depth * DEPTH, largest)
-        return True
 
-    def rows_of(is_seen):
-        return paired_rows if is_seen else rows
+def _unpaired(rows):
+    def rows_at(how, a, given, first_pixel, size, lowered):
+        _, _, _, image_step, line_step, _, pixel_step = given
+        return a, image_step, line_step, pixel_step
 
-    def copy_panel(is_seen, b, largest, offsets, from_run, runs, depth, copy, places):
-        if is_seen:
+    return (
+        (1, 1, 1, 1, 1), lambda *given: UNSEEN, lambda how: rows, rows_at, lambda *given: None, lambda *given: None,
+        lambda how, is_narrow, b, offsets, copy, places: (is_narrow, b, offsets),
+    )  # fmt: skip
+
+
+def _paired(rows, paired_rows):
+    look_at_rows, first_sums, tame = row_looker(), sums_of_lowered(), tamer()
+
+    def look(corrects, a, given, offsets, runs, runs_in_block, depth, largest, least, lowered):
+        first_line, last_line, _, _, _, pixels, _ = given
+        count = pixels * (last_line - first_line)
+        if corrects or count < LEAST_ROWS or runs_in_block * depth > MOST_QUADS:
+            return UNSEEN
+        return look_at_rows(a, given, count, offsets, runs, depth, largest, least, lowered)
+
+    def rows_of(how):
+        """Of the tallest tile."""
+        return paired_rows if how else rows
+
+    def rows_at(how, a, given, first_pixel, size, lowered):
+        """Where line 0 and pixel 0 would lie, and the steps of images, lines and pixels."""
+        first_line, _, lines_in_image, image_step, line_step, pixels, pixel_step = given
+        if how == LOWERED:
+            line = pixels * size
+            return lowered + -(first_line * line + first_pixel * size), lines_in_image * line, line, size
+        return a, image_step, line_step, pixel_step
+
+    def add_first(how, start, least, offsets, runs, depth, b):
+        if how == LOWERED:
+            first_sums(start, least, offsets, runs, depth, b)
+
+    def copy_panel(how, b, largest, offsets, from_run, runs, depth, copy, places):
+        if how:
             tame(b, largest + from_run * depth * DEPTH, offsets + from_run, runs, depth, copy, places)
 
-    def seen_from(is_seen, is_narrow, b, offsets, copy, places):
+    def seen_from(how, is_narrow, b, offsets, copy, places):
         """What tiles are given."""
-        return (1, copy, places) if is_seen else (0, b, offsets)
+        return (1, copy, places) if how else (0, b, offsets)
 
-    return MOST_DEPTH, COPY_BYTES, PLACES, look, rows_of, copy_panel, seen_from
+    rooms = MOST_DEPTH, MOST_LOWERED, LOWERED_BYTES, COPY_BYTES, PLACES
+    return rooms, look, rows_of, rows_at, add_first, copy_panel, seen_from
