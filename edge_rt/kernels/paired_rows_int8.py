@@ -123,7 +123,7 @@ def row_looker():
 
 
 def sums_of_lowered():
-    """add(start, least, offsets, runs, depth, b): adds to the first sums of a panel's columns what rows lack."""
+    """add(start, least, offsets, runs, depth, b): adds products of what was taken away to a panel's first sums."""
     sums = widened_sums(1, 1)
 
     def add(start, least, offsets, runs, depth, b):

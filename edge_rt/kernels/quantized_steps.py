@@ -89,9 +89,8 @@ def blocks(target, combine, steps):
     """run(a, b, p, q, y, table, n, left, right, ends, small, part, parts): y = combine(numbers of a, of b), rounded.
 
     combine(x, y, left, right) is given float32 vectors less zero points. left, right: (flip, zero, scale); ends: (flip,
-    zero, lo, hi) of y. small: whether steps, before zero points are added, are less than
-    SMALL. steps: what combine gives for a vector of bytes, see
-    `combined_steps`.
+    zero, lo, hi) of y. small: whether steps, before zero points are added, are less than SMALL. steps: what combine gives
+    for a vector of bytes, see `combined_steps`.
     """
     read, BATCH = stretch_reader(U8), 4 * target.lanes
     whole, packed = to_whole(target), packer(target)
