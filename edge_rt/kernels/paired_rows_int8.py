@@ -17,8 +17,8 @@ UNSEEN, SEEN, LOWERED = range(3)
 """What becomes of a block of rows: nothing; a look, so that panels are looked at, too; or it is lowered, too."""
 MOST_DEPTH = 8192
 """Numbers of a row whose maxima are kept."""
-MOST_LOWERED, LOWERED_BYTES = 1024, 32 << 10
-"""Numbers of a row, and bytes of all rows, that may be lowered."""
+MOST_LOWERED, LOWERED_BYTES = 1024, 16 << 10
+"""Numbers of a row, and bytes of all rows, that may be lowered, on the stack: threads may have 128 KiB of it."""
 LEAST_ROWS, LEAST_MEAN = 16, 32
 """So many rows are lowered where so much can be taken away on average."""
 
