@@ -1,7 +1,8 @@
 """From the start of a process to a model's first result, and the memory the process holds then.
 
 Of edge-rt it takes what the wheel installs: at the first start of a model on a machine, and at later ones, which find the
-plan that the first one stored. The peers keep nothing from one process to the next.
+plan that the first one stored; and the program as an app in one file, which carries its plan, so that its first start is as
+any other. The peers keep nothing from one process to the next.
 
 Every program imports numpy first. That takes most of the time, the same whatever follows, and varies by more than what the
 runtimes differ by; so what comes behind it is told as well.
@@ -26,12 +27,16 @@ import exporter
 from bench.device import installed
 from bench.models import BenchModel
 from bench.peers import OURS, backend
+from edge_rt.native.features import choose_target, cpu_features
 
 BARE = "numpy + msgpack"
 """Imports only, of what edge-rt needs; starts do without msgpack, but for a first one of a large model."""
 
 FIRST = f"{OURS}, first start"
 """With nothing in the cache."""
+
+APP = f"{OURS}, app in one file"
+"""Made by `edge-rt package`. It finds nothing in the cache either."""
 
 MODELS = ("dscnn", "mobilenetv2")
 
@@ -40,6 +45,11 @@ PROGRAMS = {
     OURS: """
 import numpy, edge_rt
 model = edge_rt.load(path, threads=1)
+result = model.run({"input": numpy.full(shape, 0.5, "float32")})
+""",
+    APP: """
+import numpy, edge_rt
+model = edge_rt.load(edge_rt.resource(path.rpartition("/")[2]), threads=1)
 result = model.run({"input": numpy.full(shape, 0.5, "float32")})
 """,
     "onnxruntime": """
@@ -75,6 +85,7 @@ result = numpy.array(extractor.extract(net.output_names()[0])[1])
 
 BEFORE = """
 import sys, time
+begun = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
 path, shape = sys.argv[1], tuple(map(int, sys.argv[2].split(',')))
 import numpy
 imported = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
@@ -85,13 +96,13 @@ for module in ("numba", "torch", "tensorflow"):
     assert module not in sys.modules, module
 with open("/proc/self/status") as file:
     pages = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-print(imported, now, pages)
+print(begun, imported, now, pages)
 """
 
 
 class Start(NamedTuple):
     """ms, least_ms: from before the process starts until the result is there, median and least; own_ms: of it behind the
-    import of numpy, median; rss: MiB of the whole process then, median."""
+    import of numpy, median, and of an app what its launcher takes; rss: MiB of the whole process then, median."""
 
     model: str
     runtime: str
@@ -112,20 +123,23 @@ def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: i
         folder = Path(name)
         environment = {**os.environ, "PYTHONPATH": str(installed())}
         for model in models:
-            commands = {name: _command(name, model, folder) for name in (BARE, FIRST, OURS, *peers)}
-            samples: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
+            commands = {name: _command(name, model, folder) for name in (BARE, FIRST, OURS, APP, *peers)}
+            samples: dict[str, list[tuple[float, ...]]] = {name: [] for name in commands}
             order = list(commands)
             for turn in range(rounds + 1):
                 shuffle(order)
                 for name in order:
-                    cache = folder / ("first" if name == FIRST else "later")
-                    if name == FIRST:
+                    cache = folder / ("first" if name in (FIRST, APP) else "later")
+                    if name in (FIRST, APP):
                         shutil.rmtree(cache, ignore_errors=True)
                     sample = _once(commands[name], {**environment, "EDGE_RT_CACHE": str(cache)})
                     if turn:
                         samples[name].append(sample)
+            until_begun = np.median([sample[1] for sample in samples[BARE]])
             for name, taken in samples.items():
-                ms, own, rss = map(np.array, zip(*taken))
+                ms, begun, own, rss = map(np.array, zip(*taken))
+                if name == APP:
+                    own += begun - until_begun
                 medians = [float(np.median(values)) for values in (ms, own, rss)]
                 found.append(Start(model.name, name, medians[0], float(ms.min()), *medians[1:]))
     return found
@@ -142,22 +156,33 @@ def table(starts: Sequence[Start]) -> str:
 
 
 def _command(name: str, model: BenchModel, folder: Path) -> list[str]:
-    files = dict(model.files)
-    if name in (OURS, FIRST):
-        name = OURS
-        files["edge"] = folder / f"{model.name}.edge"
-        exporter.export(files["onnx"], files["edge"], inputs=model.inputs, test_vectors=False)
-    format_ = "onnx" if name == BARE else backend(name).FORMAT
+    files, is_app = dict(model.files), name == APP
+    if name in (OURS, FIRST, APP):
+        name, files["edge"] = APP if is_app else OURS, folder / f"{model.name}.edge"
+        if not files["edge"].exists():
+            exporter.export(files["onnx"], files["edge"], inputs=model.inputs, test_vectors=False)
+    format_ = "onnx" if name == BARE else backend(OURS if is_app else name).FORMAT
     if format_ not in files:
         raise ValueError(f"{model.name} has no {format_} file; `python -m bench zoo` makes them")
     [array] = model.inputs.values()
-    shape = ",".join(map(str, array.shape))
-    return [sys.executable, "-c", BEFORE + PROGRAMS[name] + AFTER, str(files[format_]), shape]
+    program = BEFORE + PROGRAMS[name] + AFTER
+    runs = [_app(program, files["edge"], folder)] if is_app else ["-c", program]
+    return [sys.executable, *runs, str(files[format_]), ",".join(map(str, array.shape))]
 
 
-def _once(command: list[str], environment: dict[str, str]) -> tuple[float, float, float]:
+def _app(program: str, bundle: Path, folder: Path) -> str:
+    """The file of an app that is this program."""
+    (folder / "app.py").write_text(program)
+    app, (target, _) = bundle.with_suffix(".pyz"), choose_target(cpu_features())
+    command = [sys.executable, "-m", "edge_rt", "package", folder / "app.py", bundle, "-o", app, "--target", target.name]
+    subprocess.run(command, check=True, capture_output=True, cwd=installed())
+    return str(app)
+
+
+def _once(command: list[str], environment: dict[str, str]) -> tuple[float, ...]:
+    """ms until the result is there, until the program begins, and behind the import of numpy; MiB."""
     begin = time.clock_gettime_ns(time.CLOCK_MONOTONIC)
     where = environment["PYTHONPATH"]  # `-c` looks for modules there first
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, cwd=where)
-    imported, end, rss = map(int, done.stdout.splitlines()[-1].split())
-    return (end - begin) / 1e6, (end - imported) / 1e6, rss / 1024
+    begun, imported, end, rss = map(int, done.stdout.splitlines()[-1].split())
+    return (end - begin) / 1e6, (begun - begin) / 1e6, (end - imported) / 1e6, rss / 1024

@@ -12,11 +12,13 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import CodeType
 from typing import NamedTuple
 
 from edge_rt import bundle, joining
 from edge_rt.carrying import plans_of
 from edge_rt.errors import ModelError, TargetError
+from edge_rt.gathered import MARSHAL, MEMBER, Module, gather
 from edge_rt.native.cache import PACKAGE, source_fingerprint
 from edge_rt.native.host import can_compile
 from edge_rt.native.image import read_header
@@ -32,8 +34,10 @@ LEFT_OUT = frozenset({
 """Of the package: what compiles, packages and joins, and machine code for other CPUs."""
 START = f"{joining.START} archive resources carried targets native.features"
 """What an app's start from a plan that it carries needs."""
-AT_ONCE = f"edge_rt/{joining.START_NAME}c"
-"""What each start reads, uncompressed."""
+AT_ONCE = (f"edge_rt/{joining.START_NAME}c", MEMBER)
+"""What each start reads, and what is compressed already: stored uncompressed."""
+APART = ("__init__.py", "gathered.py")
+"""Modules of the package that are members of their own beside the joined ones; all others are gathered."""
 EPOCH = (1980, 1, 1, 0, 0, 0)
 ALIGNMENT = 64
 PAGE = 1 << 14
@@ -51,9 +55,21 @@ if sys.version_info < (3, 10):
 
 
 class Importer(zipimporter):  # that loads each module once rather than twice, since it looks for no file's name in its code
+    gathered = None
+
     def get_filename(self, fullname):
         path = f"{self.archive}/{self.prefix}{fullname.rpartition('.')[2]}"
         return f"{path}/__init__.py" if self.is_package(fullname) else f"{path}.py"
+
+    def find_spec(self, fullname, target=None):
+        found, kind = super().find_spec(fullname, target), type(self)
+        if found is None and fullname.startswith("edge_rt."):
+            if kind.gathered is None:
+                from edge_rt.gathered import Gathered
+
+                kind.gathered = Gathered(self.archive)
+            found = kind.gathered.find_spec(fullname)
+        return found
 
 
 sys.path_hooks[sys.path_hooks.index(zipimporter)] = Importer
@@ -107,7 +123,7 @@ def package(
         file.write(b"#!/usr/bin/env python3\n")
         with zipfile.ZipFile(file, "w") as app:
             for name, data in sorted(code.items()):
-                _write(app, name, data, zipfile.ZIP_STORED if name == AT_ONCE else zipfile.ZIP_DEFLATED)
+                _write(app, name, data, zipfile.ZIP_STORED if name in AT_ONCE else zipfile.ZIP_DEFLATED)
             for name, data in sorted({**packs, **plans, **stored}.items()):
                 _write(app, name, data, zipfile.ZIP_STORED, PAGE if name in packs else ALIGNMENT)
         size = file.tell()
@@ -143,39 +159,41 @@ def _target(name: str) -> Target:
 
 def _code(script: Path) -> dict[str, bytes]:
     """Sources and bytecode of the runtime, the script and the launcher. Modules that starts need are in two files, as in the
-    wheel, and in these only."""
+    wheel, and in these only; those that most starts do not need are in one."""
     sources = {"__main__.py": LAUNCHER.encode(), "_app.py": script.read_bytes()}
     start = START.split()
     others = [name for name in joining.MODULES.split() if name not in start]
     together = [name for name in joining.TOGETHER.split() if name not in start]
     joined = joining.joined(PACKAGE, start, others, together, build="")
     sources.update((f"edge_rt/{name}", text.encode()) for name, text in joined.items())
+    apart = {}
     for path in sorted(PACKAGE.rglob("*.py")):
         inner = path.relative_to(PACKAGE)
+        name, source = f"edge_rt/{inner}", path.read_bytes()
         module = ".".join(inner.with_suffix("").parts).removesuffix(".__init__")
-        if LEFT_OUT.isdisjoint(inner.parts) and module not in start and module not in others:
-            sources[f"edge_rt/{inner}"] = path.read_bytes()
-    compiled = {
-        f"{name}c": _bytecode(data, str(script) if name == "_app.py" else name)
-        for name, data in sources.items()
-        if name != "__main__.py"  # its place in the zip decides that it is run, and Python takes the source for that
-    }
-    return {**sources, **compiled}
+        if str(inner) in APART:
+            sources[name] = source
+        elif LEFT_OUT.isdisjoint(inner.parts) and module not in start and module not in others:
+            apart[f"edge_rt.{module}"] = Module(inner.name == "__init__.py", source, _compiled(source, name))
+    bytecode = {f"{name}c": _bytecode(data, str(script) if name == "_app.py" else name) for name, data in sources.items()}
+    return {**sources, **bytecode, MEMBER: gather(apart)}
+
+
+def _compiled(source: bytes, name: str) -> CodeType:
+    made: CodeType = compile(source, name, "exec", dont_inherit=True)
+    return made
 
 
 def _bytecode(source: bytes, name: str) -> bytes:
-    """A .pyc that is never compared with its source, as both are in one file (PEP 552: hash-based, unchecked).
-
-    Marshal version 2, because later ones write what depends on how often the compiler's objects are referred to.
-    """
-    code = marshal.dumps(compile(source, name, "exec", dont_inherit=True), 2)
+    """A .pyc that is never compared with its source, as both are in one file (PEP 552: hash-based, unchecked)."""
+    code = marshal.dumps(_compiled(source, name), MARSHAL)
     return importlib.util.MAGIC_NUMBER + (1).to_bytes(4, "little") + importlib.util.source_hash(source) + code
 
 
 def _resources(models: list[Path], others: list[Path]) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for path in [*models, *others]:
-        if path.name in found or path.name in ("__main__.py", "_app.py", "_app.pyc", "edge_rt"):
+        if path.name in found or path.name in ("__main__.py", "__main__.pyc", "_app.py", "_app.pyc", "edge_rt"):
             raise ModelError(f"{path}: the app has another file named '{path.name}'")
         found[path.name] = path.read_bytes()
     for path in models:

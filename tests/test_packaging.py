@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from importlib.util import MAGIC_NUMBER
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import edge_rt
 import exporter
 from devices import load
-from edge_rt.cli import main
+from edge_rt.cli import doctor, main
 from edge_rt.errors import BundleError, ModelError, TargetError
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.packaging import PAGE, pack, package
@@ -62,15 +63,63 @@ def test_what_it_contains(folder: Path) -> None:
     with zipfile.ZipFile(folder / "app.pyz") as app:
         names = {i.filename for i in app.infolist()}
         assert {n.split("/")[0] for n in names} == {
-            "__main__.py", "_app.py", "_app.pyc", "edge_rt", "digits.edge", "labels.txt"
+            "__main__.py", "__main__.pyc", "_app.py", "_app.pyc", "edge_rt", "digits.edge", "labels.txt"
         }  # fmt: skip
         assert [n for n in names if "/packs/" in n] == [f"edge_rt/packs/{HOST}.image"]
         assert not [n for n in names if n.startswith(("edge_rt/kernels/", "edge_rt/codegen/"))]
-        assert {n for n in names if n.endswith(".pyc")} == {f"{n}c" for n in names if n.endswith(".py")} - {"__main__.pyc"}
+        assert {n for n in names if n.endswith(".pyc")} == {f"{n}c" for n in names if n.endswith(".py")}
+        assert len(names) < 24  # Python reads this list at each start
     assert (folder / "app.pyz").stat().st_mode & 0o111
     data, bundle = (folder / "app.pyz").read_bytes(), (folder / "digits.edge").read_bytes()
     assert data.index(bundle) % 64 == 0
     assert data.index(pack(TARGETS[HOST])) % PAGE == 0
+
+
+RARE = """\
+import inspect
+import traceback
+import edge_rt
+from edge_rt.cli import doctor
+from edge_rt.ops import quantize
+assert "edge_rt.cli.run" not in __import__("sys").modules
+print(doctor.__file__, doctor.__package__, len(inspect.getsource(doctor)))
+try:
+    import edge_rt.ops.no_such_module
+except ModuleNotFoundError as error:
+    print(error)
+try:
+    doctor.add(None)
+except AttributeError:
+    traceback.print_exc()
+"""
+
+
+@pytest.mark.parametrize("python", ["that packaged", "another"])
+def test_modules_that_starts_do_not_need(python: str, folder: Path) -> None:
+    (folder / "rare.py").write_text(RARE)
+    app = folder / "rare.pyz"
+    package([folder / "digits.edge"], folder / "rare.py", app, [HOST])
+    if python == "another":
+        data = app.read_bytes()
+        assert data.count(b"edge_rt/_gathered" + MAGIC_NUMBER) == 1
+        app.write_bytes(data.replace(b"edge_rt/_gathered" + MAGIC_NUMBER, b"edge_rt/_gathered\0\0\r\n"))
+    done = run(sys.executable, app)
+    source = Path(doctor.__file__).read_text("utf-8")
+    assert done.stdout.splitlines() == [
+        f"{app}/edge_rt/cli/doctor.py edge_rt.cli {len(source)}", "No module named 'edge_rt.ops.no_such_module'"
+    ], done.stderr  # fmt: skip
+    assert "AttributeError: 'NoneType'" in done.stderr
+    line = next(line for line in source.splitlines() if "add_parser" in line)
+    assert line.strip() in done.stderr, "tracebacks show the sources"
+
+
+def test_an_app_without_its_gathered_modules(folder: Path) -> None:
+    (folder / "rare.py").write_text(RARE)
+    app = folder / "less.pyz"
+    package([folder / "digits.edge"], folder / "rare.py", app, [HOST])
+    app.write_bytes(app.read_bytes().replace(b"edge_rt/_gathered", b"edge_rt/_gathexed"))
+    done = run(sys.executable, app)
+    assert done.stderr.splitlines()[-1] == f"ImportError: {app}: there is no edge_rt/_gathered in this app"
 
 
 def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:
