@@ -156,17 +156,17 @@ def table(starts: Sequence[Start]) -> str:
 
 
 def _command(name: str, model: BenchModel, folder: Path) -> list[str]:
-    files, is_app = dict(model.files), name == APP
-    if name in (OURS, FIRST, APP):
-        name, files["edge"] = APP if is_app else OURS, folder / f"{model.name}.edge"
+    files, runtime = dict(model.files), OURS if name in (FIRST, APP) else name
+    if runtime == OURS:
+        files["edge"] = folder / f"{model.name}.edge"
         if not files["edge"].exists():
             exporter.export(files["onnx"], files["edge"], inputs=model.inputs, test_vectors=False)
-    format_ = "onnx" if name == BARE else backend(OURS if is_app else name).FORMAT
+    format_ = "onnx" if runtime == BARE else backend(runtime).FORMAT
     if format_ not in files:
         raise ValueError(f"{model.name} has no {format_} file; `python -m bench zoo` makes them")
     [array] = model.inputs.values()
-    program = BEFORE + PROGRAMS[name] + AFTER
-    runs = [_app(program, files["edge"], folder)] if is_app else ["-c", program]
+    program = BEFORE + PROGRAMS[APP if name == APP else runtime] + AFTER
+    runs = [_app(program, files["edge"], folder)] if name == APP else ["-c", program]
     return [sys.executable, *runs, str(files[format_]), ",".join(map(str, array.shape))]
 
 

@@ -126,10 +126,10 @@ def package(
                 _write(app, name, data, zipfile.ZIP_STORED if name in AT_ONCE else zipfile.ZIP_DEFLATED)
             for name, data in sorted({**packs, **plans, **stored}.items()):
                 _write(app, name, data, zipfile.ZIP_STORED, PAGE if name in packs else ALIGNMENT)
+            kinds = {"code": code, "machine code": packs, "plans": plans, "resources": stored}
+            sizes = {kind: sum(app.getinfo(name).compress_size for name in names) for kind, names in kinds.items()}
         size = file.tell()
         os.fchmod(file.fileno(), 0o755)
-    kinds = {"code": code, "machine code": packs, "plans": plans, "resources": stored}
-    sizes = {kind: sum(map(len, members.values())) for kind, members in kinds.items()}
     return App(out, size, tuple(t.name for t in chosen), sizes)
 
 

@@ -124,8 +124,10 @@ def test_an_app_without_its_gathered_modules(folder: Path) -> None:
 
 def test_the_same_inputs_give_the_same_bytes(folder: Path) -> None:
     again = folder / "again.pyz"
-    package([folder / "digits.edge"], folder / "app.py", again, [HOST], [folder / "labels.txt"])
+    made = package([folder / "digits.edge"], folder / "app.py", again, [HOST], [folder / "labels.txt"])
     assert again.read_bytes() == (folder / "app.pyz").read_bytes()
+    assert made.size == again.stat().st_size
+    assert 0 < made.size - sum(made.members.values()) < PAGE + (16 << 10)
 
 
 def test_a_missing_package_is_named(folder: Path) -> None:

@@ -43,7 +43,7 @@ def package(options: argparse.Namespace) -> int:
         print_json({"path": str(made.path), "size": made.size, "targets": made.targets, "members": made.members})
         return 0
     parts = ", ".join(f"{kind} {size / 1024:.0f} KiB" for kind, size in made.members.items())
-    print(f"{made.path}: {made.size / 1024:.0f} KiB for {', '.join(made.targets)} ({parts} before compression)")
+    print(f"{made.path}: {made.size / 1024:.0f} KiB for {', '.join(made.targets)} ({parts})")
     return 0
 
 
