@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench import burn, compare, gemm, instructions, loading, parts, start
 from bench.campaign import measure_all
+from bench.errors import Refused
 from bench.layers import layers
 from bench.models import CORPUS, convert, find, names
 from bench.peers import JIT, PEERS
@@ -18,11 +19,16 @@ from bench.results import Record
 from bench.turns import Effort
 from bench.zoo import NAMES, ZOO
 from edge_rt.targets import TARGETS
+from tests.corpus.fetch import Unavailable
 
 
 def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
-    done: int = options.function(options)
+    try:
+        done: int = options.function(options)
+    except (Refused, Unavailable) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return done
 
 

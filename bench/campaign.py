@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from bench.errors import Refused
 from bench.peers import OURS
 from bench.results import Record, machine, plain, result_of, versions
 from bench.runner import Result
@@ -39,7 +40,7 @@ def measure_all(
     """Models outside, threads inside; memory only for the first number of threads. quieter: results in `file` of which a
     smaller share was undisturbed are measured again, and replaced by better ones.
 
-    Raises ValueError if `file` holds figures of other runtimes, or taken with another effort.
+    Raises Refused if `file` holds figures of other runtimes, or taken with another effort.
     """
     record = Record(machine(), versions(peers), effort, (), {})
     if file is not None and file.exists():
@@ -60,7 +61,7 @@ def measure_all(
 def _continued(file: Path, wanted: Record) -> Record:
     kept = Record.read(file)
     if (kept.versions, kept.effort) != (wanted.versions, wanted.effort):
-        raise ValueError(
+        raise Refused(
             f"{file} holds figures of {kept.versions} taken with {kept.effort}; these would be of {wanted.versions} with "
             f"{wanted.effort}: name another file"
         )

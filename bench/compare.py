@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.apart import ROOT, Apart, write_inputs
+from bench.errors import Refused
 from bench.models import BenchModel, find
 from bench.peers import OURS
 from bench.statistics import Ratio
@@ -29,10 +30,10 @@ exporter.export(sys.argv[1], sys.argv[2], inputs=inputs, test_vectors=False)
 
 
 def unpack_commit(commit: str, folder: Path) -> Path:
-    """The files of a commit, in the folder. Raises ValueError, with what git says, if there is none of that name."""
+    """The files of a commit, in the folder. Raises Refused, with what git says, if there is none of that name."""
     packed = subprocess.run(["git", "archive", commit], cwd=ROOT, check=False, capture_output=True)
     if packed.returncode:
-        raise ValueError(f"no commit '{commit}': {packed.stderr.decode().strip()}")
+        raise Refused(f"no commit '{commit}': {packed.stderr.decode().strip()}")
     subprocess.run(["tar", "-x", "-C", str(folder)], input=packed.stdout, check=True)
     return folder
 

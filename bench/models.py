@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.cache import models_folder
 from bench.convert.models import Unconvertible, ncnn_file, onnx_file, tflite_file
+from bench.errors import Refused
 from bench.zoo import INT8, NAMES
 from bench.zoo.network import samples
 from exporter.importers import read
@@ -63,7 +64,7 @@ def find(name: str) -> BenchModel:
     """The model of this name, made or downloaded if it is not in a cache; of other formats, those that `convert` made.
     Or the .onnx file at this path.
 
-    Raises ValueError for an unknown name, Unavailable if it cannot be downloaded.
+    Raises Refused for an unknown name, Unavailable if it cannot be downloaded.
     """
     if name.endswith(".onnx") and Path(name).exists():
         return _model(Path(name).stem, Path(name), _seeded)
@@ -75,7 +76,7 @@ def find(name: str) -> BenchModel:
         return _model(name, onnx_file(name), _seeded)._replace(plain=plain)
     listed = MODELS.get(f"{name}.onnx")
     if listed is None:
-        raise ValueError(f"no model is named '{name}', there are {', '.join(names())}")
+        raise Refused(f"no model is named '{name}', there are {', '.join(names())}")
     return _model(name, fetch(listed.name), lambda infos: corpus_inputs(listed.name, listed.shapes, _dtypes(infos)))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from xml.sax.saxutils import escape
 
+from bench.errors import Refused
 from bench.results import Record
 from bench.runner import Result
 
@@ -16,11 +17,11 @@ FASTER, SLOWER = "#2a7f62", "#b4532a"
 def svg(record: Record, threads: int) -> str:
     """Ratios to the fastest peer on a logarithmic axis, from its speed to the right or left.
 
-    Raises ValueError if the record has no results for this number of threads.
+    Raises Refused if the record has no results for this number of threads.
     """
     results = [r for r in record.results if r.threads == threads]
     if not results:
-        raise ValueError(f"there are no results for {threads} threads")
+        raise Refused(f"there are no results for {threads} threads")
     extent = max(1.0, *(abs(math.log2(r.ratio.value)) for r in results))
     height = TOP + ROW * len(results) + ROW
     lines = [

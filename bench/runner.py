@@ -12,6 +12,7 @@ import numpy as np
 
 import exporter
 from bench.apart import Apart, write_inputs
+from bench.errors import Refused
 from bench.memory import Memory, measure_memory
 from bench.models import BenchModel
 from bench.peers import OURS, Engine, PeerError, backend
@@ -86,7 +87,7 @@ def measure(
 
     A peer without a file of the model, or whose outputs are not those of the first peer that has one, is left out. `tell`
     hears whose turn it is whenever a runtime could end the process. Raises VerificationError where our outputs differ from
-    the first peer's, ValueError if there is no peer left, and what export and the runtimes raise.
+    the first peer's, Refused if there is no peer left, and what export and the runtimes raise.
     """
     bundle = folder / f"{model.name}.edge"
     exporter.export(model.files["onnx"], bundle, inputs=model.inputs, test_vectors=False)
@@ -138,10 +139,10 @@ def _turn_of(engine: Engine, inputs: Mapping[str, Array], turn_ms: float) -> Tak
 
 def check_outputs(engines: Mapping[str, Engine], model: BenchModel) -> tuple[float, dict[str, str]]:
     """Compares all outputs with the first peer's. Gives the largest relative difference that is allowed and occurs, and
-    the peers that are wrong, with the reason. Raises VerificationError if ours are, ValueError if there is no peer."""
+    the peers that are wrong, with the reason. Raises VerificationError if ours are, Refused if there is no peer."""
     peers = [name for name in engines if name != OURS]
     if not peers:
-        raise ValueError("no peer has a file of this model; `python -m bench zoo` makes them")
+        raise Refused("no peer has a file of this model; `python -m bench zoo` makes them")
     first = peers[0]
     expected = engines[first].outputs(model.inputs)
     allowed = instability(_Oracle(first, engines[first]), model.inputs, expected)

@@ -25,6 +25,7 @@ import numpy as np
 
 import exporter
 from bench.device import installed
+from bench.errors import Refused
 from bench.models import BenchModel
 from bench.peers import OURS, backend
 from edge_rt.native.features import choose_target, cpu_features
@@ -115,7 +116,7 @@ class Start(NamedTuple):
 def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: int) -> list[Start]:
     """Runtimes take turns, each time in a fresh process, in random order; one round before is not counted.
 
-    Raises CalledProcessError if a program fails, ValueError if a model lacks a file.
+    Raises CalledProcessError if a program fails, Refused if a model lacks a file.
     """
     shuffle = random.Random(0).shuffle
     found = []
@@ -139,7 +140,7 @@ def measure_starts(models: Sequence[BenchModel], peers: Sequence[str], rounds: i
             for name, taken in samples.items():
                 ms, begun, own, rss = map(np.array, zip(*taken))
                 if name == APP:
-                    own += begun - until_begun
+                    own += max(np.median(begun) - until_begun, 0.0)
                 medians = [float(np.median(values)) for values in (ms, own, rss)]
                 found.append(Start(model.name, name, medians[0], float(ms.min()), *medians[1:]))
     return found
@@ -163,7 +164,7 @@ def _command(name: str, model: BenchModel, folder: Path) -> list[str]:
             exporter.export(files["onnx"], files["edge"], inputs=model.inputs, test_vectors=False)
     format_ = "onnx" if runtime == BARE else backend(runtime).FORMAT
     if format_ not in files:
-        raise ValueError(f"{model.name} has no {format_} file; `python -m bench zoo` makes them")
+        raise Refused(f"{model.name} has no {format_} file; `python -m bench zoo` makes them")
     [array] = model.inputs.values()
     program = BEFORE + PROGRAMS[APP if name == APP else runtime] + AFTER
     runs = [_app(program, files["edge"], folder)] if name == APP else ["-c", program]

@@ -17,6 +17,7 @@ from bench.__main__ import main
 from bench.apart import ROOT, Apart, write_inputs
 from bench.compare import unpack_commit
 from bench.convert.models import Unconvertible
+from bench.errors import Refused
 from bench.layers import traffic
 from bench.memory import measure_memory
 from bench.models import BenchModel, convert, find
@@ -98,7 +99,7 @@ def test_the_files_of_a_commit_are_unpacked(tmp_path: Path) -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("no repository")
     assert (unpack_commit("HEAD", tmp_path) / "bench" / "apart.py").is_file()
-    with pytest.raises(ValueError, match="no commit 'nowhere'"):
+    with pytest.raises(Refused, match="no commit 'nowhere'"):
         unpack_commit("nowhere", tmp_path)
 
 
@@ -168,6 +169,19 @@ def test_start_begins_processes_of_each_runtime(capsys: pytest.CaptureFixture[st
         assert pages > 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["layers", "lenet"], "error: no model is named 'lenet', there are digits, mlp, "),
+        (["burn", "--models", "lenet"], "error: no model is named 'lenet'"),
+        (["compare", "nowhere", "--models", "digits"], "error: no commit 'nowhere': "),
+    ],
+)
+def test_what_is_not_there_is_named(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    assert capsys.readouterr().err.startswith(said)
+
+
 def test_outputs_without_names_are_matched_by_shape() -> None:
     a, b, c = np.zeros((1, 2)), np.ones((1, 3)), np.full((1, 2), 2.0)
     assert _named({"x": a, "y": b, "z": c}, {"0": b, "1": a, "2": c}) == {"x": a, "y": b, "z": c}
@@ -180,7 +194,7 @@ def test_models_have_names() -> None:
     assert isinstance(model, BenchModel)
     assert model.inputs["input"].shape == (1, 16)
     assert find("dscnn-int8").is_int8
-    with pytest.raises(ValueError, match=r"no model is named 'lenet', there are digits, mlp, "):
+    with pytest.raises(Refused, match=r"no model is named 'lenet', there are digits, mlp, "):
         find("lenet")
 
 
@@ -275,7 +289,7 @@ def test_the_plot_has_a_bar_for_each_model() -> None:
     assert [t.text for t in drawing.iter(f"{space}text")][-6:] == [
         "m0", "0.50 peer", "m1", "1.50 peer", "m2", "2.50 peer",
     ]  # fmt: skip
-    with pytest.raises(ValueError, match="no results for 2 threads"):
+    with pytest.raises(Refused, match="no results for 2 threads"):
         svg(record, 2)
 
 
