@@ -103,7 +103,8 @@ print(begun, imported, now, pages)
 
 class Start(NamedTuple):
     """ms, least_ms: from before the process starts until the result is there, median and least; own_ms: of it behind the
-    import of numpy, median, and of an app what its launcher takes; rss: MiB of the whole process then, median."""
+    import of numpy, median, and of an app what comes before its script, beside a program's; rss: MiB of the whole process
+    then, median."""
 
     model: str
     runtime: str

@@ -1,6 +1,6 @@
 """Modules that most starts do not need, of an app in one file: gathered in one of its members.
 
-Python reads the list of an app's members at each start, some ten microseconds for each, so there are few of them. This
+Python reads the list of an app's members at each start, 8 microseconds for each, so there are few of them. This
 one is stored uncompressed:
 
     0    Python's magic number: of the Python that packaged, whose bytecode this has; others compile the sources

@@ -26,7 +26,6 @@ from bench.plot import svg
 from bench.report import markdown
 from bench.results import Record
 from bench.runner import Result, Timing, _named, check_outputs, measure
-from bench.start import APP, FIRST
 from bench.statistics import Ratio, Summary, geometric_mean, median_ratio, summary
 from bench.turns import Effort
 from bench.zoo import ZOO
@@ -157,16 +156,6 @@ def test_traffic_is_inputs_and_outputs_once() -> None:
     types = {"inputs": ("float32[1, 8, 4]", "int8[16]", "-"), "outputs": ("float32[]",)}
     step = PlanStep("n", "Op", ("kernel",), offset=0, parts=(1,), flops=0, macs=0, **types)
     assert traffic(step) == 8 * 4 * 4 + 16 + 4
-
-
-def test_start_begins_processes_of_each_runtime(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["start", "--models", "dscnn", "--peers", "onnxruntime", "--rounds", "1"]) == 0
-    rows = [row.split(" | ") for row in capsys.readouterr().out.splitlines()[2:]]
-    assert [row[1] for row in rows] == ["numpy + msgpack", FIRST, OURS, APP, "onnxruntime"]
-    for row in rows:
-        whole, own, pages = float(row[2].partition(" ")[0]), float(row[3]), float(row[4].strip(" |"))
-        assert whole > own > 0
-        assert pages > 1
 
 
 @pytest.mark.parametrize(
