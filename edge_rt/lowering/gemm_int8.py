@@ -18,7 +18,7 @@ from edge_rt.ops.edge_int8 import A_SCALE, A_ZERO, B_ZERO, BIAS, DEPTH, RESIDUAL
 GEMM_INT8 = KernelSpec(
     "gemm_int8",
     "a:u8* b:i8* sums:i32* a_zero:u8* a_scale:f32* scale:f32* bias:i32* residual:f32* b_zero:i32* ones:i8* y:u8* "
-    "batches:i64* offsets:i64* batch:i64 lines:i64 pixels:i64 n:i64 k:i64 runs:i64 runs_in_block:i64 depth:i64 "
+    "batches:i64* offsets:i64* batch:i64 lines:i64 pixels:i64 n:i64 k:i64 runs:i64 runs_in_block:i64 depth:i64 quads:i64 "
     "lines_in_image:i64 image_step:i64 line_step:i64 pixel_step:i64 y_row:i64 line_block:i64 pixel_block:i64 col_block:i64 "
     "scale_step:i64 b_zero_step:i64 flip:i64 mode:i64 lo:f32 hi:f32 y_zero:i64 y_flip:i64 activation:i64 alpha:f32",
     in_place=(("residual", "y"),), merges=True,
@@ -30,6 +30,8 @@ Rows of y, y_row apart, are `lines` times `pixels`. Pixel i of line l reads a fr
 int64[batch, 5], offsets in numbers: of a, of b's panels, of sums, of scale, bias and b_zero, of y and residual.
 runs_in_block: runs that are summed before moving on. k: how many products are summed, which b_zero needs, and then `ones`,
 a panel like b's first one that sums a.
+quads: of a tile of matrix registers, where a CPU has them and its system gives them; runs are cut into such tiles. 0: none
+are used.
 scale_step, b_zero_step: 1 for a number per column, 0 for one in all. y: of the type that `mode` says. lo and hi: of y less
 y_zero. y_flip: 128 for uint8, else 0. bias is float32 in mode FLOAT32. Absent operands are null. Work is shared by blocks of
 lines, pixels and panels, of which the first two have MOST_ROWS rows at most.
@@ -41,6 +43,10 @@ INT32, FLOAT32, EVEN, AWAY = range(4)
 MOST_ROWS = 112
 _DEPTH_BLOCK = 128
 """Quads of k that are summed before moving on: two panels of them stay in the nearest cache."""
+_MATRIX_QUADS, _LEAST_QUADS = 16, 5
+"""Quads of k of a tile of matrix registers, at most and at least."""
+_MATRIX_ROWS, _MATRIX_K, _MATRIX_WORK = 6, 40, 1 << 20
+"""Rows, products of a sum, and operations from which on these registers pay: measured."""
 _RESULT_COST = 32
 """What making a result of a sum takes, in numbers of k."""
 
@@ -133,8 +139,9 @@ def gemm_call(
     return GEMM_INT8(
         a=a, b=b, y=y, batches=Table(batches), offsets=Table(offsets), batch=batch, lines=rows.lines,
         pixels=rows.pixels, n=n, k=k, runs=len(offsets), runs_in_block=max(1, _DEPTH_BLOCK // max(1, depth)), depth=depth,
-        lines_in_image=rows.lines_in_image,
-        image_step=rows.image_step, line_step=rows.line_step, pixel_step=rows.pixel_step, y_row=y_row or n,
+        quads=matrix_quads(depth) if m >= _MATRIX_ROWS and k >= _MATRIX_K and work >= _MATRIX_WORK else 0,
+        lines_in_image=rows.lines_in_image, image_step=rows.image_step, line_step=rows.line_step,
+        pixel_step=rows.pixel_step, y_row=y_row or n,
         line_block=line_block, pixel_block=pixel_block, col_block=max(col_block, 1),
         ones=ones, parts=max(1, min(parts, units)), flops=work,
         **epilogue.args, **more,
@@ -145,6 +152,12 @@ def _pieces(depth: int) -> int:
     """Into how many equal pieces to cut runs of so many quads, so that a piece fits a block."""
     least = ceil_div(depth, _DEPTH_BLOCK)
     return next((p for p in range(least, 4 * least + 1) if depth % p == 0), 1) if least > 1 else 1
+
+
+def matrix_quads(depth: int) -> int:
+    """How deep tiles `depth` quads of a run are cut into for matrix registers, which hold sixteen; 0 where they would be too
+    flat to be worth it."""
+    return next((q for q in range(_MATRIX_QUADS, _LEAST_QUADS - 1, -1) if depth % q == 0), 0)
 
 
 def _ones(runs: int, depth: int, used: int) -> Table:

@@ -1,0 +1,199 @@
+"""8-bit products by the matrix registers of new Xeons, eight times as fast as by vectors: see amx.py.
+
+Sums are exact, so results are those of the vectors' tiles, bit for bit, which do it where the registers are not to be had.
+"""
+
+from __future__ import annotations
+
+from numba import types
+
+from edge_rt.kernels.amx import (
+    CONFIGURATION,
+    ROWS,
+    add_below,
+    add_beside,
+    add_four,
+    add_one,
+    configure,
+    describe,
+    load_sums,
+    release,
+    store_sums,
+)
+from edge_rt.kernels.memory import address, stack
+from edge_rt.kernels.requantize import are_small, ender
+from edge_rt.kernels.saturation import AS_BYTES, AS_SUMS, kind_of
+from edge_rt.kernels.simd import Vec, load, pointer, prefetch
+from edge_rt.kernels.tiles_int8 import DEPTH, WIDTH
+from edge_rt.lowering.gemm_int8 import EVEN, FLOAT32
+
+F32, I32, I64, U8 = types.float32, types.int32, types.int64, types.uint8
+WIDE = 2 * WIDTH
+"""Columns that are made at once."""
+ROW = 4 * WIDE
+"""Bytes of a row of sums."""
+NEAR = 1 << 15
+"""Bytes of rows that should stay in the nearest cache while panels pass by."""
+LEAST, MOST = 64, 512
+"""Rows that pass panels at once, whatever NEAR says."""
+SHORT = 8
+"""Pixels of short lines."""
+FAR = 1 << 18
+"""Bytes of panels that the second cache has no longer when they are needed again: they are asked for."""
+AHEAD, LINE = 4096, 64
+"""How far ahead, in bytes; bytes of a cache line."""
+SOME = 4
+"""Rows that end together."""
+
+
+def place(tile, count, height, size):
+    """The strip and the first row of a tile, of which `count` share the `size` rows of a strip."""
+    strip = tile // count
+    return strip, min((tile - strip * count) * height, size - height)
+
+
+def matrix_product(target, finish, activate, columns_of, copy_columns):
+    """multiply(...): what the kernel GEMM_INT8 does, without zero points of b. quads: how many of them a tile has, of which
+    `depth` is a multiple."""
+    small = are_small(target)
+    end_some, end_one = ender(target, SOME, 1), ender(target, 1, 1)
+    sums_size, bytes_size = 2 * ROWS * WIDE, ROWS * WIDE
+    all_sums = 2 * sums_size
+    TALL, FLAT = Vec(I32, 16, (SOME, 1, 1)), Vec(I32, 16, (1, 1, 1))
+
+    def add(height, panels, a, a_next, a_row, offsets, runs, pieces, quads, b, b_next, asks):
+        """Sums of one or two tiles of rows and panels, the registers of which have their first value. asks: for so many
+        lines of each panel that a later step needs."""
+        step = quads * DEPTH
+        for run in range(runs):
+            at, at_next = a + offsets[run], a_next + offsets[run]
+            for _ in range(pieces):
+                for line in range(asks):
+                    prefetch(b + (AHEAD + line * LINE))
+                    prefetch(b_next + (AHEAD + line * LINE))
+                if height == 2 and panels == 2:
+                    add_four(at, at_next, b, b_next, a_row)
+                elif height == 2:
+                    add_below(at, at_next, b, b_next, a_row)
+                elif panels == 2:
+                    add_beside(at, at_next, b, b_next, a_row)
+                else:
+                    add_one(at, at_next, b, b_next, a_row)
+                at += step
+                at_next += step
+                b += step * WIDTH
+                b_next += step * WIDTH
+
+    def end_bytes(acc, height, panels, kind, factor, zero, lo, hi, flip, y, y_row):
+        """Rows of sums as bytes."""
+        for _ in range(height // SOME):
+            for q in range(0, panels * WIDTH, WIDTH):
+                end_some(load(TALL, acc + q, WIDE), kind, acc, factor + q, zero, lo, hi, flip, y + q, y_row)
+            acc += SOME * WIDE
+            y += SOME * y_row
+        for _ in range(height % SOME):
+            for q in range(0, panels * WIDTH, WIDTH):
+                end_one(load(FLAT, acc + q, WIDE), kind, acc, factor + q, zero, lo, hi, flip, y + q, y_row)
+            acc += WIDE
+            y += y_row
+
+    def multiply(
+        a, b, sums, zero, a_scale, scale, bias, residual, b_zero, y, batches, offsets, batch, lines, pixels, n, k, runs,
+        depth, quads, lines_in_image, image_step, line_step, pixel_step, y_row, scale_step, mode, lo, hi, y_zero, y_flip,
+        activation, alpha, part, parts,
+    ):  # fmt: skip
+        acc, table, narrow = stack(I32, all_sums), stack(U8, CONFIGURATION), stack(U8, bytes_size)
+        start, factor, addend, unused = stack(I32, WIDE), stack(F32, WIDE), stack(F32, WIDE), stack(I32, WIDE)
+        panels, has_residual, is_float = (n + WIDTH - 1) // WIDTH, address(residual) != 0, mode == FLOAT32
+        pieces, b_panel = depth // quads, runs * depth * (WIDTH * DEPTH)
+        y_middle = y_zero - y_flip
+        lowest, highest, kind = I64(0), I64(0), AS_SUMS
+        if mode == EVEN:
+            lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
+            kind = kind_of(y_middle, lowest, highest)
+        # Short lines are one strip, with what lies between them.
+        apart, strips, in_image, size, y_strip = pixels, lines, lines_in_image, pixels, pixels
+        across = line_step // pixel_step
+        if lines_in_image > 1 and pixels <= SHORT and across * pixel_step == line_step and 2 * across <= 3 * pixels:
+            apart, strips, in_image, y_strip = across, lines // lines_in_image, 1, lines_in_image * pixels
+            size = (lines_in_image - 1) * apart + pixels
+        # Tiles of one height share a strip; the last one begins with rows that the one before has, too.
+        count = (size + ROWS - 1) // ROWS
+        height = (size + count - 1) // count
+        describe(table, height, quads)
+        configure(table)
+        tiles, pairs = strips * count, (panels + 1) // 2
+        near = max(LEAST, min(MOST, NEAR // max(1, runs * depth * DEPTH)))
+        block = max(2, near // height // 2 * 2)
+        blocks = (tiles + block - 1) // block
+        units, is_far = batch * blocks * pairs, panels * b_panel > FAR
+        for unit in range(units * part // parts, units * (part + 1) // parts):
+            rest = unit // pairs
+            j = 2 * (unit - rest * pairs)
+            index = rest // blocks
+            first = (rest - index * blocks) * block
+            last = min(tiles, first + block)
+            a_batch, b_at = a + batches[5 * index], b + batches[5 * index + 1] + j * b_panel
+            column_at, y_at = batches[5 * index + 3], batches[5 * index + 4]
+            wide, at = min(2, panels - j), j * WIDTH
+            room = wide * WIDTH
+            columns = min(room, n - at)
+            columns_of(
+                start, factor, addend, unused, columns, room, zero, k, sums + (batches[5 * index + 2] + at), column_at + at,
+                bias, scale, scale_step, a_scale, b_zero, 0, is_float,
+            )  # fmt: skip
+            how = kind if kind <= AS_BYTES or small(start, factor, room, k) else AS_BYTES
+            # While products of a pair of tiles are made, the sums of the pair before end.
+            tile, high, turn = first, 0, 0
+            while tile < last or high > 0:
+                ended = high
+                high = max(0, min(2, last - tile))
+                made = acc + turn * sums_size
+                turn = 1 - turn
+                if high > 0:
+                    load_sums(start, 0, 0, 0)
+                    load_sums(start, 0, 1, 0)
+                    if wide == 2:
+                        load_sums(start + WIDTH, 0, 0, 1)
+                        load_sums(start + WIDTH, 0, 1, 1)
+                    strip, i = place(tile, count, height, size)
+                    image = strip // in_image
+                    here = a_batch + (image * image_step + (strip - image * in_image) * line_step + i * pixel_step)
+                    strip, i = place(tile + high - 1, count, height, size)
+                    image = strip // in_image
+                    there = a_batch + (image * image_step + (strip - image * in_image) * line_step + i * pixel_step)
+                    asks = quads if is_far and tile == first else 0
+                    add(high, wide, here, there, pixel_step, offsets, runs, pieces, quads, b_at, b_at + b_panel, asks)
+                for t in range(ended):
+                    strip, i = place(tile - ended + t, count, height, size)
+                    end = i + height
+                    row = (tile - ended + t - strip * count) * height  # behind those that the tile before has
+                    while row < end:
+                        line = row // apart
+                        inside = row - line * apart
+                        rows = min(end, line * apart + pixels) - row
+                        sums_here = acc + (turn * sums_size + (t * ROWS + row - i) * WIDE)
+                        y_here = y_at + ((strip * y_strip + line * pixels + inside) * y_row + at)
+                        row = (line + 1) * apart
+                        if rows > 0 and mode == EVEN:
+                            to, to_row = (y + y_here, y_row) if columns == room else (narrow, room)
+                            end_bytes(sums_here, rows, wide, how, factor, y_middle, lowest, highest, y_flip, to, to_row)
+                            if columns < room:
+                                copy_columns(y + y_here, y_row, narrow, room, rows, columns)
+                        elif rows > 0:
+                            finish(
+                                mode, sums_here, WIDE, rows, columns, factor, addend, lo, hi, y_zero, residual, has_residual,
+                                y, y_here, y_row,
+                            )  # fmt: skip
+                            if is_float and activation:
+                                activate(activation, alpha, pointer(F32, y) + y_here, y_row, rows, columns)
+                if high > 0:
+                    store_sums(made, ROW, 0, 0)
+                    store_sums(made + ROWS * WIDE, ROW, 1, 0)
+                    if wide == 2:
+                        store_sums(made + WIDTH, ROW, 0, 1)
+                        store_sums(made + (ROWS * WIDE + WIDTH), ROW, 1, 1)
+                tile += high
+        release()
+
+    return multiply

@@ -1,0 +1,157 @@
+"""8-bit products by matrix registers (AMX): the same bytes as without them, and the same where the system refuses them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_rt import ops
+from edge_rt.lowering import gemm_int8
+from edge_rt.lowering._spec import BoundNode, Call
+from edge_rt.lowering.rules import lower
+from edge_rt.native.features import choose_target, cpu_features
+from edge_rt.ops._panels import pack_q_panels
+from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv
+from edge_rt.types import TensorType
+from tests.test_int8 import reference, run_kernels, whole_range
+
+has_registers = "amx_int8" in cpu_features() and choose_target(cpu_features())[0].lanes == 16
+"""Of this CPU. Elsewhere the same calls are done by vectors, which these tests are as good for."""
+needs_registers = pytest.mark.skipif(not has_registers, reason="this CPU has no matrix registers (AMX)")
+BYTES = {"output": "uint8", "y_zero": 3, "rounding": "even"}
+OUTPUTS: list[dict[str, Any]] = [
+    BYTES,
+    {"output": "int8", "y_zero": -128, "rounding": "even"},
+    {"output": "uint8", "y_zero": 3, "rounding": "away"},
+    {"output": "int32"},
+    {"output": "float32", "activation": "Sigmoid"},
+]
+
+
+def product(m: int, k: int, n: int, attributes: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+    """Inputs and attributes of edge.QGemm whose results are all over their range."""
+    a, b = whole_range(m, k, dtype=np.uint8), whole_range(k, n, dtype=np.int8, seed=1)
+    scale = np.linspace(0.9, 1.1, n, dtype=np.float32) / np.float32(2000 * k**0.5)
+    floats = attributes["output"] == "float32"
+    bias = np.linspace(-9, 9, n).astype(np.float32 if floats else np.int32)
+    scaled = [None if attributes["output"] == "int32" else scale, bias]
+    residual = [np.linspace(-2, 2, m * n, dtype=np.float32).reshape(m, n)] if floats else []
+    return [a, pack_q_panels(b), column_sums(b), np.uint8(120), None, *scaled, *residual], {"n": n, "k": k, **attributes}
+
+
+def image(
+    channels: int, size: tuple[int, int], n: int, stride: int, pad: int, kernel: int
+) -> tuple[list[Any], dict[str, Any]]:
+    """Of edge.QConv."""
+    x, w = whole_range(2, *size, channels, dtype=np.uint8), whole_range(n, kernel, kernel, channels, dtype=np.int8, seed=2)
+    scale = np.full(n, 1 / (3000 * kernel * channels**0.5), np.float32)
+    inputs = [x, *pack_q_conv(w, 1), np.uint8(7), None, scale, np.arange(n, dtype=np.int32)]
+    attributes = {"n": n, "kernel": (kernel, kernel), "pads": (pad,) * 4, "strides": (stride, stride), **BYTES}
+    return inputs, attributes
+
+
+def calls_of(op: str, inputs: list[Any], attributes: dict[str, Any]) -> list[Call]:
+    spec = ops.get(op)
+    attrs = spec.attrs(**attributes)
+    (made,) = spec.evaluate(attrs, *inputs)
+    assert made is not None
+    given = [None if x is None else TensorType.of(np.asarray(x)) for x in inputs]
+    lowered = lower(BoundNode(spec, attrs, given, [TensorType.of(made)], [None] * len(inputs), [True]))
+    assert isinstance(lowered, list)
+    return lowered
+
+
+def quads_of(op: str, inputs: list[Any], attributes: dict[str, Any]) -> int:
+    """Of the tiles that the product is done by."""
+    (call,) = (c for c in calls_of(op, inputs, attributes) if c.spec is gemm_int8.GEMM_INT8)
+    quads = dict(zip(call.spec.names, call.args))["quads"]
+    assert isinstance(quads, int)
+    return quads
+
+
+def check(op: str, inputs: list[Any], attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal to the reference, and to vectors' results bit for bit, in any number of parts."""
+    (want,) = reference(op, *inputs, **attributes)
+    made = run_kernels(op, *inputs, **attributes)
+    if want.dtype == np.float32:
+        np.testing.assert_allclose(made, want, rtol=1e-5, atol=1e-5)
+    else:
+        np.testing.assert_array_equal(made, want)
+    for parts in (1, 2, 7):
+        np.testing.assert_array_equal(run_kernels(op, *inputs, parts=parts, **attributes), made)
+    monkeypatch.setattr(gemm_int8, "matrix_quads", lambda depth: 0)
+    assert quads_of(op, inputs, attributes) == 0
+    np.testing.assert_array_equal(run_kernels(op, *inputs, **attributes), made)
+
+
+@pytest.mark.parametrize("attributes", OUTPUTS, ids=lambda a: "-".join(map(str, a.values())))
+@pytest.mark.parametrize(
+    ("m", "k", "n", "quads"),
+    [(6, 1024, 96, 16), (49, 576, 40, 12), (131, 192, 33, 16), (200, 40, 256, 10), (1100, 96, 16, 12), (97, 1120, 250, 14)],
+)
+def test_products(
+    m: int, k: int, n: int, quads: int, attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, attributes = product(m, k, n, attributes)
+    assert quads_of("edge.QGemm", inputs, attributes) == quads
+    check("edge.QGemm", inputs, attributes, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "n", "stride", "pad", "kernel"),
+    [
+        (64, (7, 7), 48, 1, 1, 3),  # short lines, which are one strip
+        (64, (9, 5), 40, 1, 0, 3),  # of x itself
+        (64, (8, 8), 32, 2, 1, 3),  # short ones that lie too far apart
+        (32, (20, 17), 32, 1, 1, 3),
+        (3, (41, 37), 24, 2, 3, 7),
+        (128, (14, 14), 48, 2, 0, 1),
+        (64, (12, 23), 17, 1, 2, 5),
+    ],
+)
+def test_convolutions(
+    channels: int, size: tuple[int, int], n: int, stride: int, pad: int, kernel: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs, attributes = image(channels, size, n, stride, pad, kernel)
+    assert quads_of("edge.QConv", inputs, attributes) > 0
+    check("edge.QConv", inputs, attributes, monkeypatch)
+
+
+def test_what_is_too_small_or_flat_goes_without() -> None:
+    for m, k, n in ((5, 1024, 256), (49, 64, 64), (500, 68, 256), (900, 36, 256)):
+        assert quads_of("edge.QGemm", *product(m, k, n, BYTES)) == 0, (m, k, n)
+
+
+REFUSED = """
+import ctypes
+import numpy as np
+from tests.test_matrix_int8 import BYTES, product
+from tests.test_int8 import reference, run_kernels
+
+class Stack(ctypes.Structure):
+    _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
+
+if {small}:  # for signals: smaller than what would be saved there, so that Linux refuses the registers
+    room = ctypes.create_string_buffer(8192)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.sigaltstack(ctypes.byref(Stack(ctypes.addressof(room), 0, 8192)), None) == 0, ctypes.get_errno()
+inputs, attributes = product(131, 192, 33, BYTES)
+(want,) = reference("edge.QGemm", *inputs, **attributes)
+np.testing.assert_array_equal(run_kernels("edge.QGemm", *inputs, **attributes), want)
+allowed = ctypes.c_ulong()
+ctypes.CDLL(None).syscall(158, 0x1022, ctypes.byref(allowed))  # ARCH_GET_XCOMP_PERM
+print(allowed.value >> 18 & 1)
+"""
+
+
+@needs_registers
+@pytest.mark.parametrize("small", [False, True])
+def test_where_the_system_refuses_them_vectors_do_it(small: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", REFUSED.format(small=small)], capture_output=True, text=True, timeout=300, check=False
+    )  # fmt: skip
+    assert done.stdout.split() == ["0" if small else "1"], done.stderr
