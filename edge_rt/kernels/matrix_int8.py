@@ -32,16 +32,16 @@ WIDE = 2 * WIDTH
 """Columns that are made at once."""
 ROW = 4 * WIDE
 """Bytes of a row of sums."""
-NEAR = 1 << 15
+NEAR = 1 << 16
 """Bytes of rows that should stay in the nearest cache while panels pass by."""
 LEAST, MOST = 64, 512
 """Rows that pass panels at once, whatever NEAR says."""
 SHORT = 8
 """Pixels of short lines."""
-FAR = 1 << 18
-"""Bytes of panels that the second cache has no longer when they are needed again: they are asked for."""
-AHEAD, LINE = 4096, 64
-"""How far ahead, in bytes; bytes of a cache line."""
+FAR = 1 << 16
+"""Bytes of panels from which on they are asked for ahead: the rest of a model pushes them out of a core's caches."""
+LINE = 64
+"""Bytes of a cache line."""
 SOME = 4
 """Rows that end together."""
 
@@ -61,16 +61,16 @@ def matrix_product(target, finish, activate, columns_of, copy_columns):
     all_sums = 2 * sums_size
     TALL, FLAT = Vec(I32, 16, (SOME, 1, 1)), Vec(I32, 16, (1, 1, 1))
 
-    def add(height, panels, a, a_next, a_row, offsets, runs, pieces, quads, b, b_next, asks):
-        """Sums of one or two tiles of rows and panels, the registers of which have their first value. asks: for so many
-        lines of each panel that a later step needs."""
+    def add(height, panels, a, a_next, a_row, offsets, runs, pieces, quads, b, b_next, ahead, asks):
+        """Sums of one or two tiles of rows and panels, the registers of which have their first value. Each step asks for
+        `asks` lines of memory, from `ahead` on."""
         step = quads * DEPTH
         for run in range(runs):
             at, at_next = a + offsets[run], a_next + offsets[run]
             for _ in range(pieces):
                 for line in range(asks):
-                    prefetch(b + (AHEAD + line * LINE))
-                    prefetch(b_next + (AHEAD + line * LINE))
+                    prefetch(ahead + line * LINE)
+                ahead += asks * LINE
                 if height == 2 and panels == 2:
                     add_four(at, at_next, b, b_next, a_row)
                 elif height == 2:
@@ -143,6 +143,7 @@ def matrix_product(target, finish, activate, columns_of, copy_columns):
                 bias, scale, scale_step, a_scale, b_zero, 0, is_float,
             )  # fmt: skip
             how = kind if kind <= AS_BYTES or small(start, factor, room, k) else AS_BYTES
+            passes = (last - first + 1) // 2
             # While products of a pair of tiles are made, the sums of the pair before end.
             tile, high, turn = first, 0, 0
             while tile < last or high > 0:
@@ -162,8 +163,10 @@ def matrix_product(target, finish, activate, columns_of, copy_columns):
                     strip, i = place(tile + high - 1, count, height, size)
                     image = strip // in_image
                     there = a_batch + (image * image_step + (strip - image * in_image) * line_step + i * pixel_step)
-                    asks = quads if is_far and tile == first else 0
-                    add(high, wide, here, there, pixel_step, offsets, runs, pieces, quads, b_at, b_at + b_panel, asks)
+                    # Each pass asks for a share of the next two panels.
+                    asks = (2 * quads + passes - 1) // passes if is_far else 0
+                    ahead = b_at + (2 * b_panel + (tile - first) // 2 * asks * (runs * pieces * LINE))
+                    add(high, wide, here, there, pixel_step, offsets, runs, pieces, quads, b_at, b_at + b_panel, ahead, asks)
                 for t in range(ended):
                     strip, i = place(tile - ended + t, count, height, size)
                     end = i + height
