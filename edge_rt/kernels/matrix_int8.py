@@ -46,10 +46,20 @@ SOME = 4
 """Rows that end together."""
 
 
-def place(tile, count, height, size):
-    """The strip and the first row of a tile, of which `count` share the `size` rows of a strip."""
-    strip = tile // count
-    return strip, min((tile - strip * count) * height, size - height)
+def following(strip, nth, count):
+    """The strip of the next tile, of which a strip has `count`, and its number there."""
+    return (strip + 1, 0) if nth + 1 == count else (strip, nth + 1)
+
+
+def begin(nth, height, size):
+    """The first row of a tile in its strip: the last tile begins with rows of the one before."""
+    return min(nth * height, size - height)
+
+
+def row_of(strip, in_image, strips, image_step, line_step):
+    """Where a strip begins. Divisions take as long as a tile of few k, so they are left out where there is one image."""
+    image = strip // in_image if strips > in_image else 0
+    return image * image_step + (strip - image * in_image) * line_step
 
 
 def matrix_product(target, finish, activate, columns_of, copy_columns):
@@ -145,9 +155,10 @@ def matrix_product(target, finish, activate, columns_of, copy_columns):
             how = kind if kind <= AS_BYTES or small(start, factor, room, k) else AS_BYTES
             passes = (last - first + 1) // 2
             # While products of a pair of tiles are made, the sums of the pair before end.
-            tile, high, turn = first, 0, 0
+            strip, nth = first // count, first % count
+            tile, high, turn, strip_now, nth_now = first, 0, 0, strip, nth
             while tile < last or high > 0:
-                ended = high
+                ended, on, number = high, strip_now, nth_now
                 high = max(0, min(2, last - tile))
                 made = acc + turn * sums_size
                 turn = 1 - turn
@@ -157,26 +168,31 @@ def matrix_product(target, finish, activate, columns_of, copy_columns):
                     if wide == 2:
                         load_sums(start + WIDTH, 0, 0, 1)
                         load_sums(start + WIDTH, 0, 1, 1)
-                    strip, i = place(tile, count, height, size)
-                    image = strip // in_image
-                    here = a_batch + (image * image_step + (strip - image * in_image) * line_step + i * pixel_step)
-                    strip, i = place(tile + high - 1, count, height, size)
-                    image = strip // in_image
-                    there = a_batch + (image * image_step + (strip - image * in_image) * line_step + i * pixel_step)
+                    strip_now, nth_now = strip, nth
+                    inside = begin(nth, height, size) * pixel_step
+                    here = a_batch + (row_of(strip, in_image, strips, image_step, line_step) + inside)
+                    there = here
+                    if high == 2:
+                        strip, nth = following(strip, nth, count)
+                        inside = begin(nth, height, size) * pixel_step
+                        there = a_batch + (row_of(strip, in_image, strips, image_step, line_step) + inside)
+                    strip, nth = following(strip, nth, count)
                     # Each pass asks for a share of the next two panels.
                     asks = (2 * quads + passes - 1) // passes if is_far else 0
                     ahead = b_at + (2 * b_panel + (tile - first) // 2 * asks * (runs * pieces * LINE))
                     add(high, wide, here, there, pixel_step, offsets, runs, pieces, quads, b_at, b_at + b_panel, ahead, asks)
                 for t in range(ended):
-                    strip, i = place(tile - ended + t, count, height, size)
+                    if t:
+                        on, number = following(on, number, count)
+                    i = begin(number, height, size)
                     end = i + height
-                    row = (tile - ended + t - strip * count) * height  # behind those that the tile before has
+                    row = number * height  # behind those that the tile before has
                     while row < end:
-                        line = row // apart
+                        line = row // apart if size > apart else 0
                         inside = row - line * apart
                         rows = min(end, line * apart + pixels) - row
                         sums_here = acc + (turn * sums_size + (t * ROWS + row - i) * WIDE)
-                        y_here = y_at + ((strip * y_strip + line * pixels + inside) * y_row + at)
+                        y_here = y_at + ((on * y_strip + line * pixels + inside) * y_row + at)
                         row = (line + 1) * apart
                         if rows > 0 and mode == EVEN:
                             to, to_row = (y + y_here, y_row) if columns == room else (narrow, room)
