@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge_rt import ops
 from edge_rt.errors import InferenceError
 from edge_rt.graph import Graph
-from edge_rt.lowering._spec import BoundNode
+from edge_rt.lowering._spec import BoundNode, Call
 from edge_rt.lowering.rules import lower
 from edge_rt.ops._panels import pack_q_panels, unpack_q_panels
 from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv, pack_q_depthwise
@@ -131,8 +131,8 @@ def test_what_does_not_fit_is_refused(changes: dict[str, Any], message: str) -> 
 # ---- kernels, with numbers from the ends of their types -------------------------------------------------------------
 
 
-def run_kernels(op: str, *inputs: Array | None, parts: int | None = None, **attributes: Any) -> Array:
-    """The operator's only output, by the kernels that it is lowered to."""
+def calls_of(op: str, *inputs: Array | None, **attributes: Any) -> tuple[list[Call], Array]:
+    """The kernels that the operator is lowered to, and an output to fill."""
     spec = ops.get(op)
     attrs = spec.attrs(**attributes)
     (expected,) = spec.evaluate(attrs, *inputs)
@@ -142,8 +142,13 @@ def run_kernels(op: str, *inputs: Array | None, parts: int | None = None, **attr
         [None] * len(inputs), [True],
     )  # fmt: skip
     calls = lower(node)
-    assert calls is not None
-    made = np.full(expected.shape, 99, expected.dtype)
+    assert isinstance(calls, list)
+    return calls, np.full(expected.shape, 99, expected.dtype)
+
+
+def run_kernels(op: str, *inputs: Array | None, parts: int | None = None, **attributes: Any) -> Array:
+    """The operator's only output, by the kernels that it is lowered to."""
+    calls, made = calls_of(op, *inputs, **attributes)
     run_calls(calls, inputs, [made], parts)  # type: ignore[arg-type]
     return made
 

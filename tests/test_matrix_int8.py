@@ -9,15 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_rt import ops
 from edge_rt.lowering import gemm_int8
-from edge_rt.lowering._spec import BoundNode, Call
-from edge_rt.lowering.rules import lower
 from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.ops._panels import pack_q_panels
 from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv
-from edge_rt.types import TensorType
-from tests.test_int8 import reference, run_kernels, whole_range
+from tests._kernel_runs import run_calls
+from tests.test_int8 import Array, calls_of, reference, run_kernels, whole_range
 
 has_registers = "amx_int8" in cpu_features() and choose_target(cpu_features())[0].lanes == 16
 """Of this CPU. Elsewhere the same calls are done by vectors, which these tests are as good for."""
@@ -40,7 +37,8 @@ def product(m: int, k: int, n: int, attributes: dict[str, Any]) -> tuple[list[An
     bias = np.linspace(-9, 9, n).astype(np.float32 if floats else np.int32)
     scaled = [None if attributes["output"] == "int32" else scale, bias]
     residual = [np.linspace(-2, 2, m * n, dtype=np.float32).reshape(m, n)] if floats else []
-    return [a, pack_q_panels(b), column_sums(b), np.uint8(120), None, *scaled, *residual], {"n": n, "k": k, **attributes}
+    operands = [a, pack_q_panels(b), column_sums(b), np.array(120, np.uint8), None]
+    return [*operands, *scaled, *residual], {"n": n, "k": k, **attributes}
 
 
 def image(
@@ -49,25 +47,14 @@ def image(
     """Of edge.QConv."""
     x, w = whole_range(2, *size, channels, dtype=np.uint8), whole_range(n, kernel, kernel, channels, dtype=np.int8, seed=2)
     scale = np.full(n, 1 / (3000 * kernel * channels**0.5), np.float32)
-    inputs = [x, *pack_q_conv(w, 1), np.uint8(7), None, scale, np.arange(n, dtype=np.int32)]
+    inputs = [x, *pack_q_conv(w, 1), np.array(7, np.uint8), None, scale, np.arange(n, dtype=np.int32)]
     attributes = {"n": n, "kernel": (kernel, kernel), "pads": (pad,) * 4, "strides": (stride, stride), **BYTES}
     return inputs, attributes
 
 
-def calls_of(op: str, inputs: list[Any], attributes: dict[str, Any]) -> list[Call]:
-    spec = ops.get(op)
-    attrs = spec.attrs(**attributes)
-    (made,) = spec.evaluate(attrs, *inputs)
-    assert made is not None
-    given = [None if x is None else TensorType.of(np.asarray(x)) for x in inputs]
-    lowered = lower(BoundNode(spec, attrs, given, [TensorType.of(made)], [None] * len(inputs), [True]))
-    assert isinstance(lowered, list)
-    return lowered
-
-
 def quads_of(op: str, inputs: list[Any], attributes: dict[str, Any]) -> int:
     """Of the tiles that the product is done by."""
-    (call,) = (c for c in calls_of(op, inputs, attributes) if c.spec is gemm_int8.GEMM_INT8)
+    (call,) = (c for c in calls_of(op, *inputs, **attributes)[0] if c.spec is gemm_int8.GEMM_INT8)
     quads = dict(zip(call.spec.names, call.args))["quads"]
     assert isinstance(quads, int)
     return quads
@@ -124,6 +111,34 @@ def test_convolutions(
 def test_what_is_too_small_or_flat_goes_without() -> None:
     for m, k, n in ((5, 1024, 256), (49, 64, 64), (500, 68, 256), (900, 36, 256)):
         assert quads_of("edge.QGemm", *product(m, k, n, BYTES)) == 0, (m, k, n)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8])
+@pytest.mark.parametrize(("m", "k", "n"), [(1, 4, 1), (2, 8, 17), (15, 60, 16), (17, 64, 31), (33, 132, 48), (64, 256, 5)])
+def test_any_size_is_exact(m: int, k: int, n: int, dtype: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sizes that would not pay, batches of them too, and one scale for all columns; zero points of b, which vectors do."""
+    for name in ("_MATRIX_ROWS", "_MATRIX_K", "_MATRIX_WORK", "_LEAST_QUADS"):
+        monkeypatch.setattr(gemm_int8, name, 1)
+    for batch in ((), (3,)):
+        a, b = whole_range(*batch, m, k, dtype=dtype), whole_range(*batch, k, n, dtype=np.int8, seed=1)
+        scale = np.full(1, 2**-11, np.float32)
+        for b_zero in (None, np.full(1, 5, np.int32)):
+            inputs: list[Any] = [a, pack_q_panels(b), column_sums(b), np.array(9, dtype), None, scale, None, None, b_zero]
+            attributes = {"n": n, "k": k, **BYTES}
+            (want,) = reference("edge.QGemm", *inputs, **attributes)
+            for parts in (None, 3):
+                np.testing.assert_array_equal(run_kernels("edge.QGemm", *inputs, parts=parts, **attributes), want)
+
+
+def test_a_residual_in_place_of_the_result_is_added_once() -> None:
+    """Tiles have rows in common (35 rows are three tiles of 12), each of which ends once."""
+    inputs, attributes = product(35, 256, 64, OUTPUTS[-1])
+    assert quads_of("edge.QGemm", inputs, attributes) > 0
+    made = run_kernels("edge.QGemm", *inputs, **attributes)
+    calls, _ = calls_of("edge.QGemm", *inputs, **attributes)
+    place: Array = inputs[-1].copy()
+    run_calls(calls, [*inputs[:-1], place], [place], None)
+    np.testing.assert_array_equal(place, made)
 
 
 REFUSED = """

@@ -21,8 +21,8 @@ ROWS, ROW_BYTES = 16, 64
 CONFIGURATION = 64
 """Bytes of a table of sizes."""
 _PALETTE, _ROW_BYTES_AT, _ROWS_AT = 1, 16, 48
-SUMS, LEFT, RIGHT = range(4), (4, 5), (6, 7)
-"""Registers of sums, of rows and of panels."""
+LEFT, RIGHT = (4, 5), (6, 7)
+"""Registers of rows and of panels; those of sums are 2 * row + column."""
 _ENABLED = 3 << 17
 """Bits of XCR0: a system that saves the registers."""
 _ARCH_PRCTL, _REQUEST, _TILE_DATA = 158, 0x1023, 18

@@ -7,7 +7,7 @@ from numba import types
 from edge_rt.kernels._registry import apart, kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.amx import may_use
-from edge_rt.kernels.matrix_int8 import matrix_product
+from edge_rt.kernels.matrix_int8 import has_matrix_registers, matrix_product
 from edge_rt.kernels.memory import address, stack
 from edge_rt.kernels.paired_int8 import looker
 from edge_rt.kernels.requantize import are_small, finisher
@@ -96,14 +96,6 @@ def column_terms(target):
     return columns
 
 
-def no_product(
-    a, b, sums, zero, a_scale, scale, bias, residual, b_zero, y, batches, offsets, batch, lines, pixels, n, k, runs, depth,
-    quads, lines_in_image, image_step, line_step, pixel_step, y_row, scale_step, mode, lo, hi, y_zero, y_flip, activation,
-    alpha, part, parts,
-):  # fmt: skip
-    """In place of products by matrix registers where there are none."""
-
-
 def column_copier():
     """copy(to, to_row, source, row, height, columns): bytes of `columns` columns; touches nothing else in `to`."""
     WHOLE, HALF, FOUR, TWO, ONE = (Vec(U8, lanes) for lanes in (16, 8, 4, 2, 1))
@@ -142,10 +134,10 @@ def gemm_int8(target):
     repeats_tiles = repeats(target)
     most_bytes = MOST_ROWS * widest if repeats_tiles else tiles.most
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
-    copy_columns, small, has_matrices = column_copier(), are_small(target), target.lanes == 16
-    if has_matrices:  # two of each would be much code
+    copy_columns, small, has_registers = column_copier(), are_small(target), has_matrix_registers(target)
+    if has_registers:  # two of each would be much code
         finish, activate, columns_of, copy_columns = map(apart, (finish, activate, columns_of, copy_columns))
-    multiply = matrix_product(target, finish, activate, columns_of, copy_columns) if has_matrices else no_product
+    multiply = matrix_product(target, finish, activate, columns_of, copy_columns)
     WHOLE = Vec(I32, target.lanes, (WIDTH // target.lanes,))
 
     def correct(acc, room, height, rows, b_zeros):
@@ -155,13 +147,12 @@ def gemm_int8(target):
                 place = acc + (r * room + q)
                 store(place, load(WHOLE, place) - seen * load(WHOLE, b_zeros + q))
 
-
     def body(
         a, b, sums, a_zero, a_scale, scale, bias, residual, b_zero, ones, y, batches, offsets, batch, lines, pixels, n, k,
         runs, runs_in_block, depth, quads, lines_in_image, image_step, line_step, pixel_step, y_row, line_block, pixel_block,
         col_block, scale_step, b_zero_step, flip, mode, lo, hi, y_zero, y_flip, activation, alpha, part, parts,
     ):  # fmt: skip
-        if has_matrices and quads > 0 and is_null(b_zero) and may_use():
+        if has_registers and quads > 0 and is_null(b_zero) and may_use():
             multiply(
                 a, b, sums, zero_of_a(a_zero, flip), a_scale, scale, bias, residual, b_zero, y, batches, offsets, batch,
                 lines, pixels, n, k, runs, depth, quads, lines_in_image, image_step, line_step, pixel_step, y_row,

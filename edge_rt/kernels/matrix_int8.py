@@ -62,9 +62,24 @@ def row_of(strip, in_image, strips, image_step, line_step):
     return image * image_step + (strip - image * in_image) * line_step
 
 
+def has_matrix_registers(target):
+    """Whether CPUs of the target may have them."""
+    return target.lanes == 16
+
+
+def no_product(
+    a, b, sums, zero, a_scale, scale, bias, residual, b_zero, y, batches, offsets, batch, lines, pixels, n, k, runs, depth,
+    quads, lines_in_image, image_step, line_step, pixel_step, y_row, scale_step, mode, lo, hi, y_zero, y_flip, activation,
+    alpha, part, parts,
+):  # fmt: skip
+    """In place of products by matrix registers, on targets without."""
+
+
 def matrix_product(target, finish, activate, columns_of, copy_columns):
     """multiply(...): what the kernel GEMM_INT8 does, without zero points of b. quads: how many of them a tile has, of which
-    `depth` is a multiple."""
+    `depth` is a multiple. The other arguments make functions that the vectors' tiles share."""
+    if not has_matrix_registers(target):
+        return no_product
     small = are_small(target)
     end_some, end_one = ender(target, SOME, 1), ender(target, 1, 1)
     sums_size, bytes_size = 2 * ROWS * WIDE, ROWS * WIDE
