@@ -21,6 +21,7 @@ from edge_rt import joining
 from edge_rt.codegen import build_image
 from edge_rt.joining.lean import BLIND
 from edge_rt.joining.rest import REST
+from edge_rt.joining.text import text_of
 from edge_rt.native.features import choose_target, cpu_features
 from tests.boards.emulator import device_package
 
@@ -120,6 +121,15 @@ def test_a_convolutional_network_needs_no_other_module(package: Path, tmp_path: 
     np.testing.assert_allclose(np.load(tmp_path / "y.npy"), expected, rtol=1e-5, atol=1e-6)
     families = {"edge_rt.ops.edge_pool", "edge_rt.lowering.pool"}
     assert set(others) - families == {"edge_rt._start", "edge_rt._joined"}
+
+
+def test_text_has_one_space_for_each_level_but_strings_stay_as_they_are() -> None:
+    source = 'def f(x):\n    """One.\n\n        Two.\n    """\n    if x:\n        return (1,\n            2)\n    return x\n'
+    (function,) = ast.parse(source).body
+    assert isinstance(function, ast.FunctionDef)
+    text = text_of(function)
+    assert text == 'def f(x):\n """One.\n\n        Two.\n    """\n if x:\n  return (1, 2)\n return x'
+    assert ast.dump(ast.parse(text).body[0]) == ast.dump(function)
 
 
 def tree_of(module: str) -> ast.Module:

@@ -20,6 +20,7 @@ from edge_rt.joining.finder import HEAD, RUN
 from edge_rt.joining.lean import function_of, lean, rest_of
 from edge_rt.joining.links import Links, links_of, names_in
 from edge_rt.joining.rest import REST
+from edge_rt.joining.text import text_of
 
 START_NAME, NAME, REST_NAME = "_start.py", "_joined.py", "_rest.py"
 
@@ -103,7 +104,7 @@ def _text(package: Path, modules: Mapping[str, frozenset[str]], head: str, names
     for module, left_out in modules.items():
         name = module.replace(".", "_")
         source = _file(package, module).read_text("utf-8")
-        texts.append(ast.unparse(function_of(name, source, module in DOCUMENTED, left_out)))
+        texts.append(text_of(function_of(name, source, module in DOCUMENTED, left_out)))
         is_package = (package / module.replace(".", "/")).is_dir()
         wholes, parts = _links(package, source, module in DOCUMENTED or is_package)
         table.append(f'    "edge_rt.{module}": ({name}, {is_package}, {wholes}, {parts}),')
@@ -126,7 +127,7 @@ def _rest(package: Path, modules: Mapping[str, frozenset[str]], head: str) -> st
         name = module.replace(".", "_")
         function = rest_of(name, _file(package, module).read_text("utf-8"), module in DOCUMENTED, later)
         if function is not None:
-            texts.append(ast.unparse(function))
+            texts.append(text_of(function))
             table.append(f'    "edge_rt.{module}": {name},')
     return "\n\n\n".join([*texts, "\n".join(["MODULES = {", *table, "}"])]) + "\n"
 
