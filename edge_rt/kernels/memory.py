@@ -6,7 +6,7 @@ from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 
-from edge_rt.kernels.simd import Vec, load, primitive, splat, store
+from edge_rt.kernels.simd import Vec, load, machine, primitive, splat, store
 
 F32 = types.float32
 STEP = 16
@@ -15,10 +15,13 @@ STEP = 16
 
 @primitive(lambda dtype, n: types.CPointer(dtype.instance_type) if isinstance(n, types.IntegerLiteral) else None)
 def stack(context, builder, sig, args):
-    """stack(dtype, n): n (a constant) numbers of the function's stack frame, not initialised."""
-    element = context.get_value_type(sig.return_type.dtype)
-    size = sig.args[1].literal_value
-    return cgutils.alloca_once(builder, element, size=ir.IntType(64)(size))
+    """stack(dtype, n): n (a constant) numbers of the function's stack frame, not initialised. A vector's numbers lie in one
+    line of a cache; of 64 bits, which are places and no numbers to compute with, anywhere."""
+    dtype = sig.return_type.dtype
+    made = cgutils.alloca_once(builder, context.get_value_type(dtype), size=ir.IntType(64)(sig.args[1].literal_value))
+    if dtype.bitwidth < 64:
+        made.align = 4 * machine(context).lanes
+    return made
 
 
 @primitive(lambda p: types.int64)
