@@ -258,3 +258,23 @@ def test_any_depthwise_convolution_is_exact(data: Any) -> None:
     for parts in (None, 3):
         got = run_kernels("edge.QDepthwiseConv", *given_inputs, parts=parts, **attributes)
         np.testing.assert_array_equal(got, want)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_three_by_three_windows_that_slide_are_exact(data: Any) -> None:
+    """Results that are bytes, of strides one and two: these windows need no buffer where there are dot products."""
+    dtype, draw = data.draw(st.sampled_from(BYTES)), data.draw
+    stride, c = draw(st.integers(1, 2)), draw(st.sampled_from([16, 40, 64, 65, 127, 128, 200, 256, 300]))
+    shape = draw(st.integers(1, 2)), draw(st.integers(2, 9)), draw(st.integers(2, 40)), c
+    x, weights = extremes(draw, shape, dtype), extremes(draw, (c, 1, 3, 3), np.int8)
+    pads = tuple(draw(st.integers(1, 2)) for _ in range(4))
+    attributes = {"kernel": (3, 3), "strides": (stride, stride), "dilations": (1, 1), "pads": pads}
+    inputs, more = draw(epilogues(dtype, c).filter(lambda made: made[1]["output"] != "int32"))
+    given_inputs = x, *pack_q_depthwise(weights), *inputs[:4]
+    limits = draw(st.sampled_from([{}, {"lo": 0.0}, {"lo": -5.0, "hi": 60.0}]))
+    attributes |= more | {"rounding": "even", "y_zero": draw(st.sampled_from([0, 3]))} | limits
+    (want,) = reference("edge.QDepthwiseConv", *given_inputs, **attributes)
+    for parts in (None, 3):
+        got = run_kernels("edge.QDepthwiseConv", *given_inputs, parts=parts, **attributes)
+        np.testing.assert_array_equal(got, want)

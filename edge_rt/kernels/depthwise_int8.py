@@ -7,6 +7,7 @@ from numba import types
 
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
+from edge_rt.kernels.depthwise_int8_lines import by_lines, no_lines
 from edge_rt.kernels.depthwise_int8_quads import by_quads
 from edge_rt.kernels.depthwise_int8_slides import by_slides
 from edge_rt.kernels.depthwise_int8_streams import by_streams, no_streams
@@ -64,6 +65,7 @@ def depthwise_int8(target):
     by_sixteen = by_slides(target) if has_streams else by_quads(target, GROUP) if has_dot else by_taps(target)
     prepare, gather, sum_lines = by_sixteen
     prepare_wide, gather_wide, sum_lines_wide = by_quads(target, WIDEST) if has_wide else (prepare, gather, sum_lines)
+    stream_wide = by_lines(target) if has_wide else no_lines
     finish, activate, columns_of, zero_of_a = finisher(target), activator(target), column_terms(target), zero_of(target)
     copy_columns, small = column_copier(), are_small(target)
     prepare_stream, fit_shorts, stream_lines = by_streams(target) if has_streams else no_streams()
@@ -129,7 +131,7 @@ def depthwise_int8(target):
         if as_bytes:
             lowest, highest = I64(lo) + y_middle, I64(hi) + y_middle
             kind = kind_of(y_middle, lowest, highest)
-        streams = has_streams and g[STREAMS] != 0
+        streams, by_line = has_streams and g[STREAMS] != 0, is_wide and g[STREAMS] != 0
         blocks = (c + CHANNEL_BLOCK - 1) // CHANNEL_BLOCK if is_wide else max(1, (c - GROUP) // CHANNEL_BLOCK + 1)
         apart_down, apart_wide = (g[APART_DOWN], g[APART_WIDE]) if on_arm else (1, 1)
         y_line, y_step = apart_down * out_w * c, apart_wide * c
@@ -184,11 +186,18 @@ def depthwise_int8(target):
             for group in range(groups):
                 at = max(0, min(group * size, room - size))
                 place = ((image * out_h + first_line) * out_w + first_column) * c + first + at
+                below = y_line if line_count == 2 else 0
                 if streams:
-                    below = y_line if line_count == 2 else 0
                     stream_lines(
                         source + at, top, left, columns, g, blank, flip, weights + group * weight_size, kind, is_small,
                         (y_middle, lowest, highest, y_flip), y + place, y + (place + below),
+                    )  # fmt: skip
+                    continue
+                if by_line:
+                    stream_wide(
+                        source + at, top, left, columns, g, blank, flip, weights + group * weight_size,
+                        turned_start + group * size, turned_factor + group * size, (how, y_middle, lowest, highest, y_flip),
+                        y + place, y + (place + below),
                     )  # fmt: skip
                     continue
                 if is_wide:

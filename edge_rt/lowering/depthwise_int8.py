@@ -32,10 +32,10 @@ geometry: int64[PLACES], see below. Work is shared by blocks of channels, images
 """Places in the geometry. GAP: dilations. LINES and COLUMNS of the result are done together; LINE_ROOM: room for columns in
 a line of sums. With dot products: RESIDUES of columns, by the stride, that windows see, QUADS of rows; else LINE_SEEN
 columns of a line. Then bytes: of what windows of a block see, of sums, of weights of GROUP channels and of all in a block,
-of what stands for missing rows, and of the buffer of a part. STREAMS: whether Arm's dot products take windows as they slide
-along lines. Results that are done together are APART_DOWN lines and APART_WIDE columns from each other: so far that dilated
-windows share what they see. Of the image then only rows GAP_DOWN and columns LATTICE from each other are arranged, which
-neighbouring results see STEP_DOWN and STEP_WIDE further, and GAP_WIDE is from tap to tap in what is arranged."""
+of what stands for missing rows, and of the buffer of a part. STREAMS: whether dot products, of Arm or AVX-512, take windows
+as they slide along lines. Results that are done together are APART_DOWN lines and APART_WIDE columns from each other: so far
+that dilated windows share what they see. Of the image then only rows GAP_DOWN and columns LATTICE from each other are
+arranged, which neighbouring results see STEP_DOWN and STEP_WIDE further; GAP_WIDE is from tap to tap in what is arranged."""
 
 GROUP, WIDEST = 16, 64
 """Channels that are summed together, and the most of them: bytes of the widest vector."""
@@ -94,11 +94,12 @@ def depthwise_call(w: Arg, shape: tuple[int, ...], g: Geometry, arch: str, epilo
     seen = max(residues * quads * DEPTH * count, rows * line) * GROUP * MOST_GROUPS
     weights = quads * kw * DEPTH * lines * GROUP
     as_bytes = epilogue.args["mode"] == EVEN and not epilogue.has_b_zero
-    streams = arch == "aarch64" and as_bytes and g.kernel == (3, 3) and (dh, dw) == (1, 1) and c >= GROUP
+    on_arm = arch == "aarch64"
+    streams = as_bytes and g.kernel == (3, 3) and (dh, dw) == (1, 1) and c >= (GROUP if on_arm else WIDEST)
     streams = streams and ((sh, sw, lines) == (1, 1, 2) or (sh, sw) == (2, 2)) and g.begin[1] <= 3 - sw
-    # A stream's weights lie together with first sums and factors.
-    weights += 2 * DEPTH * GROUP if streams else 0
-    missing_row = shape[2] * c if streams else (together - 1) * wide.step * wide.lattice * c
+    # There, a stream's weights lie together with first sums and factors.
+    weights += 2 * DEPTH * GROUP if streams and on_arm else 0
+    missing_row = shape[2] * c if streams and on_arm else (together - 1) * wide.step * wide.lattice * c
     blank = ceil_div(missing_row + MOST_GROUPS * GROUP, WIDEST) * WIDEST
     sums = lines * room * widest * (1 if as_bytes else 4)
     taps, places = kh * kw * WIDEST, 8 * (quads * kw + MOST_TAPS)
