@@ -8,10 +8,11 @@ from numba import types
 from edge_rt.kernels._registry import kernel
 from edge_rt.kernels.activations import activator
 from edge_rt.kernels.compact import DIRECT_ROWS, decoder, direct_tiles
+from edge_rt.kernels.half_panels import interleaver
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.simd import is_null, pointer
 from edge_rt.kernels.sliced import can_slice, sliced_product
-from edge_rt.kernels.tiles import WIDTH, finisher, sliding_tiles_for, tiles_for
+from edge_rt.kernels.tiles import HALVES, WIDTH, finisher, sliding_tiles_for, tiles_for
 from edge_rt.kernels.windows import window_finder
 from edge_rt.lowering.gemm import GEMM_F32, INT8, K_BLOCK, PLAIN, sliced_room
 from edge_rt.lowering.windows import (
@@ -83,12 +84,13 @@ def gemm_f32(target):
     widest, decoded_size = 8 * WIDTH, DECODED_PANELS * deepest * WIDTH + LINE // 4
     find_windows, activate, finish = window_finder(target.lanes), activator(target), finisher(target.lanes)
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
+    can_interleave, (interleave_panels, interleave_start) = tiles.by_twos, interleaver()
     slices, rows_together = can_slice(target), ROWS_TOGETHER if target.lanes == 16 else 0
     multiply_slices = sliced_product(finish, activate, run_direct) if slices else unused_product
 
     def body(
         a, b, bias, residual, y, patches, batches, geometry, batch, m, n, k, a_row, a_size, y_row,
-        row_block, col_block, k_block, format, scale, zero, block, blocks, lo, hi, activation, alpha, part, parts,
+        row_block, col_block, k_block, halves, format, scale, zero, block, blocks, lo, hi, activation, alpha, part, parts,
     ):  # fmt: skip
         if slices and format == INT8 and not is_null(patches) and is_null(geometry):
             multiply_slices(
@@ -106,6 +108,7 @@ def gemm_f32(target):
         has_windows, has_bias, has_residual = address(geometry) != 0, address(bias) != 0, address(residual) != 0
         offsets, segments, segment_k, segments_together, overlaps = nowhere, 1, k, 1, False
         taps, tap, apart, block_k, decodes, deep = 1, 0, 1, k_block, DECODED_PANELS, False
+        by_twos, interleaved = can_interleave and halves > 0, -1
         if has_windows:
             row_blocks = geometry[IMAGES] * geometry[BLOCKS_DOWN] * geometry[BLOCKS_WIDE]
             offsets, segments = geometry + OFFSETS, geometry[SEGMENTS]
@@ -160,6 +163,9 @@ def gemm_f32(target):
                 width = min(m - first_row, below * row_block)
             y_first = y_place + y_at
             direct = format != PLAIN and not has_windows and width <= DIRECT_ROWS
+            if by_twos and b_first != interleaved:
+                interleave_panels(b + b_first * b_panel, b_panel, k, panels - 1, decoded)
+                interleaved = b_first
             count, short, longer, known = 1, width, 0, -1
             segment, inside = 0, 0
             while True:
@@ -183,6 +189,9 @@ def gemm_f32(target):
                     columns, shape, across = min(wide * WIDTH, n - j * WIDTH), wide, wide * WIDTH
                     if has_halves and columns <= HALF and not direct:
                         shape, across = 0, HALF
+                    if by_twos:
+                        wide, shape, across = panels, HALVES + halves, halves * HALF
+                        columns = n
                     if shape != known:  # rows are shared out evenly
                         most, known = width if direct else sliding_rows_for(shape) if taps > 1 else rows_for(shape), shape
                         count = (width + most - 1) // most
@@ -209,6 +218,10 @@ def gemm_f32(target):
                             at, last = k_first // ALIGNED * ALIGNED, k_first + taps * steps
                             decode(source, first, first + wide, at, last, decoded)
                             b_tile, b_step = decoded + (k_first - at) * WIDTH, (last - at) * WIDTH
+                    if by_twos:
+                        b_tile, at = decoded, decoded + k * halves * HALF
+                        interleave_start(start, panels - 1, at)
+                        start = at
                     ahead, ahead_step, tiles_each = b, 0, 0
                     if is_far:  # each tile asks for a share of the next panels, a number of tiles for one panel
                         following, next_k = j + wide, k_first

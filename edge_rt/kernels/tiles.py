@@ -14,6 +14,7 @@ from numba import types
 
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.endings import ending, ending_by_vectors
+from edge_rt.kernels.half_panels import tile_of_halves
 from edge_rt.kernels.neon import add_products, load_rows, row_distances, row_of_pointers
 from edge_rt.kernels.registers import add_outer, hide, slide
 from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, prefetch, spread, store, store_first
@@ -32,6 +33,8 @@ THREES = (5, 6, 9)
 """Panels that begin with three at once: so no fewer are left for the last ones."""
 KEY = 16
 """The key of a tile is KEY * rows + panels."""
+HALVES = 10
+"""In place of panels, HALVES + n stands for n half panels (half_panels.py)."""
 
 
 def spread_tile(rows, panels, lanes):
@@ -77,6 +80,10 @@ def spread_tile(rows, panels, lanes):
             addend += rows * y_row
 
     return tile
+
+
+def _spread_tile_of_any(rows, panels, lanes):
+    return tile_of_halves(rows, panels - HALVES, lanes) if panels > HALVES else spread_tile(rows, panels, lanes)
 
 
 def lane_tile(rows, panels, lanes):
@@ -190,18 +197,20 @@ class TileSet:
     `panels_for(rows, left, overlaps, deep)` is how many panels to take at once for so many rows where `left` are left
     (overlaps: the rows are windows of an image, and share numbers; deep: of a wide product, k is more than wide_k),
     `rows_for(panels)` how many rows a tile of them may have, and `run(rows, panels, *arguments)` runs that tile: all for
-    use in kernels. has_halves: whether panels may be 0, the left half of a panel. most: numbers in the largest tile.
+    use in kernels. has_halves: whether panels may be 0, the left half of a panel; by_twos: whether they may be HALVES + 3 or
+    + 5. most: numbers in the largest tile.
     wide_k: how many k of a wide product are summed before moving on, so that a tile's share of b stays near; 0: no fewer
     than else. whole_k: up to so many are not parted.
     """
 
-    __slots__ = ("has_halves", "most", "panels_for", "rows_for", "run", "whole_k", "wide_k")
+    __slots__ = ("by_twos", "has_halves", "most", "panels_for", "rows_for", "run", "whole_k", "wide_k")
 
     def __init__(self, make, lanes, tallest, panels_for, wide_k=0, whole_k=0):
         """make: a function that makes tiles, as spread_tile; tallest: for each number of panels, the most rows of a tile so
         wide."""
         shapes = sorted(((r + 1, p) for p, most in tallest.items() for r in range(most)), reverse=True)
-        self.most, self.has_halves = max(r * p for r, p in shapes) * WIDTH, 0 in tallest
+        self.most = max(r * p for r, p in shapes if p <= HALVES) * WIDTH
+        self.has_halves, self.by_twos = 0 in tallest, max(tallest) > HALVES
         self.run = _run_of([(r * KEY + p, apart(make(r, p, lanes))) for r, p in shapes])
         self.rows_for = _chain_rows(sorted(tallest.items()))
         self.panels_for, self.wide_k, self.whole_k = panels_for, wide_k, whole_k
@@ -298,7 +307,8 @@ def tiles_for(target):
     if target.arch == "aarch64":
         return TileSet(lane_tile, 4, {0: 9, 1: 5, 2: 2, 4: 1}, _panels_of_few_registers)
     if target.lanes == 16:
-        return TileSet(spread_tile, 16, {1: 14, 2: 14, 3: 9, 4: 6, 8: 2}, _panels_of_32_registers, 128, 160)
+        tallest = {1: 14, 2: 14, 3: 9, 4: 6, 8: 2, HALVES + 3: 9, HALVES + 5: 5}
+        return TileSet(_spread_tile_of_any, 16, tallest, _panels_of_32_registers, 128, 160)
     return TileSet(spread_tile, 8, {0: 12, 1: 6, 2: 2, 4: 1}, _panels_of_few_registers)
 
 

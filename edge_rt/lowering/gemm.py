@@ -21,8 +21,8 @@ ACTIVATIONS = {name: code for code, name in enumerate(_NAMES)}
 GEMM_F32 = KernelSpec(
     "gemm_f32",
     "a:f32* b:f32* bias:f32* residual:f32* y:f32* patches:f32* batches:i64* geometry:i64* batch:i64 m:i64 n:i64 k:i64 "
-    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 format:i64 scale:f32* zero:i8* block:i64 "
-    "blocks:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
+    "a_row:i64 a_size:i64 y_row:i64 row_block:i64 col_block:i64 k_block:i64 halves:i64 format:i64 scale:f32* zero:i8* "
+    "block:i64 blocks:i64 lo:f32 hi:f32 activation:i64 alpha:f32",
     in_place=(("residual", "y"),), strided=("y", "y_row"), merges=True,
 )  # fmt: skip
 """y[i, j] = act(clamp(sum over k of a[i, k] * b[k, j] + bias[j] + residual[i, j])) for each of `batch` matrices.
@@ -32,7 +32,8 @@ scale and zero (or null): `blocks` rows of 16 for each panel, one row for each `
 int64[batch, 4], offsets in numbers: of a, of b (in panels), of bias, of y and residual. Rows of a lie a_row apart, those
 of y and residual y_row. With `geometry` (see lowering/windows.py) a is an NHWC image of a_size numbers, and its windows are
 the rows. Work is shared by blocks of row_block rows (with geometry: its blocks) and col_block panels; k_block numbers of k
-are summed before moving on. patches: scratch for copied windows, or for slices of rows (`sliced_room` for each part): INT8
+are summed before moving on. halves: where not 0, so many half panels, all there are, are summed by twos where a target can
+(kernels/half_panels.py). patches: scratch for copied windows, or for slices of rows (`sliced_room` for each part): INT8
 with one scale a column and no zero points, without geometry; else null. residual, bias and geometry may be null.
 """
 
@@ -58,6 +59,8 @@ _ROWS, _FEW_ROWS = 5, 30
 
 _WIDE, _TILES = 4, {1: 1.3, 2: 1.1, 3: 1.05}
 # Panels of the widest tiles, and how much longer those of fewer take, about.
+_BY_TWOS, _BY_TWOS_ROWS = (3, 5), 64
+# Half panels that are worth being summed by twos, and the rows from which on they are worth being interleaved.
 _WIDE_ROWS = 2
 # Rows up to which tiles are wide on all targets: see kernels/tiles.py.
 _MANY = 16
@@ -120,7 +123,9 @@ def gemm_call(
         row_block = _evenly(m, batch, row_block, range(least, min(m, _ROW_BLOCK) + 1, _ROWS), {})
         units = batch * ceil_div(m, row_block)
     copies = sliced or (windows is not None and windows.scratch > 0)
-    col_block = _column_block(panels, units, parts, copies, narrow and m > _WIDE_ROWS)
+    by_twos = windows is None and compact.format == PLAIN and m >= _BY_TWOS_ROWS and k <= K_BLOCK and k % 2 == 0
+    halves = ceil_div(n, WIDTH // 2) if by_twos and ceil_div(n, WIDTH // 2) in _BY_TWOS else 0
+    col_block = panels if halves else _column_block(panels, units, parts, copies, narrow and m > _WIDE_ROWS)
     units *= ceil_div(panels, col_block)
     parts = max(1, min(parts, units))
     room = windows.scratch if windows is not None else 4 * sliced_room(row_block, k) if sliced else 0
@@ -129,7 +134,7 @@ def gemm_call(
         a=a, b=b, bias=bias, residual=residual, y=y, patches=Scratch(len(own_scratch)) if room else 0,
         batches=Table(batches), geometry=0 if windows is None else Table(windows.table), batch=batch,
         m=m, n=n, k=k, a_row=a_row or k, a_size=a_size, y_row=y_row or n,
-        row_block=row_block, col_block=col_block, k_block=k_block, format=compact.format, scale=compact.scale,
+        row_block=row_block, col_block=col_block, k_block=k_block, halves=halves, format=compact.format, scale=compact.scale,
         zero=compact.zero, block=compact.block or max(k, 1), blocks=ceil_div(k, compact.block) if compact.block else 1,
         lo=attrs.lo if attrs else -math.inf, hi=attrs.hi if attrs else math.inf,
         activation=ACTIVATIONS[attrs.activation] if attrs else 0, alpha=attrs.alpha if attrs else 0.0,
