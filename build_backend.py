@@ -11,6 +11,7 @@ import shutil
 import struct
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,8 @@ def recompressed(wheel: Path) -> bytes:
     with zipfile.ZipFile(wheel) as archive, ThreadPoolExecutor() as pool:
         assert {info.compress_type for info in archive.infolist()} == {zipfile.ZIP_DEFLATED}
         contents = [archive.read(info) for info in archive.infolist()]
-        streams = [s[2:-4] for s in pool.map(compress, contents)]  # without zlib's header and sum
+        smallest = partial(compress, blocksplittingmax=0)  # as many blocks as pay
+        streams = [s[2:-4] for s in pool.map(smallest, contents)]  # without zlib's header and sum
     return with_streams(wheel.read_bytes(), streams)
 
 
