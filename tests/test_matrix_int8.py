@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
 import pytest
 
 from edge_rt.lowering import gemm_int8
-from edge_rt.native.features import choose_target, cpu_features
 from edge_rt.ops._panels import pack_q_panels
 from edge_rt.ops.edge_int8_panels import column_sums, pack_q_conv
 from tests._kernel_runs import run_calls
+from tests._registers import needs_registers, run_script
 from tests.test_int8 import Array, calls_of, reference, run_kernels, whole_range
 
-has_registers = "amx_int8" in cpu_features() and choose_target(cpu_features())[0].lanes == 16
-"""Of this CPU. Elsewhere the same calls are done by vectors, which these tests are as good for."""
-needs_registers = pytest.mark.skipif(not has_registers, reason="this CPU has no matrix registers (AMX)")
 BYTES = {"output": "uint8", "y_zero": 3, "rounding": "even"}
 OUTPUTS: list[dict[str, Any]] = [
     BYTES,
@@ -141,32 +136,17 @@ def test_a_residual_in_place_of_the_result_is_added_once() -> None:
     np.testing.assert_array_equal(place, made)
 
 
-REFUSED = """
-import ctypes
-import numpy as np
+SCRIPT = """
 from tests.test_matrix_int8 import BYTES, product
 from tests.test_int8 import reference, run_kernels
 
-class Stack(ctypes.Structure):
-    _fields_ = [("at", ctypes.c_void_p), ("flags", ctypes.c_int), ("size", ctypes.c_size_t)]
-
-if {small}:  # for signals: smaller than what would be saved there, so that Linux refuses the registers
-    room = ctypes.create_string_buffer(8192)
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.sigaltstack(ctypes.byref(Stack(ctypes.addressof(room), 0, 8192)), None) == 0, ctypes.get_errno()
 inputs, attributes = product(131, 192, 33, BYTES)
 (want,) = reference("edge.QGemm", *inputs, **attributes)
 np.testing.assert_array_equal(run_kernels("edge.QGemm", *inputs, **attributes), want)
-allowed = ctypes.c_ulong()
-ctypes.CDLL(None).syscall(158, 0x1022, ctypes.byref(allowed))  # ARCH_GET_XCOMP_PERM
-print(allowed.value >> 18 & 1)
 """
 
 
 @needs_registers
-@pytest.mark.parametrize("small", [False, True])
-def test_where_the_system_refuses_them_vectors_do_it(small: bool) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", REFUSED.format(small=small)], capture_output=True, text=True, timeout=300, check=False
-    )  # fmt: skip
-    assert done.stdout.split() == ["0" if small else "1"], done.stderr
+@pytest.mark.parametrize("refused", [False, True])
+def test_where_the_system_refuses_them_vectors_do_it(refused: bool) -> None:
+    run_script(SCRIPT, refused)

@@ -125,3 +125,21 @@ def _products(rows, panels):
 add_one, add_beside, add_below, add_four = (_products(r, c) for r, c in ((1, 1), (1, 2), (2, 1), (2, 2)))
 """add(a, a_next, b, b_next, a_row): to the sums of up to two tiles of rows by two of panels products of the unsigned bytes
 at a and a_next, whose rows are a_row bytes apart, by the signed ones of the panels at b and b_next."""
+
+
+@primitive(lambda low, middle, high, b, a_row: types.none)
+def add_slices(context, builder, sig, args):
+    """add_slices(low, middle, high, b, a_row): to the sums of tiles (0, 0), (0, 1) and (1, 0) products of the panel at b
+    by the bytes at low, middle and high, of which the last have a sign; rows are a_row bytes apart."""
+    *rows, b, a_row = args
+    byte_pointer = ir.IntType(8).as_pointer()
+
+    def read(register, p, step):
+        call(builder, "llvm.x86.tileloadd64", ir.VoidType(), _byte(register), builder.bitcast(p, byte_pointer), step)
+
+    read(RIGHT[0], b, _LONG(ROW_BYTES))
+    for i, p in enumerate(rows):
+        name = "llvm.x86.tdpbssd" if i == 2 else "llvm.x86.tdpbusd"
+        read(LEFT[i % 2], p, a_row)
+        call(builder, name, ir.VoidType(), *map(_byte, (i, LEFT[i % 2], RIGHT[0])))
+    return context.get_dummy_value()

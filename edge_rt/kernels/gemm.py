@@ -86,7 +86,7 @@ def gemm_f32(target):
     decode, (direct_panels_for, run_direct) = decoder(target), direct_tiles(target)
     can_interleave, (interleave_panels, interleave_start) = tiles.by_twos, interleaver()
     slices, rows_together = can_slice(target), ROWS_TOGETHER if target.lanes == 16 else 0
-    multiply_slices = sliced_product(finish, activate, run_direct) if slices else unused_product
+    multiply_slices = sliced_product(target, finish, activate, run_direct) if slices else unused_product
 
     def body(
         a, b, bias, residual, y, patches, batches, geometry, batch, m, n, k, a_row, a_size, y_row,

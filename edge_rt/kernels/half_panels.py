@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from edge_rt.kernels.endings import ending_by_vectors
+from edge_rt.kernels.endings import store_clamped
 from edge_rt.kernels.registers import hide, settled
 from edge_rt.kernels.simd import Vec, call, load, pack, prefetch, primitive, shuffle, splat, store, suffix, unpack
 from edge_rt.ops._panels import WIDTH
@@ -20,8 +20,6 @@ from edge_rt.ops._panels import WIDTH
 F32 = types.float32
 HALF = WIDTH // 2
 TOGETHER = 2
-AHEAD_SIZE = 20
-"""As in tiles.py."""
 LANES = 4
 """Numbers that shuffles of vectors move among each other."""
 
@@ -114,28 +112,25 @@ def tile_of_halves(rows, halves, lanes):
     """A tile as of tiles.py, of `halves` half panels: start and b are interleaved, there is one segment, and k is even."""
     TILE, panels = Vec(F32, lanes, (rows, halves, 1)), halves // 2
     PANELS, LEFT = Vec(F32, WIDTH, (rows, panels)), Vec(F32, HALF, (rows, 1))
-    looks_ahead = rows * halves >= AHEAD_SIZE
 
-    end, end_left = ending_by_vectors(PANELS, WIDTH), ending_by_vectors(LEFT, HALF)
+    def end(sums, V, addend, adds, lo, hi, y, y_row):
+        if adds:
+            sums = sums + load(V, addend, y_row, WIDTH)
+        store_clamped(y, sums, y_row, WIDTH, lo, hi)
 
     def tile(start, a, path, b, b_panel, k, addend, adds, lo, hi, y, y_row):
         a_row, offsets, _, ahead, stride, alike = path
         three, last = hide(3 * a_row), panels * WIDTH
         for _ in range(alike):
             acc, at, row = load(TILE, start, 0), a + offsets[0], b
-            if looks_ahead and stride:
-                for _ in range(k // TOGETHER):
-                    at, row, acc = add_twos(at, row, acc, a_row, three)
-                    prefetch(ahead)
-                    prefetch(ahead + stride)
-                    ahead += TOGETHER * stride
-                    at += TOGETHER
-            else:
-                for _ in range(k // TOGETHER):
-                    at, row, acc = add_twos(at, row, acc, a_row, three)
-                    at += TOGETHER
-            end(whole_sums(acc), addend, adds, lo, hi, y, y_row)
-            end_left(half_sums(acc), addend + last, adds, lo, hi, y + last, y_row)
+            for _ in range(k // TOGETHER):
+                at, row, acc = add_twos(at, row, acc, a_row, three)
+                prefetch(ahead)  # nothing is short of loads
+                prefetch(ahead + stride)
+                ahead += TOGETHER * stride
+                at += TOGETHER
+            end(whole_sums(acc), PANELS, addend, adds, lo, hi, y, y_row)
+            end(half_sums(acc), LEFT, addend + last, adds, lo, hi, y + last, y_row)
             a += rows * a_row
             y += rows * y_row
             addend += rows * y_row

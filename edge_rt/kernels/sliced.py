@@ -12,9 +12,10 @@ import numpy as np
 from numba import types
 
 from edge_rt.kernels._registry import apart
+from edge_rt.kernels.amx import may_use
+from edge_rt.kernels.matrix_int8 import has_matrix_registers
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.registers import hide
-from edge_rt.kernels.saturation import nearest
 from edge_rt.kernels.simd import (
     Vec,
     bitcast,
@@ -22,11 +23,7 @@ from edge_rt.kernels.simd import (
     convert,
     dot,
     fma,
-    largest,
     load,
-    load_first,
-    maximum,
-    minimum,
     permutation,
     pointer,
     prefetch,
@@ -34,16 +31,14 @@ from edge_rt.kernels.simd import (
     spread,
     store,
 )
+from edge_rt.kernels.sliced_matrix import FEWEST_ROWS, matrix_product, quads_of
+from edge_rt.kernels.slices import BITS, INF_BITS, row_slicer
 from edge_rt.kernels.tiles import WIDTH
 from edge_rt.kernels.tiles_int8 import DEPTH, hide_pointer, spread_quads
 from edge_rt.lowering.gemm import INT8, in_lines
 
 I8, I32, I64, U8 = types.int8, types.int32, types.int64, types.uint8
 INF = np.float32(np.inf)
-INF_BITS, EXPONENT = 0x7F800000, 23
-"""The bits of infinity, and where the exponent of a float32 begins."""
-BITS = 23
-"""Of the integers, beside their sign."""
 WIDE, WIDE_ROWS, TALL_ROWS = 4, 2, 4
 """Panels of a wide tile, its rows, and those of a tile of one panel."""
 K_BLOCK = 384
@@ -56,41 +51,6 @@ def can_slice(target):
 
 
 turned = permutation(*(quad + DEPTH * i + byte for quad in range(0, 64, 16) for byte in range(DEPTH) for i in range(DEPTH)))
-
-
-def slicer():
-    """slice_rows(a, a_row, rows, k, powers, out, pitch): the rows, `pitch` bytes apart; of each four k the lowest bytes, the
-    next ones, the highest ones, and four bytes nobody reads. powers: int32[rows], the bits of the float that a sum of
-    slices is to be multiplied with, or INF_BITS."""
-    V, WORDS, BYTES = Vec(F32, WIDTH), Vec(I32, WIDTH), Vec(U8, DEPTH * WIDTH)
-
-    def as_bytes(x, scale, out):
-        whole = minimum(nearest(x * scale), splat(WORDS, (1 << BITS) - 1)) + (1 << BITS)
-        store(out, turned(bitcast(BYTES, whole)))
-
-    @apart
-    def slice_rows(a, a_row, rows, k, powers, out, pitch):
-        full = k // WIDTH * WIDTH
-        for r in range(rows):
-            top = splat(WORDS, 0)
-            for i in range(0, full, WIDTH):
-                top = maximum(top, bitcast(WORDS, load(V, a + i)) & 0x7FFFFFFF)
-            if full < k:
-                top = maximum(top, bitcast(WORDS, load_first(V, a + full, k - full)) & 0x7FFFFFFF)
-            bits = largest(top)
-            powers[r] = INF_BITS
-            if bits < INF_BITS:
-                exponent = max(bits >> EXPONENT, I32(BITS))
-                powers[r] = exponent << EXPONENT
-                scale = bitcast(V, splat(WORDS, I32(2 * 127 + BITS - 1 - exponent) << EXPONENT))
-                for i in range(0, full, WIDTH):
-                    as_bytes(load(V, a + i), scale, out + DEPTH * i)
-                if full < k:
-                    as_bytes(load_first(V, a + full, k - full), scale, out + DEPTH * full)
-            a += a_row
-            out += pitch
-
-    return slice_rows
 
 
 def sliced_tile(rows, panels):
@@ -143,12 +103,20 @@ def column_starts(panels):
     return starts
 
 
-def sliced_product(finish, activate, run_direct):
+def sliced_product(target, finish, activate, run_direct):
     """product(...): gemm_f32 for format INT8 with one scale a column and no zero points, over rows that are dense.
 
     buffer: of each part, as `sliced_room` (lowering) says. The other arguments are those of gemm_f32.
     """
-    slice_rows = slicer()
+    BYTES = Vec(U8, DEPTH * WIDTH)
+
+    def store_by_fours(whole, out, plane):
+        """Of each four k the lowest bytes, the next ones, the highest ones, and four bytes nobody reads."""
+        store(out, turned(bitcast(BYTES, whole + (1 << BITS))))
+
+    slice_rows = row_slicer(store_by_fours, DEPTH)
+    multiply = matrix_product(target, finish, activate, run_direct)
+    has_registers = has_matrix_registers(target)
     wide_tile, wide_row = sliced_tile(WIDE_ROWS, WIDE), sliced_tile(1, WIDE)
     tall_tile, one_tile = sliced_tile(TALL_ROWS, 1), sliced_tile(1, 1)
     wide_starts, one_starts = column_starts(WIDE), column_starts(1)
@@ -170,6 +138,17 @@ def sliced_product(finish, activate, run_direct):
         a, b, bias, residual, y, buffer, batches, batch, m, n, k, a_row, y_row, row_block, col_block, scale, lo, hi,
         activation, alpha, part, parts,
     ):  # fmt: skip
+        pieces = (k + K_BLOCK - 1) // K_BLOCK
+        block_k = ((k + pieces - 1) // pieces + WIDTH - 1) // WIDTH * WIDTH
+        if has_registers and m >= FEWEST_ROWS:
+            last = k - (pieces - 1) * block_k
+            quads = quads_of(min(block_k, k) // DEPTH, (last + DEPTH - 1) // DEPTH)
+            if quads > 0 and last > 0 and may_use():
+                multiply(
+                    a, b, bias, residual, y, buffer, batches, batch, m, n, k, a_row, y_row, row_block, col_block, block_k,
+                    quads, scale, lo, hi, activation, alpha, part, parts,
+                )  # fmt: skip
+                return
         tail, padded, high = stack(F32, most), stack(F32, widest), stack(I32, widest)
         panels, pitch = (n + WIDTH - 1) // WIDTH, DEPTH * in_lines(k)
         row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
@@ -177,8 +156,6 @@ def sliced_product(finish, activate, run_direct):
         powers = pointer(I32, buffer)
         sliced = pointer(U8, powers + in_lines(row_block))
         b_panel, found, no_zeros = (k + DEPTH - 1) // DEPTH * (DEPTH * WIDTH), -1, pointer(I8, I64(0))
-        pieces = (k + K_BLOCK - 1) // K_BLOCK
-        block_k = ((k + pieces - 1) // pieces + WIDTH - 1) // WIDTH * WIDTH
         for unit in range(units * part // parts, units * (part + 1) // parts):
             rest = unit // col_blocks
             index = rest // row_blocks
@@ -190,7 +167,7 @@ def sliced_product(finish, activate, run_direct):
             bias_at, y_first = batches[4 * index + 2], batches[4 * index + 3] + first_row * y_row
             if rest != found:
                 found = rest
-                slice_rows(a_rows, a_row, rows, k, powers, sliced, pitch)
+                slice_rows(a_rows, a_row, rows, k, powers, sliced, pitch, 0)
             j = first_panel
             while j < last_panel:
                 wide, tallest = (WIDE, WIDE_ROWS) if last_panel - j >= WIDE else (1, TALL_ROWS)
