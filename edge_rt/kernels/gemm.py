@@ -44,8 +44,9 @@ SLIDING_TAPS = 3
 """Pixels of a window that slides."""
 AHEAD_FROM = 1 << 16
 """Numbers of b, or of a, that do not stay in a core's caches: they are asked for ahead of time."""
-READ_ONCE = {8: 1 << 15}
-"""The same of b, by the lanes of a target, where all rows are one block: whole models push out what they read a run ago."""
+FAR = {16: (1 << 15, 1 << 15), 8: (1 << 16, 1 << 15)}
+"""The same of b, by the lanes of a target, where several blocks of rows read it, and where one does: whole models push out
+what they read a run ago."""
 ROWS_TOGETHER = 1 << 17
 """Numbers of a, with AVX-512, up to which blocks of rows become one: half a core's second cache."""
 TILES_NEAR = {16: 1, 8: 4}
@@ -76,7 +77,7 @@ def gemm_f32(target):
     tiles, sliding = tiles_for(target), sliding_tiles_for(target)
     rows_for, run, panels_for, tile_size = tiles.rows_for, tiles.run, tiles.panels_for, tiles.most
     can_slide, wide_k, whole_k, has_halves = sliding is not None, tiles.wide_k, tiles.whole_k, tiles.has_halves
-    far_once = READ_ONCE.get(target.lanes, AHEAD_FROM)
+    far, far_once = FAR.get(target.lanes, (AHEAD_FROM, AHEAD_FROM))
     asks_ahead, tiles_near = target.arch != "aarch64", TILES_NEAR.get(target.lanes, 1)
     slides, run_sliding = sliding or tiles, sliding.run if sliding else unused
     sliding_rows_for, sliding_panels_for = slides.rows_for, sliding.panels_for if sliding else unused_width
@@ -132,7 +133,7 @@ def gemm_f32(target):
         # Each format takes half of what the one before takes.
         stored_k, stored_panel = WIDTH >> format, ((k + (1 << format) - 1) >> format) * WIDTH
         found, rows, rows_step, line_step, y_place, y_step, y_line, lines, width = -1, a, a_row, 0, 0, y_row, 0, 1, 0
-        is_far = panels * b_panel > (far_once if batch * row_blocks == 1 else AHEAD_FROM)
+        is_far = panels * b_panel > (far_once if batch * row_blocks == 1 else far)
         is_long = not is_far and not has_windows and a_row == k and k <= min(block_k, SHORT_ROW) and m * k > AHEAD_FROM
         unit, end = units * part // parts, units * (part + 1) // parts
         while unit < end:
