@@ -108,7 +108,7 @@ def interleaver():
     return interleave_panels, interleave_start
 
 
-def tile_of_halves(rows, halves, lanes):
+def halves_tile(rows, halves, lanes):
     """A tile as of tiles.py, of `halves` half panels: start and b are interleaved, there is one segment, and k is even."""
     TILE, panels = Vec(F32, lanes, (rows, halves, 1)), halves // 2
     PANELS, LEFT = Vec(F32, WIDTH, (rows, panels)), Vec(F32, HALF, (rows, 1))

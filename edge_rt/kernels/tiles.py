@@ -14,7 +14,7 @@ from numba import types
 
 from edge_rt.kernels._registry import apart
 from edge_rt.kernels.endings import ending, ending_by_vectors
-from edge_rt.kernels.half_panels import tile_of_halves
+from edge_rt.kernels.half_panels import halves_tile
 from edge_rt.kernels.neon import add_products, load_rows, row_distances, row_of_pointers
 from edge_rt.kernels.registers import add_outer, hide, slide
 from edge_rt.kernels.simd import Vec, clamp, fma, load, load_first, prefetch, spread, store, store_first
@@ -83,7 +83,7 @@ def spread_tile(rows, panels, lanes):
 
 
 def _spread_tile_of_any(rows, panels, lanes):
-    return tile_of_halves(rows, panels - HALVES, lanes) if panels > HALVES else spread_tile(rows, panels, lanes)
+    return halves_tile(rows, panels - HALVES, lanes) if panels > HALVES else spread_tile(rows, panels, lanes)
 
 
 def lane_tile(rows, panels, lanes):
