@@ -32,7 +32,7 @@ from edge_rt.kernels.simd import (
     store,
 )
 from edge_rt.kernels.sliced_matrix import FEWEST_ROWS, matrix_product, quads_of
-from edge_rt.kernels.slices import BITS, INF_BITS, row_slicer
+from edge_rt.kernels.slices import BITS, INF_BITS, row_slicer, unit_of
 from edge_rt.kernels.tiles import WIDTH
 from edge_rt.kernels.tiles_int8 import DEPTH, hide_pointer, spread_quads
 from edge_rt.lowering.gemm import INT8, in_lines
@@ -157,14 +157,10 @@ def sliced_product(target, finish, activate, run_direct):
         sliced = pointer(U8, powers + in_lines(row_block))
         b_panel, found, no_zeros = (k + DEPTH - 1) // DEPTH * (DEPTH * WIDTH), -1, pointer(I8, I64(0))
         for unit in range(units * part // parts, units * (part + 1) // parts):
-            rest = unit // col_blocks
-            index = rest // row_blocks
-            first_row = (rest - index * row_blocks) * row_block
-            rows = min(m - first_row, row_block)
-            first_panel = (unit - rest * col_blocks) * col_block
-            last_panel = min(panels, first_panel + col_block)
-            a_rows, b_first = a + (batches[4 * index] + first_row * a_row), batches[4 * index + 1]
-            bias_at, y_first = batches[4 * index + 2], batches[4 * index + 3] + first_row * y_row
+            rest, rows, first_panel, last_panel, a_at, b_first, bias_at, y_first = unit_of(
+                unit, batches, m, panels, row_block, col_block, a_row, y_row
+            )
+            a_rows = a + a_at
             if rest != found:
                 found = rest
                 slice_rows(a_rows, a_row, rows, k, powers, sliced, pitch, 0)

@@ -15,7 +15,7 @@ from edge_rt.kernels.amx import CONFIGURATION, ROWS, add_slices, configure, desc
 from edge_rt.kernels.matrix_int8 import begin, has_matrix_registers
 from edge_rt.kernels.memory import F32, address, stack
 from edge_rt.kernels.simd import Vec, clamp, convert, fma, load, pointer, prefetch, splat, store
-from edge_rt.kernels.slices import BITS, INF_BITS, SLICES, in_slices, row_slicer
+from edge_rt.kernels.slices import BITS, INF_BITS, SLICES, in_slices, row_slicer, unit_of
 from edge_rt.kernels.tiles import WIDTH
 from edge_rt.kernels.tiles_int8 import DEPTH
 from edge_rt.lowering.gemm import INT8, in_lines
@@ -70,6 +70,39 @@ def matrix_product(target, finish, activate, run_direct):
             whole = whole + load(NUMBERS, addend)
         store(y, clamp(whole, lo, hi))
 
+    def end_panel(sums, first, last, j, k_first, ends, operands, epilogue, y, y_first, y_row, padded, tail):
+        """Rows from first to last, and panel j, of sums [SLICES, ROWS, 16] of a block of k, whose row 0 is at `sums`."""
+        a, a_row, b, b_first, k, n = operands
+        bias, bias_at, residual, scale, powers, lo, hi = epilogue
+        columns, panel, start = min(WIDTH, n - j * WIDTH), b_first + j, bias + (bias_at + j * WIDTH)
+        no_zeros = pointer(I8, I64(0))
+        if k_first > 0 or address(bias) == 0 or columns < WIDTH:
+            for q in range(WIDTH):
+                padded[q] = start[q] if k_first == 0 and address(bias) != 0 and q < columns else F32(0)
+            start = padded
+        for row in range(first, last):
+            place, is_finite = y_first + row * y_row + j * WIDTH, powers[row] != INF_BITS
+            addend, adds, low, top = residual + place, address(residual) != 0, -INF, INF
+            if k_first > 0:
+                addend, adds = y + place, True
+            if ends or not is_finite:
+                low, top = lo, hi
+            ending = addend, adds, low, top, y + place, y_row
+            if columns < WIDTH:  # what is cut off on the right goes through a buffer
+                ending = addend, False, -INF, INF, tail, WIDTH
+            if is_finite:
+                end_row(
+                    sums + row * WIDTH, pointer(F32, powers) + row, scale + panel * WIDTH, start, ending[0], ending[1],
+                    ending[2], ending[3], ending[4],
+                )  # fmt: skip
+            elif k_first == 0:
+                run_direct(
+                    INT8, 1, 1, start, a + row * a_row, a_row, (b, scale, no_zeros, k, 1, k, panel), 0, k,
+                    ending[0], ending[1], ending[2], ending[3], ending[4], ending[5],
+                )  # fmt: skip
+            if columns < WIDTH and (is_finite or k_first == 0):
+                finish(tail, WIDTH, 1, columns, addend, adds, low, top, y + place, y_row)
+
     @apart
     def product(
         a, b, bias, residual, y, buffer, batches, batch, m, n, k, a_row, y_row, row_block, col_block, block_k, quads, scale,
@@ -83,17 +116,12 @@ def matrix_product(target, finish, activate, run_direct):
         units, pitch, found = batch * row_blocks * col_blocks, SLICES * plane, I64(-1)
         powers = pointer(I32, buffer)
         sliced = pointer(U8, powers + in_lines(row_block))
-        b_panel, no_zeros = (k + DEPTH - 1) // DEPTH * (DEPTH * WIDTH), pointer(I8, I64(0))
-        step = quads * DEPTH
+        b_panel, step = (k + DEPTH - 1) // DEPTH * (DEPTH * WIDTH), quads * DEPTH
         for unit in range(units * part // parts, units * (part + 1) // parts):
-            rest = unit // col_blocks
-            index = rest // row_blocks
-            first_row = (rest - index * row_blocks) * row_block
-            rows = min(m - first_row, row_block)
-            first_panel = (unit - rest * col_blocks) * col_block
-            last_panel = min(panels, first_panel + col_block)
-            a_rows, b_first = a + (batches[4 * index] + first_row * a_row), batches[4 * index + 1]
-            bias_at, y_first = batches[4 * index + 2], batches[4 * index + 3] + first_row * y_row
+            rest, rows, first_panel, last_panel, a_at, b_first, bias_at, y_first = unit_of(
+                unit, batches, m, panels, row_block, col_block, a_row, y_row
+            )
+            a_rows = a + a_at
             if rest != found:
                 found = rest
                 slice_rows(a_rows, a_row, rows, k, powers, sliced, pitch, plane)
@@ -131,43 +159,16 @@ def matrix_product(target, finish, activate, run_direct):
                                 at += step
                                 panel += step * WIDTH
                         if now > 0:
-                            i, columns = begin(tile_before, height, rows), min(WIDTH, n - j_before * WIDTH)
-                            start = bias + (bias_at + j_before * WIDTH)
-                            if k_first > 0 or address(bias) == 0 or columns < WIDTH:
-                                for q in range(WIDTH):
-                                    given = k_first == 0 and address(bias) != 0 and q < columns
-                                    padded[q] = start[q] if given else F32(0)
-                                start = padded
-                            # Rows behind those that the tile before has.
-                            for row in range(tile_before * height, i + height):
-                                place = y_first + row * y_row + j_before * WIDTH
-                                is_finite = powers[row] != INF_BITS
-                                addend, adds, low, top = residual + place, address(residual) != 0, -INF, INF
-                                if k_first > 0:
-                                    addend, adds = y + place, True
-                                if ends or not is_finite:
-                                    low, top = lo, hi
-                                ending = addend, adds, low, top, y + place, y_row
-                                if columns < WIDTH:  # what is cut off on the right goes through a buffer
-                                    ending = addend, False, -INF, INF, tail, WIDTH
-                                if is_finite:
-                                    end_row(
-                                        before + (row - i) * WIDTH, pointer(F32, powers) + row,
-                                        scale + (b_first + j_before) * WIDTH, start, ending[0], ending[1], ending[2],
-                                        ending[3], ending[4],
-                                    )  # fmt: skip
-                                elif k_first == 0:
-                                    run_direct(
-                                        INT8, 1, 1, start, a_rows + row * a_row, a_row,
-                                        (b, scale, no_zeros, k, 1, k, b_first + j_before), 0, k,
-                                        ending[0], ending[1], ending[2], ending[3], ending[4], ending[5],
-                                    )  # fmt: skip
-                                if columns < WIDTH and (is_finite or k_first == 0):
-                                    finish(tail, WIDTH, 1, columns, addend, adds, low, top, y + place, y_row)
+                            top, below = tile_before * height, begin(tile_before, height, rows) + height
+                            end_panel(
+                                before + (height - below) * WIDTH, top, below, j_before, k_first, ends,
+                                (a_rows, a_row, b, b_first, k, n), (bias, bias_at, residual, scale, powers, lo, hi),
+                                y, y_first, y_row, padded, tail,
+                            )  # fmt: skip
                             if ends and activation and j_before == group + beside - 1:
-                                place = y_first + tile_before * height * y_row + group * WIDTH
+                                place = y_first + top * y_row + group * WIDTH
                                 across = min(beside * WIDTH, n - group * WIDTH)
-                                activate(activation, alpha, y + place, y_row, i + height - tile_before * height, across)
+                                activate(activation, alpha, y + place, y_row, below - top, across)
                         if now < count * beside:
                             store_sums(made, LINE, 0, 0)
                             store_sums(made + ONE_SUM, LINE, 0, 1)

@@ -60,3 +60,15 @@ def row_slicer(keep, size):
             out += pitch
 
     return slice_rows
+
+
+def unit_of(unit, batches, m, panels, row_block, col_block, a_row, y_row):
+    """Of a unit of work, as GEMM_F32 shares it: which block of rows it is, how many rows; its panels, from the first to the
+    last; and where its rows of a, its matrix's panels, the bias and its rows of y begin."""
+    row_blocks, col_blocks = (m + row_block - 1) // row_block, (panels + col_block - 1) // col_block
+    block = unit // col_blocks
+    index = block // row_blocks
+    first_row, first_panel = (block - index * row_blocks) * row_block, (unit - block * col_blocks) * col_block
+    rows, last_panel = min(m - first_row, row_block), min(panels, first_panel + col_block)
+    a_at, y_at = batches[4 * index] + first_row * a_row, batches[4 * index + 3] + first_row * y_row
+    return block, rows, first_panel, last_panel, a_at, batches[4 * index + 1], batches[4 * index + 2], y_at
