@@ -5,7 +5,8 @@ and the addend (if `adds`) lies like y. A row of a is `segments` pieces of k num
 a_row further; path is (a_row, offsets, segments, ahead, stride, alike). With each k, a large tile asks for the memory at
 `ahead`, which then moves on by `stride` numbers; 0: it asks for nothing. alike: how many tiles follow below one
 another. Every number is one chain of fused multiply-adds over k in
-ascending order, whatever tile computes it: results depend neither on the tile's shape nor on how the work is shared.
+ascending order, or in half_panels.py one of even and one of odd k, whatever tile computes it: results depend neither on the
+tile's height nor on how the work is shared.
 """
 
 from __future__ import annotations
