@@ -71,15 +71,12 @@ def line_maker(target, lines, stride):
         a_step, b_step, c_step, d_step = steps
         return tile(seen), (a + a_step, b + b_step, c + c_step, d + d_step), at + 1
 
-    def one_more(rows, steps, at, limit, outside, flip):
-        return next_column(rows, steps, at, limit, outside, flip)
-
     def two_more(rows, steps, at, limit, outside, flip):
         first, rows, at = next_column(rows, steps, at, limit, outside, flip)
         second, rows, at = next_column(rows, steps, at, limit, outside, flip)
         return joined(first, second), rows, at
 
-    begin, more = (two_more, one_more) if kept == 2 else (one_more, two_more)
+    begin, more = (two_more, next_column) if kept == 2 else (next_column, two_more)
 
     def store_two(y, y_below, made):
         store(y_below, part(made, 1))
